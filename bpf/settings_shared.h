@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The ABI of the small maps: settings, service addresses, counters and their names. */
+#ifndef PEREGRINE_SETTINGS_SHARED_H
+#define PEREGRINE_SETTINGS_SHARED_H
+
+#include <linux/types.h>
+
+#define PG_DEPTHS_MAX 128
+
+/* The single value of map `settings`. `schema` stands first in every schema. */
+struct pg_settings {
+	__u32 schema;
+	__u16 port;       /* UDP port answered, host byte order */
+	__u16 udp_size;   /* the largest UDP payload of a reply, and the size given in OPT */
+	__u64 hash_seed;  /* secret, drawn when the image is made */
+	__u32 index_mask; /* unused by the program, which takes it from the table itself */
+	__u32 depth_count;
+	/* Label counts of the apexes of all zones, descending: the suffixes worth searching. Kept with
+	 * its count so that a longer list is complete before the count says so. */
+	__u8 depths[PG_DEPTHS_MAX];
+};
+
+/* Map `addresses`: the service addresses; IPv4 in the form ::ffff:a.b.c.d (RFC 4291 section 2.5.5.2). */
+struct pg_address {
+	__u8 octets[16];
+};
+#define PG_ADDRESSES_MAX 1024
+
+/* Every way out of the program or of the engine, numbered for ever: a retired number is not used
+ * again. The names are what `peregrine stats` and Prometheus show. */
+#define PG_EXITS(X)                                                                                                    \
+	X(0, ANSWERED, answered, "answered at the driver")                                                             \
+	X(1, NOT_IP, not_ip, "neither IPv4 nor IPv6")                                                                  \
+	X(2, NOT_UDP, not_udp, "not UDP, TCP among them")                                                              \
+	X(3, NOT_OURS, not_ours, "for an address that is not a service address")                                       \
+	X(4, OTHER_PORT, other_port, "for another port")                                                               \
+	X(5, IP_OPTIONS, ip_options, "IPv4 options or IPv6 extension headers")                                         \
+	X(6, FRAGMENT, fragment, "an IP fragment")                                                                     \
+	X(7, BAD_PACKET, bad_packet, "packet shorter than its headers say")                                            \
+	X(8, BAD_SOURCE, bad_source, "source address or port that cannot be answered")                                 \
+	X(9, RESPONSE, response, "a DNS response")                                                                     \
+	X(10, OPCODE, opcode, "opcode other than QUERY")                                                               \
+	X(11, SECTIONS, sections, "section counts of no ordinary query")                                               \
+	X(12, MALFORMED, malformed, "malformed DNS message")                                                           \
+	X(13, CLASS, class, "class other than IN")                                                                     \
+	X(14, META_TYPE, meta_type, "transfer or other meta type")                                                     \
+	X(15, EDNS, edns, "EDNS that the fallback must judge")                                                         \
+	X(16, NO_ZONE, no_zone, "a zone that is expired or not loaded")                                                \
+	X(17, CHAIN, chain, "CNAME chain too long for the driver")                                                     \
+	X(18, LARGE, large, "reply too large for the driver")                                                          \
+	X(19, NO_ROOM, no_room, "frame cannot grow to the reply's size")                                               \
+	X(20, VERSION, version, "data replaced meanwhile")                                                             \
+	X(21, INTERNAL, internal, "cannot happen")
+
+enum pg_exit {
+#define PG_EXIT_ENUM(number, symbol, name, text) PG_EXIT_##symbol = (number),
+	PG_EXITS(PG_EXIT_ENUM)
+#undef PG_EXIT_ENUM
+};
+#define PG_EXIT_COUNT 22
+
+#define PG_RCODES 24
+
+/* The single value, one for each CPU, of map `counters`. Only ever counted up. */
+struct pg_counters {
+	__u64 exits[PG_EXIT_COUNT]; /* packets, by enum pg_exit */
+	__u64 rcodes[PG_RCODES];    /* answers given by the program, by extended RCODE; the last: others */
+	__u64 truncated;            /* answers with TC=1 */
+	__u64 query_octets;         /* DNS payload of queries answered */
+	__u64 reply_octets;
+	__u64 ipv6; /* answers over IPv6 */
+};
+
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The configuration file, read and checked. A configuration is immutable after loading; the agent replaces the
+ * whole of it on `peregrine reload`, or keeps the old one when the new one has an error.
+ */
+#ifndef PEREGRINE_CONFIG_H
+#define PEREGRINE_CONFIG_H
+
+#include <libknot/libknot.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+enum config_mode { CONFIG_MODE_AUTO, CONFIG_MODE_NATIVE, CONFIG_MODE_GENERIC, CONFIG_MODE_OFF };
+
+struct config_primary {
+	char *name;
+	struct sockaddr_storage *addresses; /* with port, 53 unless given by @port */
+	size_t address_count;
+	const knot_tsig_key_t *key; /* or NULL; belongs to the configuration */
+};
+
+struct config_zone {
+	char *name;                              /* as written, for messages */
+	knot_dname_t *apex;                      /* wire format, lower case */
+	const struct config_primary **primaries; /* in the order given */
+	size_t primary_count;
+};
+
+struct config {
+	char *path;
+	char *identity;
+	struct sockaddr_storage *listen; /* service addresses, port filled in; empty when listen_any */
+	size_t listen_count;
+	bool listen_any; /* the word `any` stands in `listen` */
+	uint16_t port;
+	char *state_directory;
+	char *run_directory;
+	char **interfaces;
+	size_t interface_count;
+	enum config_mode mode;
+	char *pin_directory;
+	uint64_t memory; /* octets */
+	unsigned udp_workers;
+	unsigned tcp_clients;
+	knot_tsig_key_t *keys; /* name, algorithm, secret: libknot/tsig.h */
+	size_t key_count;
+	struct config_primary *primaries;
+	size_t primary_count;
+	struct config_zone *zones; /* sorted by apex (knot_dname_cmp), no two alike */
+	size_t zone_count;
+	size_t catalog_count; /* catalogs named; followed by a later version, which is said at start */
+	unsigned rate_limit;  /* responses per second, parsed and checked; applied by a later version */
+	unsigned rate_slip;
+	char *metrics_listen;
+};
+
+/*
+ * Reads and checks a file. Every error is written to `errors` as one line "PATH:LINE: what is wrong and what to write
+ * instead" (all of them, not the first alone). Returns the configuration, owned by the caller, or NULL after at least
+ * one error.
+ */
+struct config *config_load(const char *path, FILE *errors);
+void config_free(struct config *config);
+
+/* "192.0.2.1@5353"-style text of an address, IPv6 without brackets, as in the configuration; `text` has room for
+ * CONFIG_ADDRESS_TEXT. */
+#define CONFIG_ADDRESS_TEXT 64
+void config_address_text(const struct sockaddr_storage *address, char *text);
+
+#endif

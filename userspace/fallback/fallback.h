@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The fallback server: UDP and TCP sockets on the service addresses, answering with the same engine from the same
+ * image. It takes what the program passes, and everything when there is no program.
+ */
+#ifndef PEREGRINE_FALLBACK_H
+#define PEREGRINE_FALLBACK_H
+
+#include "publish/image.h"
+
+#include <sys/socket.h>
+
+struct fallback;
+
+struct fallback_options {
+	unsigned udp_workers;
+	unsigned tcp_clients;
+	const char *identity;
+	/* A NOTIFY message (opcode 4). Called on the thread that received it; must be thread-safe. Writes the reply
+	 * (room: 512) and returns its length, 0 for none. */
+	size_t (*notify)(void *context, const struct sockaddr_storage *from, const uint8_t *wire, size_t length,
+	                 uint8_t *reply);
+	void *notify_context;
+};
+
+/* Counters since start, summed. */
+struct fallback_counters {
+	uint64_t udp;         /* replies by UDP */
+	uint64_t tcp;         /* replies by TCP */
+	uint64_t dropped;     /* messages not worth a reply */
+	uint64_t rcodes[24];  /* by RCODE; the last: others */
+	uint64_t tcp_clients; /* open now */
+};
+
+struct fallback *fallback_open(struct image *image, const struct fallback_options *options);
+/* Opens sockets on addresses that are new, closes those on addresses that are gone. An address that cannot be bound is
+ * logged and tried again at the next call; returns the number that failed. */
+int fallback_set_addresses(struct fallback *fallback, const struct sockaddr_storage *addresses, size_t count);
+void fallback_get_counters(struct fallback *fallback, struct fallback_counters *out);
+void fallback_close(struct fallback *fallback);
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The publisher: the only writer of maps. It owns the image and the publisher thread. Every call here is made by the
+ * main thread; what takes time is done by the publisher thread, one job at a time, and reported back on the main
+ * thread's loop.
+ */
+#ifndef PEREGRINE_PUBLISH_H
+#define PEREGRINE_PUBLISH_H
+
+#include "zone/zone.h"
+
+#include <stdbool.h>
+#include <uv.h>
+
+struct publisher;
+struct image_view; /* publish/image.h: what readers on the host need */
+
+struct publisher_options {
+	const char *pin_directory; /* NULL: the image stands in plain memory, without BPF (mode off without privileges,
+	                              unit tests) */
+	uint64_t memory;           /* octets */
+	uint16_t port;
+	uint16_t udp_size;
+};
+
+/* Opens the pinned image and adopts it, or makes a new one. Returns NULL after logging why. */
+struct publisher *publisher_open(const struct publisher_options *options, uv_loop_t *loop);
+
+/* Waits for running jobs, ends the thread, leaves the pins. */
+void publisher_close(struct publisher *publisher);
+
+/* What is served of one zone now. */
+struct publisher_zone {
+	bool loaded;
+	uint32_t serial;
+	uint64_t expires_at; /* CLOCK_BOOTTIME, nanoseconds */
+	uint32_t names;
+};
+
+/* The zones found in an adopted image, by apex: calls `found` for each. */
+void publisher_each_zone(struct publisher *publisher,
+                         void (*found)(const uint8_t *apex, const struct publisher_zone *zone, void *context),
+                         void *context);
+
+/* Makes the server responsible for a zone: until its first version is published it is answered with SERVFAIL. No error
+ * if it is there already (adopted). Returns 0, or -1 after logging. */
+int publisher_add_zone(struct publisher *publisher, const uint8_t *apex);
+void publisher_remove_zone(struct publisher *publisher, const uint8_t *apex);
+bool publisher_zone(struct publisher *publisher, const uint8_t *apex, struct publisher_zone *out);
+
+/* Called on the main thread when a version is served (error NULL) or was refused (error: one line). */
+typedef void (*publisher_done)(void *context, const char *error);
+
+/* Publishes a version; takes a reference of its own. `expires_at` as in publisher_zone. */
+void publisher_publish(struct publisher *publisher, struct zone_version *version, uint64_t expires_at,
+                       publisher_done done, void *context);
+
+/* Moves the expiry deadline of a loaded zone, at once. */
+void publisher_set_expiry(struct publisher *publisher, const uint8_t *apex, uint64_t expires_at);
+
+/* The engine's view for the fallback server, to be used inside an RCU read-side section: image_view_get in
+ * publish/image.h. */
+struct image *publisher_image(struct publisher *publisher);
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Following primaries. A follower keeps one zone as fresh as its primaries: SOA polls by the zone's clocks, NOTIFY,
+ * AXFR over TCP, TSIG on both. Everything runs on the main thread's loop. What was received goes out through `publish`;
+ * what happened can be read by follower_status.
+ */
+#ifndef PEREGRINE_TRANSFER_H
+#define PEREGRINE_TRANSFER_H
+
+#include "config/config.h"
+#include "zone/zone.h"
+
+#include <stdbool.h>
+#include <uv.h>
+
+struct follower;
+
+struct follower_hooks {
+	/* A checked version is to be served. The callee takes its own reference and calls `done` later, on the main
+	 * thread (error NULL: it is served). */
+	void (*publish)(void *context, struct zone_version *version,
+	                void (*done)(void *done_context, const char *error), void *done_context);
+	/* The primary confirmed the serial that is served: the expiry clock starts afresh. `expire` in seconds. */
+	void (*confirmed)(void *context, uint32_t expire);
+	void *context;
+};
+
+/* What is served when following begins: an adopted zone has a serial and a rest of its life. */
+struct follower_start {
+	bool loaded;
+	uint32_t serial;
+};
+
+/* Begins to follow; the first attempt is made at once (spread over a second when `spread` is set). The configuration
+ * must outlive the follower or its replacement by follower_reconfigure. Returns NULL when memory is short. */
+struct follower *follower_new(uv_loop_t *loop, const struct config_zone *zone, const struct follower_start *start,
+                              const struct follower_hooks *hooks, bool spread);
+void follower_reconfigure(struct follower *follower, const struct config_zone *zone);
+/* Ends attempts under way; callbacks of refreshes waited for are called with an error. The memory goes when libuv has
+ * closed its handles. */
+void follower_free(struct follower *follower);
+
+enum follower_force { FOLLOWER_IF_NEWER, FOLLOWER_FULL };
+
+/* Asks the primaries now. `done` is called once, on the main thread, when what they have is served, or there is nothing
+ * newer (error NULL), or every primary failed (one line). */
+void follower_refresh(struct follower *follower, enum follower_force force,
+                      void (*done)(void *context, const char *error), void *context);
+
+/* A NOTIFY for the zone (RFC 1996), already checked to come from `from`: ignored (false) when that is not an address of
+ * one of its primaries, or TSIG does not fit. `wire` is the whole message; the reply is written to `reply` (room 512)
+ * and *reply_length set; 0: no reply. */
+bool follower_notify(struct follower *follower, const struct sockaddr_storage *from, const uint8_t *wire, size_t length,
+                     uint8_t *reply, size_t *reply_length);
+
+struct follower_status {
+	bool has_primary_serial;
+	uint32_t primary_serial; /* last one seen */
+	uint32_t served_serial;
+	bool loaded;
+	bool busy;             /* an attempt is under way */
+	bool failing;          /* the last attempt failed with every primary */
+	int64_t last_transfer; /* unix seconds, 0: none since start */
+	int64_t last_check;    /* unix seconds of the last good answer of a primary */
+	int64_t next_refresh;  /* unix seconds */
+	char last_error[256];  /* "" when the last attempt went well */
+	char primary[96];      /* name and address of the primary last used */
+};
+void follower_get_status(const struct follower *follower, struct follower_status *out);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * One version of a zone as records: what a transfer makes and what the compiler reads. Immutable once finished,
+ * reference-counted, and short-lived: after compilation the image is the only copy of the data.
+ */
+#ifndef PEREGRINE_ZONE_H
+#define PEREGRINE_ZONE_H
+
+#include <libknot/dname.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The RRs of one owner and type. `rdata` holds `count` items in canonical order without duplicates, each a 16-bit
+ * length in host byte order followed by that many octets, names uncompressed and with the case the primary gave them.
+ */
+struct zone_rrset {
+	uint16_t type;
+	uint16_t reserved;
+	uint32_t ttl; /* the smallest of the RRs' TTLs */
+	uint32_t count;
+	uint32_t size; /* of rdata, octets */
+	const uint8_t *rdata;
+};
+
+struct zone_name {
+	const uint8_t *owner; /* wire format, lower case */
+	uint8_t owner_length;
+	uint8_t labels; /* without the root */
+	uint16_t rrset_count;
+	struct zone_rrset *rrsets; /* sorted by type */
+};
+
+struct zone_version {
+	uint8_t *apex;                                    /* wire format, lower case */
+	uint32_t serial, refresh, retry, expire, minimum; /* of the SOA */
+	size_t name_count;       /* names with data only; empty non-terminals are made by the compiler */
+	struct zone_name *names; /* in canonical order (RFC 4034 section 6.1): the apex first */
+};
+
+void zone_ref(struct zone_version *version);
+void zone_unref(struct zone_version *version);
+
+/* Collects records in any order. */
+struct zone_builder;
+
+/* `max_records`, 0 for the default of 2^32 - 1. Returns NULL when memory is short. */
+struct zone_builder *zone_builder_new(const knot_dname_t *apex, uint64_t max_records);
+void zone_builder_free(struct zone_builder *builder);
+
+/*
+ * Adds one RR of class IN. `owner` and `rdata` are copied; names in rdata must be uncompressed. A record that is there
+ * already is ignored; a second SOA at the apex is refused unless it is the same. Returns 0, or -1 with the reason,
+ * which names the record, from zone_builder_error.
+ */
+int zone_builder_add(struct zone_builder *builder, const knot_dname_t *owner, uint16_t type, uint32_t ttl,
+                     const uint8_t *rdata, uint16_t rdata_length);
+
+/* Sorts, checks the shape (exactly one SOA, NS at the apex, nothing outside the zone, CNAME alone at its name, rdata
+ * well-formed) and hands over the version with one reference; the builder is freed whatever comes out. Returns NULL
+ * with the reason in `why`. */
+struct zone_version *zone_builder_finish(struct zone_builder *builder, char *why, size_t why_size);
+const char *zone_builder_error(const struct zone_builder *builder);
+
+#endif
