@@ -56,6 +56,15 @@ struct pg_bucket {
 	struct pg_cell cell[PG_BUCKET_CELLS];
 };
 
+/* Entry 0 of a table of buckets is not a bucket but says how many follow it, so that table and size always belong
+ * together. Bucket i of a key's hash h is entry 1 + ((h + i) & mask). */
+struct pg_table {
+	__u32 magic; /* PG_TABLE_MAGIC */
+	__u32 mask;  /* number of buckets, a power of two, less one */
+	__u32 reserved[14];
+};
+#define PG_TABLE_MAGIC 0x70677431U /* "pgt1" */
+
 /* A zone. `head` is the one word by which a new version becomes visible. */
 struct pg_zone {
 	struct pg_commit {
@@ -144,7 +153,8 @@ struct pg_relocation {
 	__u16 suffix;   /* octets of the suffix of sname pointed to; 0: the whole of sname */
 };
 
-/* A name whose addresses belong in the additional section. */
+/* A name whose addresses belong in the additional section: at most PG_TARGETS_MAX for an RRset, the required first. */
+#define PG_TARGETS_MAX 32
 struct pg_target {
 	__u64 hash;     /* of (zone, PG_ROLE_ADDRESSES, name) */
 	__u32 required; /* glue that a referral must carry, RFC 9471 */
@@ -153,6 +163,7 @@ struct pg_target {
 
 _Static_assert(sizeof(struct pg_cell) == 8, "a cell is one word");
 _Static_assert(sizeof(struct pg_bucket) == 64, "a bucket is one cache line");
+_Static_assert(sizeof(struct pg_table) == sizeof(struct pg_bucket), "the table's header is one entry");
 _Static_assert(sizeof(struct pg_zone) == 384, "zone record");
 _Static_assert(sizeof(struct pg_head) == 24, "zone head");
 _Static_assert(sizeof(struct pg_node) == 32, "node header");

@@ -13,10 +13,9 @@ struct pg_settings {
 	__u16 port;       /* UDP port answered, host byte order */
 	__u16 udp_size;   /* the largest UDP payload of a reply, and the size given in OPT */
 	__u64 hash_seed;  /* secret, drawn when the image is made */
-	__u32 index_mask; /* unused by the program, which takes it from the table itself */
 	__u32 depth_count;
-	/* Label counts of the apexes of all zones, descending: the suffixes worth searching. Kept with
-	 * its count so that a longer list is complete before the count says so. */
+	/* Label counts of the apexes of all zones, descending: the suffixes worth searching. While the agent rewrites
+	 * the list it may hold a count twice, never lack one. */
 	__u8 depths[PG_DEPTHS_MAX];
 };
 
@@ -45,25 +44,25 @@ struct pg_address {
 	X(13, CLASS, class, "class other than IN")                                                                     \
 	X(14, META_TYPE, meta_type, "transfer or other meta type")                                                     \
 	X(15, EDNS, edns, "EDNS that the fallback must judge")                                                         \
-	X(16, NO_ZONE, no_zone, "a zone that is expired or not loaded")                                                \
-	X(17, CHAIN, chain, "CNAME chain too long for the driver")                                                     \
-	X(18, LARGE, large, "reply too large for the driver")                                                          \
-	X(19, NO_ROOM, no_room, "frame cannot grow to the reply's size")                                               \
-	X(20, VERSION, version, "data replaced meanwhile")                                                             \
-	X(21, INTERNAL, internal, "cannot happen")
+	X(16, NO_ZONE, no_zone, "a zone that is expired or not loaded")                                      \
+	X(17, LARGE, large, "more data than the driver handles")                                             \
+	X(18, NO_ROOM, no_room, "frame cannot grow to the reply's size")                                     \
+	X(19, VERSION, version, "data replaced meanwhile")                                                   \
+	X(20, INTERNAL, internal, "cannot happen")
 
 enum pg_exit {
 #define PG_EXIT_ENUM(number, symbol, name, text) PG_EXIT_##symbol = (number),
 	PG_EXITS(PG_EXIT_ENUM)
 #undef PG_EXIT_ENUM
 };
-#define PG_EXIT_COUNT 22
+#define PG_EXIT_COUNT 21
+#define PG_EXIT_ROOM 32 /* a power of two, with room for those to come */
 
 #define PG_RCODES 24
 
 /* The single value, one for each CPU, of map `counters`. Only ever counted up. */
 struct pg_counters {
-	__u64 exits[PG_EXIT_COUNT]; /* packets, by enum pg_exit */
+	__u64 exits[PG_EXIT_ROOM]; /* packets, by enum pg_exit */
 	__u64 rcodes[PG_RCODES];    /* answers given by the program, by extended RCODE; the last: others */
 	__u64 truncated;            /* answers with TC=1 */
 	__u64 query_octets;         /* DNS payload of queries answered */

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Third stage: which fragments are due (RFC 1034 section 4.3.2, RFC 4592 for wildcards, RFC 2308 for negative answers).
+ * Decides only; nothing is written to the message.
+ */
+#ifndef PEREGRINE_ANSWER_DECIDE_H
+#define PEREGRINE_ANSWER_DECIDE_H
+
+#include "find.h"
+
+enum pg_section { PG_ANSWER, PG_AUTHORITY, PG_ADDITIONAL };
+
+/* What a stage of deciding returns besides an exit. */
+#define PG_FOLLOW (-1)    /* a CNAME was placed: search for its target */
+#define PG_TOO_LARGE (-2) /* the fragment exceeds what the reply may have */
+#define PG_FULL (-3)      /* no more places */
+
+/* Puts a fragment at the end of the reply. A section's fragments must come after those of the section before. */
+PG_STAGE int pg_place(struct pg_work *w, pg_ref ref, __u32 section)
+{
+	const struct pg_fragment *fragment;
+	__u32 i, opt;
+
+	if (!w)
+		return PG_EXIT_INTERNAL;
+	fragment = pg_record(w, ref);
+	if (!fragment)
+		return PG_EXIT_INTERNAL;
+	opt = w->flags & PG_WORK_OPT ? PG_OPT_SIZE : 0;
+	if (w->length + fragment->length + opt > w->limit)
+		return PG_TOO_LARGE;
+	i = w->placed;
+	if (i >= PG_PLACED_MAX)
+		return PG_FULL;
+	w->place[i].fragment = ref;
+	w->place[i].end = w->end;
+	w->place[i].sname = w->name_length;
+	w->placed = i + 1;
+	w->length += fragment->length;
+	if (section == PG_ANSWER)
+		w->answers += fragment->records;
+	else if (section == PG_AUTHORITY)
+		w->authorities += fragment->records;
+	else
+		w->additionals += fragment->records;
+	return PG_EXIT_ANSWERED;
+}
+
+/* The reply is cut short: header, question and OPT, TC=1. The client asks again over TCP (RFC 2181 section 9). */
+PG_INLINE int pg_truncate(struct pg_work *w)
+{
+	w->flags |= PG_WORK_TC;
+	w->placed = 0;
+	w->answers = w->authorities = w->additionals = 0;
+	w->length = PG_HEADER_SIZE + w->question_length;
+	return PG_EXIT_ANSWERED;
+}
+
+PG_INLINE int pg_place_due(struct pg_work *w, pg_ref ref, enum pg_section section)
+{
+	int result = pg_place(w, ref, section);
+
+	if (result == PG_TOO_LARGE)
+		return pg_truncate(w);
+	if (result == PG_FULL)
+		return PG_EXIT_LARGE;
+	return result;
+}
+
+/* The place of the target with the given number behind a fragment's relocations, or NULL when it is out of reach. */
+PG_INLINE const struct pg_target *pg_target_of(const struct pg_fragment *fragment, __u32 number)
+{
+	__u32 at = sizeof(*fragment) + ((fragment->length + 7U) & ~7U) +
+	           (((fragment->owners + fragment->suffixes) * (__u32)sizeof(struct pg_relocation) + 7U) & ~7U) +
+	           number * (__u32)sizeof(struct pg_target);
+
+	if (at > PG_RECORD_ROOM - sizeof(struct pg_target))
+		return 0;
+	return (const struct pg_target *)((const __u8 *)fragment + at);
+}
+
+/* Places the address RRsets of one target. */
+PG_STAGE int pg_place_addresses(struct pg_work *w, __u64 hash, __u32 required)
+{
+	const struct pg_node *node;
+	int result;
+
+	if (!w)
+		return PG_EXIT_INTERNAL;
+	result = pg_probe_addresses(w, hash);
+	if (result == PG_FOUND_BROKEN)
+		return PG_EXIT_INTERNAL;
+	if (result == PG_NOT_FOUND)
+		return PG_EXIT_ANSWERED;
+	node = pg_record(w, w->probed);
+	if (!node)
+		return PG_EXIT_INTERNAL;
+	for (__u32 i = 0; i < 2 && i < node->rrsets; i++) {
+		const struct pg_rrset *rrset =
+			(const void *)((const __u8 *)(node + 1) + ((node->name_length + 7U) & ~7U));
+
+		result = pg_place(w, w->probed + rrset[i].fragment, PG_ADDITIONAL);
+		if (result == PG_EXIT_INTERNAL)
+			return result;
+		if (result && required)
+			return PG_TOO_LARGE;
+	}
+	return PG_EXIT_ANSWERED;
+}
+
+/* The addresses of an RRset's targets: those that must come, then those that may. */
+PG_STAGE int pg_place_additional(struct pg_work *w, pg_ref ref, __u32 count)
+{
+	const struct pg_fragment *fragment;
+
+	if (!w)
+		return PG_EXIT_INTERNAL;
+	fragment = pg_record(w, ref);
+	if (!fragment)
+		return PG_EXIT_INTERNAL;
+	for (__u32 i = 0; i < PG_TARGETS_MAX && i < count; i++) {
+		const struct pg_target *target = pg_target_of(fragment, i);
+		int result;
+
+		if (!target)
+			return PG_EXIT_LARGE;
+		result = pg_place_addresses(w, target->hash, target->required);
+		if (result == PG_TOO_LARGE)
+			return pg_truncate(w);
+		if (result)
+			return result;
+	}
+	return PG_EXIT_ANSWERED;
+}
+
+/* Finds the RRset that answers qtype at a node: its number, or `rrsets` when there is none. A CNAME answers all types. */
+PG_STAGE int pg_find_rrset(struct pg_work *w, pg_ref ref)
+{
+	const struct pg_node *node;
+	const struct pg_rrset *rrset;
+	__u32 i;
+
+	if (!w)
+		return -1;
+	node = pg_record(w, ref);
+	if (!node)
+		return -1;
+	rrset = (const void *)((const __u8 *)(node + 1) + ((node->name_length + 7U) & ~7U));
+	for (i = 0; i < PG_SCAN_MAX && i < node->rrsets; i++) {
+		__u16 type = rrset[i].type;
+
+		/* RFC 8482 section 4.1: one RRset answers ANY. */
+		if (type == w->qtype || type == PG_TYPE_CNAME || w->qtype == PG_TYPE_ANY)
+			return i;
+	}
+	return i < node->rrsets ? -1 : (int)i;
+}
+
+/* Takes the target of the CNAME whose fragment was placed last as the next sname. Its name stands uncompressed at the
+ * fragment's octet 12, behind owner, type, class, TTL and length. */
+PG_STAGE int pg_follow(struct pg_work *w)
+{
+	const struct pg_fragment *fragment;
+	const __u8 *target;
+	pg_ref ref;
+	__u32 last;
+
+	if (!w)
+		return PG_EXIT_INTERNAL;
+	last = w->placed - 1;
+	if (last >= PG_PLACED_MAX)
+		return PG_EXIT_INTERNAL;
+	ref = w->place[last].fragment;
+	/* A CNAME that was there before closes a loop. */
+	for (__u32 i = 0; i < PG_CHAIN_MAX && i < last; i++)
+		if (w->place[i].fragment == ref) {
+			w->placed = last;
+			w->answers--;
+			fragment = pg_record(w, ref);
+			if (!fragment)
+				return PG_EXIT_INTERNAL;
+			w->length -= fragment->length;
+			return PG_EXIT_ANSWERED;
+		}
+	if (++w->chain >= PG_CHAIN_MAX)
+		return PG_EXIT_ANSWERED;
+	fragment = pg_record(w, ref);
+	if (!fragment)
+		return PG_EXIT_INTERNAL;
+	target = (const __u8 *)(fragment + 1) + PG_HEADER_SIZE;
+	for (__u32 i = 0; i < PG_NAME_WORDS; i++)
+		pg_store64(&w->name[i * 8], pg_fold(pg_load64(target + i * 8)));
+	if (pg_find_labels(w, PG_NAME_MAX))
+		return PG_EXIT_INTERNAL;
+	w->end = w->length - (fragment->length - PG_HEADER_SIZE) + w->name_length;
+	return w->end > PG_POINTER_MAX ? PG_EXIT_ANSWERED : PG_FOLLOW;
+}
+
+/* SOA of a negative answer. */
+PG_INLINE int pg_negative(struct pg_work *w, __u32 rcode)
+{
+	const struct pg_head *head = pg_record(w, w->head);
+
+	if (!head)
+		return PG_EXIT_INTERNAL;
+	w->rcode = rcode;
+	return pg_place_due(w, w->head + head->denial, PG_AUTHORITY);
+}
+
+/* Places what a node has for qtype: exact match, wildcard, or the apex. */
+PG_INLINE int pg_decide_node(struct pg_work *w, pg_ref ref, const struct pg_node *node)
+{
+	const struct pg_rrset *rrset;
+	int found, result;
+
+	found = pg_find_rrset(w, ref);
+	if (found < 0 || found > PG_RRSETS_REACH)
+		return PG_EXIT_LARGE;
+	if (found >= node->rrsets)
+		return pg_negative(w, PG_RCODE_NOERROR);
+	rrset = (const void *)((const __u8 *)(node + 1) + ((node->name_length + 7U) & ~7U) +
+	                       (__u32)found * sizeof(*rrset));
+	result = pg_place_due(w, ref + rrset->fragment, PG_ANSWER);
+	if (result || w->flags & PG_WORK_TC)
+		return result;
+	if (rrset->type == PG_TYPE_CNAME && w->qtype != PG_TYPE_CNAME && w->qtype != PG_TYPE_ANY)
+		return pg_follow(w);
+	if (rrset->additional)
+		return pg_place_additional(w, ref + rrset->fragment, rrset->additional);
+	return PG_EXIT_ANSWERED;
+}
+
+/* The referral of a delegation: NS is its first RRset. */
+PG_INLINE int pg_refer(struct pg_work *w, pg_ref ref, const struct pg_node *node)
+{
+	const struct pg_rrset *rrset =
+		(const void *)((const __u8 *)(node + 1) + ((node->name_length + 7U) & ~7U));
+	int result;
+
+	if (!w->chain)
+		w->flags &= ~PG_WORK_AA;
+	result = pg_place_due(w, ref + rrset->fragment, PG_AUTHORITY);
+	if (result || w->flags & PG_WORK_TC || !rrset->additional)
+		return result;
+	return pg_place_additional(w, ref + rrset->fragment, rrset->additional);
+}
+
+/* Decides what is due for the present sname: an exit, or PG_FOLLOW. */
+PG_STAGE int pg_decide(struct pg_work *w)
+{
+	const struct pg_node *node;
+	pg_ref ref;
+	int exact;
+
+	if (!w)
+		return PG_EXIT_INTERNAL;
+	ref = w->node;
+	node = pg_record(w, ref);
+	if (!node)
+		return PG_EXIT_INTERNAL;
+	exact = w->node_labels == w->labels;
+	if (node->flags & PG_NODE_DELEGATION && !(exact && w->qtype == PG_TYPE_DS))
+		return pg_refer(w, ref, node);
+	if (!exact) {
+		ref = node->wildcard;
+		if (!ref)
+			return pg_negative(w, PG_RCODE_NXDOMAIN);
+		node = pg_record(w, ref);
+		if (!node)
+			return PG_EXIT_INTERNAL;
+	}
+	return pg_decide_node(w, ref, node);
+}
+
+/* From the parsed question to the fragments due. */
+PG_STAGE int pg_resolve(struct pg_work *w)
+{
+	int result = PG_EXIT_INTERNAL;
+
+	if (!w)
+		return result;
+	w->placed = w->chain = 0;
+	w->answers = w->authorities = w->additionals = 0;
+	w->length = PG_HEADER_SIZE + w->question_length;
+	if (w->rcode)
+		return PG_EXIT_ANSWERED;
+	for (int i = 0; i <= PG_CHAIN_MAX; i++) {
+		result = pg_find_zone(w);
+		if (result) {
+			/* Outside the zones served: refused, or the end of the chain as far as it is known here. */
+			if (w->chain && (result < 0 || result == PG_EXIT_NO_ZONE))
+				return PG_EXIT_ANSWERED;
+			if (result > 0)
+				return result;
+			w->rcode = PG_RCODE_REFUSED;
+			return PG_EXIT_ANSWERED;
+		}
+		w->flags |= w->chain ? 0 : PG_WORK_AA;
+		result = pg_find_name(w);
+		if (result)
+			return result;
+		result = pg_decide(w);
+		if (result != PG_FOLLOW)
+			return result;
+	}
+	return result == PG_FOLLOW ? PG_EXIT_ANSWERED : result;
+}
+
+#endif

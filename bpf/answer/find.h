@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Second stage: the zone that sname belongs to, its committed version, and sname's node in it, or its closest
+ * encloser's. See docs/architecture.md, "Look-up" and "Versions".
+ */
+#ifndef PEREGRINE_ANSWER_FIND_H
+#define PEREGRINE_ANSWER_FIND_H
+
+#include "name.h"
+#include "wire.h"
+
+enum pg_found { PG_NOT_FOUND = 0, PG_FOUND = 1, PG_FOUND_BROKEN = 2 };
+
+/*
+ * The version of a node that readers at version V see: steps back over what is not committed yet. Two steps are all
+ * there can be, since one publication waits for the readers of the one before.
+ */
+PG_INLINE const struct pg_node *pg_visible(const struct pg_work *w, pg_ref *ref)
+{
+	const struct pg_node *node = pg_record(w, *ref);
+
+	for (int i = 0; i < 2; i++) {
+		if (!node || node->since <= w->version)
+			return node;
+		*ref = node->previous;
+		node = *ref ? pg_record(w, *ref) : 0;
+	}
+	return node;
+}
+
+/* Whether the node at `ref` is the suffix of sname from octet `start` on, in sname's zone. Sets w->probed to the version of it that is visible. */
+PG_STAGE int pg_match_node(struct pg_work *w, pg_ref ref, __u32 start)
+{
+	const struct pg_node *node;
+
+	if (!w || start > PG_NAME_MAX)
+		return PG_FOUND_BROKEN;
+	node = pg_record(w, ref);
+	if (!node)
+		return PG_FOUND_BROKEN;
+	if (node->zone != w->zone || node->flags & PG_NODE_ADDRESSES ||
+	    !pg_same_suffix(w, start, (const __u8 *)(node + 1), node->name_length))
+		return PG_NOT_FOUND;
+	node = pg_visible(w, &ref);
+	if (!node || node->since > w->version || node->flags & PG_NODE_ABSENT)
+		return PG_NOT_FOUND;
+	w->probed = ref;
+	return PG_FOUND;
+}
+
+/* Whether the zone in `slot` has the suffix of sname from octet `start` on as its apex. */
+PG_STAGE int pg_match_zone(struct pg_work *w, __u32 slot, __u32 start)
+{
+	const struct pg_zone *zone;
+
+	if (!w || start > PG_NAME_MAX)
+		return PG_FOUND_BROKEN;
+	zone = pg_zone_record(w, slot);
+	if (!zone)
+		return PG_FOUND_BROKEN;
+	if (!(zone->flags & PG_ZONE_IN_USE) || !pg_same_suffix(w, start, zone->name, zone->name_length))
+		return PG_NOT_FOUND;
+	w->zone = slot;
+	return PG_FOUND;
+}
+
+/* Whether the node at `ref` holds the addresses that `hash` stands for. The hash is all there is to compare: both come from one zone, whose
+ * publisher has seen to it that no two names of it share one. */
+PG_STAGE int pg_match_hash(struct pg_work *w, pg_ref ref, __u64 hash)
+{
+	const struct pg_node *node;
+
+	if (!w)
+		return PG_FOUND_BROKEN;
+	node = pg_record(w, ref);
+	if (!node)
+		return PG_FOUND_BROKEN;
+	if (node->zone != w->zone || node->hash != hash)
+		return PG_NOT_FOUND;
+	node = pg_visible(w, &ref);
+	if (!node || node->since > w->version || node->flags & PG_NODE_ABSENT)
+		return PG_NOT_FOUND;
+	w->probed = ref;
+	return PG_FOUND;
+}
+
+PG_INLINE int pg_match(struct pg_work *w, enum pg_role role, pg_ref ref, __u64 hash, __u32 start)
+{
+	if (role == PG_ROLE_ZONE)
+		return pg_match_zone(w, ref - 1, start);
+	if (role == PG_ROLE_NAME)
+		return pg_match_node(w, ref, start);
+	return pg_match_hash(w, ref, hash);
+}
+
+/* Goes through the buckets of a hash. */
+PG_INLINE int pg_search(struct pg_work *w, enum pg_role role, __u64 hash, __u32 start)
+{
+	enum pg_table_id id = role == PG_ROLE_ZONE ? PG_TABLE_ZONES : PG_TABLE_INDEX;
+	const struct pg_table *table = (const struct pg_table *)pg_table_entry(w, id, 0);
+	__u32 mask, tag = pg_hash_tag(hash);
+
+	if (!table)
+		return PG_FOUND_BROKEN;
+	mask = table->mask;
+	for (__u32 i = 0; i < PG_BUCKETS_PROBED; i++) {
+		const struct pg_bucket *bucket = pg_table_entry(w, id, 1 + (((__u32)hash + i) & mask));
+
+		if (!bucket)
+			return PG_FOUND_BROKEN;
+		for (__u32 j = 0; j < PG_BUCKET_CELLS; j++) {
+			__u64 cell = pg_read_once64(&bucket->cell[j]);
+			int found;
+
+			if (!cell)
+				return PG_NOT_FOUND;
+			if ((__u32)cell != tag || !(cell >> 32))
+				continue;
+			found = pg_match(w, role, cell >> 32, hash, start);
+			if (found != PG_NOT_FOUND)
+				return found;
+		}
+	}
+	return PG_NOT_FOUND;
+}
+
+/* The zone whose apex is the suffix of sname that starts with label `first`. */
+PG_STAGE int pg_probe_zone(struct pg_work *w, __u32 first)
+{
+	const struct pg_settings *settings = pg_settings(w);
+	__u32 start;
+
+	if (!w || !settings || first > PG_LABELS_MAX)
+		return PG_FOUND_BROKEN;
+	start = w->label[first];
+	return pg_search(w, PG_ROLE_ZONE, pg_hash_suffix(w, start, pg_hash_start(settings->hash_seed, PG_ROLE_ZONE, 0)),
+	                 start);
+}
+
+/* The node of the suffix of sname that starts with label `first`. */
+PG_STAGE int pg_probe_name(struct pg_work *w, __u32 first)
+{
+	const struct pg_settings *settings = pg_settings(w);
+	__u32 start;
+
+	if (!w || !settings || first > PG_LABELS_MAX)
+		return PG_FOUND_BROKEN;
+	start = w->label[first];
+	return pg_search(w, PG_ROLE_NAME,
+	                 pg_hash_suffix(w, start, pg_hash_start(settings->hash_seed, PG_ROLE_NAME, w->zone)), start);
+}
+
+/* The addresses of a target of the present zone. */
+PG_STAGE int pg_probe_addresses(struct pg_work *w, __u64 hash)
+{
+	if (!w)
+		return PG_FOUND_BROKEN;
+	return pg_search(w, PG_ROLE_ADDRESSES, hash, 0);
+}
+
+/*
+ * Finds the zone of sname: the one with the longest apex, but for a DS query at an apex the one above, if it is served
+ * (RFC 4035 section 3.1.4.1). Takes the zone's committed version. Returns an exit, NO_ZONE for a zone without data, or
+ * -1 when no zone is served for sname.
+ */
+PG_STAGE int pg_find_zone(struct pg_work *w)
+{
+	const struct pg_settings *settings = pg_settings(w);
+	const struct pg_zone *zone;
+	__u32 depth = 0, found = 0;
+	__u64 head;
+
+	if (!w || !settings)
+		return PG_EXIT_INTERNAL;
+	for (__u32 i = 0; i < PG_DEPTHS_MAX; i++) {
+		int result;
+
+		if (i >= settings->depth_count)
+			break;
+		depth = settings->depths[i];
+		if (depth > w->labels)
+			continue;
+		result = pg_probe_zone(w, w->labels - depth);
+		if (result == PG_FOUND_BROKEN)
+			return PG_EXIT_INTERNAL;
+		if (result == PG_NOT_FOUND)
+			continue;
+		found = 1;
+		w->zone_labels = depth;
+		if (w->qtype != PG_TYPE_DS || depth != w->labels)
+			break;
+	}
+	if (!found)
+		return -1;
+	zone = pg_zone_record(w, w->zone);
+	if (!zone)
+		return PG_EXIT_INTERNAL;
+	head = pg_read_once64(&zone->head);
+	w->version = head;
+	w->head = head >> 32;
+	if (!w->head || w->now >= pg_read_once64(&zone->expires_at))
+		return PG_EXIT_NO_ZONE;
+	return PG_EXIT_ANSWERED;
+}
+
+/*
+ * One step of the search below. The search's state stands in the work area, not in variables: the verifier would follow
+ * each course that it can take.
+ *
+ * In terms of the first label of a suffix: suffixes from `exists` on exist, those before `missing` do not.
+ */
+PG_STAGE int pg_find_step(struct pg_work *w)
+{
+	__u32 first, apex;
+	int result;
+
+	if (!w)
+		return PG_FOUND_BROKEN;
+	first = w->first;
+	apex = w->labels - w->zone_labels;
+	result = pg_probe_name(w, first);
+	if (result == PG_FOUND_BROKEN)
+		return result;
+	if (result == PG_FOUND) {
+		w->exists = first;
+		w->node = w->probed;
+	} else {
+		w->missing = first + 1;
+	}
+	if (w->missing >= w->exists)
+		return PG_FOUND;
+	if (w->exists > apex) {
+		first += w->step;
+		w->step *= 2;
+		w->first = first > apex ? apex : first;
+	} else {
+		w->first = (w->missing + w->exists) / 2;
+	}
+	return PG_NOT_FOUND;
+}
+
+/*
+ * Finds sname's node, or that of its closest encloser. Names exist from the apex down to the closest encloser and not
+ * below: the search goes up from sname by 1, 3, 7 … labels until a name exists, then halves.
+ */
+PG_STAGE int pg_find_name(struct pg_work *w)
+{
+	__u32 apex;
+
+	if (!w || w->zone_labels > w->labels)
+		return PG_EXIT_INTERNAL;
+	apex = w->labels - w->zone_labels;
+	w->exists = apex + 1;
+	w->missing = w->first = 0;
+	w->step = 1;
+	for (__u32 i = 0; i < 2 * 8; i++) {
+		int result = pg_find_step(w);
+
+		if (result == PG_FOUND_BROKEN)
+			return PG_EXIT_INTERNAL;
+		if (result == PG_FOUND)
+			break;
+	}
+	/* The apex of a zone with data exists, unless the writer has overtaken this reader. */
+	if (w->exists > apex)
+		return PG_EXIT_VERSION;
+	w->node_labels = w->labels - w->exists;
+	return PG_EXIT_ANSWERED;
+}
+
+#endif

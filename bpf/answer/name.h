@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Names as words: folding to lower case, hashing, comparing. A name in the work area is padded with zeros. */
+#ifndef PEREGRINE_ANSWER_NAME_H
+#define PEREGRINE_ANSWER_NAME_H
+
+#include "primitives.h"
+
+#define PG_NAME_WORDS (PG_NAME_ROOM / 8)
+
+/*
+ * Eight octets of a name in lower case at once. Length octets are at most 63, less than 'A', so that a whole name in wire
+ * format can be folded without looking at its labels; octets from 128 on stay as they are (RFC 4343).
+ */
+PG_INLINE __u64 pg_fold(__u64 word)
+{
+	const __u64 ones = 0x0101010101010101ULL;
+	__u64 seven = word & (0x7f * ones);
+	__u64 from_a = seven + (0x80 - 'A') * ones; /* bit 7 of each octet: at least 'A' */
+	__u64 past_z = seven + (0x7f - 'Z') * ones; /* bit 7: beyond 'Z' */
+	__u64 upper = (from_a ^ past_z) & ~word & (0x80 * ones);
+
+	return word | (upper >> 2);
+}
+
+/*
+ * The hash of a key: a keyed multiply-and-shift over the name's words (the mixing steps of Austin Appleby's MurmurHash2,
+ * 64 bit). The seed is secret, the table bounds how far a search goes, and every hit is compared: a collision costs
+ * time, never correctness.
+ */
+#define PG_HASH_FACTOR 0xc6a4a7935bd1e995ULL
+
+PG_INLINE __u64 pg_hash_start(__u64 seed, __u32 role, __u32 zone)
+{
+	return (seed ^ ((__u64)zone << 8 | role)) * PG_HASH_FACTOR;
+}
+
+PG_INLINE __u64 pg_hash_word(__u64 hash, __u64 word)
+{
+	word *= PG_HASH_FACTOR;
+	word ^= word >> 47;
+	word *= PG_HASH_FACTOR;
+	return (hash ^ word) * PG_HASH_FACTOR;
+}
+
+PG_INLINE __u64 pg_hash_end(__u64 hash)
+{
+	hash ^= hash >> 47;
+	hash *= PG_HASH_FACTOR;
+	return hash ^ (hash >> 47);
+}
+
+/* The upper half of a hash as a tag, which is never 0: that is an empty cell's. */
+PG_INLINE __u32 pg_hash_tag(__u64 hash)
+{
+	__u32 tag = hash >> 32;
+
+	return tag ? tag : 1;
+}
+
+/* The hash of the suffix of sname that starts at octet `start`. */
+PG_INLINE __u64 pg_hash_suffix(const struct pg_work *w, __u32 start, __u64 hash)
+{
+	for (__u32 i = 0; i < PG_NAME_WORDS; i++) {
+		__u32 at = start + i * 8;
+
+		if (at >= w->name_length || at > PG_NAME_ROOM)
+			break;
+		hash = pg_hash_word(hash, pg_load64(&w->name[at]));
+	}
+	return pg_hash_end(hash);
+}
+
+/* Whether the `length` octets of a padded name in the image are the suffix of sname that starts at `start`. */
+PG_INLINE int pg_same_suffix(const struct pg_work *w, __u32 start, const __u8 *name, __u32 length)
+{
+	if (start + length != w->name_length)
+		return 0;
+	for (__u32 i = 0; i < PG_NAME_WORDS; i++) {
+		__u32 at = start + i * 8;
+
+		if (i * 8 >= length || at > PG_NAME_ROOM)
+			break;
+		if (pg_load64(&w->name[at]) != pg_load64(name + i * 8))
+			return 0;
+	}
+	return 1;
+}
+
+/*
+ * Finds the labels of the folded name in the work area, within the first `room` octets. Sets label, labels and
+ * name_length. Returns 0, or -1 when it is no whole name, or a compressed one.
+ */
+PG_STAGE int pg_find_labels(struct pg_work *w, __u32 room)
+{
+	__u32 at = 0;
+
+	if (!w)
+		return -1;
+	for (__u32 i = 0; i <= PG_LABELS_MAX; i++) {
+		__u32 length;
+
+		if (at >= room || at >= PG_NAME_MAX)
+			return -1;
+		w->label[i] = at;
+		length = w->name[at];
+		if (!length) {
+			w->labels = i;
+			w->name_length = at + 1;
+			/* Words are read up to 7 octets behind the name: zeros, whatever came along with it. */
+			pg_store64(&w->name[at + 1], 0);
+			return 0;
+		}
+		if (length > 63)
+			return -1;
+		at += length + 1;
+	}
+	return -1;
+}
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The work area of one query: what the stages of the engine hand to each other. One for each CPU in the kernel, one for
+ * each thread on the host. Nothing in it outlives the query.
+ */
+#ifndef PEREGRINE_ANSWER_WORK_H
+#define PEREGRINE_ANSWER_WORK_H
+
+#include "image_shared.h"
+#include "settings_shared.h"
+
+/* Fragments in one reply, all sections together. */
+#define PG_PLACED_MAX 64
+/* CNAMEs followed in one reply, the same on both paths. A longer chain is answered as far as that, which leaves the
+ * rest to the resolver, as it is for any target outside the zones served. */
+#define PG_CHAIN_MAX 16
+
+/* A fragment that is due, and the sname that its pointers refer to. */
+struct pg_placed {
+	pg_ref fragment;
+	__u16 end;   /* message offset just behind sname: suffix pointers are 0xC000 | (end - k) */
+	__u16 sname; /* octets of that sname */
+};
+
+struct pg_work {
+	/* The searched name, from the question or a CNAME's target. */
+	__u8 name[PG_NAME_ROOM + 16];  /* lower case, followed by at least 8 zeros */
+	__u8 label[PG_LABELS_MAX + 1]; /* where label i starts in name; label[labels] is the root */
+	__u32 name_length;             /* octets */
+	__u32 labels;                  /* without the root */
+
+	/* The query. */
+	__u32 message;         /* program only: offset of the DNS message in the frame */
+	__u32 message_length;  /* octets */
+	__u32 question_length; /* octets of the question section */
+	__u16 qtype;
+	__u16 flags;           /* enum pg_work_flag */
+	__u32 limit;           /* octets that the reply may have, OPT included */
+	__u64 now;             /* CLOCK_BOOTTIME, nanoseconds */
+
+	/* What was found. */
+	__u32 zone;        /* slot */
+	__u32 zone_labels; /* of its apex */
+	__u32 version;     /* V: the committed version when the zone was found */
+	pg_ref head;
+	pg_ref node;       /* exact match, or the closest encloser */
+	__u32 node_labels;
+	pg_ref probed;     /* result of the last look-up in an index */
+	__u32 first, exists, missing, step; /* of the search for the closest encloser */
+
+	/* What was decided. */
+	__u32 rcode;  /* extended RCODE */
+	__u32 end;    /* message offset just behind sname */
+	__u32 chain;  /* CNAMEs followed */
+	__u32 length; /* octets of the reply as decided so far, without OPT */
+	__u32 placed;
+	__u16 answers, authorities, additionals;
+	__u16 reserved;
+	struct pg_placed place[PG_PLACED_MAX];
+
+	/* Linking. */
+	__u32 written; /* octets of the reply that stand in the message */
+	__u64 sum;     /* ones'-complement sum of them, not folded */
+
+#ifndef __bpf__
+	const struct image_view *view; /* what the host's primitives read */
+#endif
+};
+
+enum pg_work_flag {
+	PG_WORK_TCP = 1,
+	PG_WORK_OPT = 2, /* the query has an OPT record, so the reply gets one */
+	PG_WORK_DO = 4,
+	PG_WORK_AA = 8,
+	PG_WORK_TC = 16,
+};
+
+#endif

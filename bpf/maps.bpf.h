@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The program's maps, and the engine's primitives on them (answer/primitives.h). */
+#ifndef PEREGRINE_MAPS_BPF_H
+#define PEREGRINE_MAPS_BPF_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "answer/work.h"
+#include "quirks.bpf.h"
+
+/* clang emits a type that is only pointed to as a mere declaration. The maps' BTF, by which bpftool prints them, needs
+ * these whole; libbpf makes no map of a section of this name. */
+const struct {
+	struct pg_bucket bucket;
+	struct pg_zone zone;
+	struct pg_settings settings;
+} pg_types SEC(".types") = {};
+
+/* Inner maps. The agent makes the real ones; these give the verifier their shape. Tables differ in size, which
+ * BPF_F_INNER_MAP allows (Linux 5.10). The program never writes to the image. */
+struct inner_segment {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE | BPF_F_RDONLY_PROG);
+	__type(key, __u32);
+	__uint(value_size, PG_SEGMENT_SIZE);
+};
+
+struct inner_buckets {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE | BPF_F_INNER_MAP | BPF_F_RDONLY_PROG);
+	__type(key, __u32);
+	__type(value, struct pg_bucket);
+};
+
+struct inner_zones {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE | BPF_F_INNER_MAP | BPF_F_RDONLY_PROG);
+	__type(key, __u32);
+	__type(value, struct pg_zone);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, PG_SEGMENTS_MAX);
+	__type(key, __u32);
+	__array(values, struct inner_segment);
+} image SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__array(values, struct inner_buckets);
+} index_table SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__array(values, struct inner_buckets);
+} zone_index_table SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__array(values, struct inner_zones);
+} zones_table SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE | BPF_F_RDONLY_PROG);
+	__type(key, __u32);
+	__type(value, struct pg_settings);
+} settings SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, PG_ADDRESSES_MAX);
+	__type(key, struct pg_address);
+	__type(value, __u8);
+} addresses SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct pg_counters);
+} counters SEC(".maps");
+
+/* One work area for each CPU: a program run is not preempted by another one on its CPU. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct pg_work);
+} work SEC(".maps");
+
+#define PG_CONTEXT struct xdp_md
+#define PG_STAGE __attribute__((noinline))
+#define PG_SCAN_MAX 64
+#define PG_RRSETS_REACH PG_SCAN_MAX
+#define PG_RECORD_ROOM PG_SEGMENT_GUARD
+/* The most octets that a reply may have here, and the largest offset of the message in the frame: Ethernet, two tags,
+ * IPv6, UDP. */
+#define PG_REPLY_MAX 3400U
+#define PG_MESSAGE_OFFSET_MAX (14 + 2 * 4 + 40 + 8)
+
+static __always_inline int pg_message(struct xdp_md *ctx, const struct pg_work *w, const __u8 **msg, const __u8 **end)
+{
+	__u32 offset = w->message;
+
+	if (offset > PG_MESSAGE_OFFSET_MAX)
+		return -1;
+	*msg = (const __u8 *)(long)ctx->data + offset;
+	*end = (const __u8 *)(long)ctx->data_end;
+	return 0;
+}
+
+static __always_inline const struct pg_settings *pg_settings(const struct pg_work *w)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&settings, &zero);
+}
+
+static __always_inline const struct pg_bucket *pg_table_entry(const struct pg_work *w, int id, __u32 i)
+{
+	__u32 zero = 0;
+	void *table = id ? bpf_map_lookup_elem(&zone_index_table, &zero) : bpf_map_lookup_elem(&index_table, &zero);
+
+	return table ? bpf_map_lookup_elem(table, &i) : 0;
+}
+
+static __always_inline const struct pg_zone *pg_zone_record(const struct pg_work *w, __u32 slot)
+{
+	__u32 zero = 0;
+	void *zones = bpf_map_lookup_elem(&zones_table, &zero);
+
+	return zones ? bpf_map_lookup_elem(zones, &slot) : 0;
+}
+
+static __always_inline const void *pg_record(const struct pg_work *w, pg_ref ref)
+{
+	__u32 zero = 0, number = ref / PG_UNITS_PER_SEGMENT;
+	__u32 offset = (ref % PG_UNITS_PER_SEGMENT) * PG_UNIT;
+	const __u8 *start;
+	void *segment = bpf_map_lookup_elem(&image, &number);
+
+	if (!segment)
+		return 0;
+	start = bpf_map_lookup_elem(segment, &zero);
+	if (!start || offset > PG_SEGMENT_SIZE - PG_SEGMENT_GUARD)
+		return 0;
+	return start + offset;
+}
+
+static __always_inline int pg_copy(__u8 *to, const __u8 *end, const __u8 *from, __u32 length)
+{
+	__u32 i;
+
+	for (i = 0; i < PG_REPLY_MAX / 8; i++) {
+		if (i * 8 + 8 > length)
+			break;
+		if (to + 8 > end)
+			return -1;
+		*(__u64 *)to = *(const __u64 *)from;
+		to += 8;
+		from += 8;
+	}
+	if (length & 4) {
+		if (to + 4 > end)
+			return -1;
+		*(__u32 *)to = *(const __u32 *)from;
+		to += 4;
+		from += 4;
+	}
+	if (length & 2) {
+		if (to + 2 > end)
+			return -1;
+		*(__u16 *)to = *(const __u16 *)from;
+		to += 2;
+		from += 2;
+	}
+	if (length & 1) {
+		if (to + 1 > end)
+			return -1;
+		*to = *from;
+	}
+	return length > PG_REPLY_MAX ? -1 : 0;
+}
+
+#endif

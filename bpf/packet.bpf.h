@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The packet around the DNS message: dissecting the query's headers, and turning them round for the reply. */
+#ifndef PEREGRINE_PACKET_BPF_H
+#define PEREGRINE_PACKET_BPF_H
+
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/udp.h>
+#include <bpf/bpf_endian.h>
+
+#include "maps.bpf.h"
+
+#define HOP_LIMIT 64
+#define VLAN_TAGS_MAX 2
+#define IP_FRAGMENT_BITS 0x3fff /* more fragments, and the offset */
+#define IP_DONT_FRAGMENT 0x4000
+
+struct vlan_tag {
+	__be16 control;
+	__be16 protocol;
+};
+
+/* What was learnt of the headers. */
+struct packet {
+	__u32 ip;      /* offset of the IP header */
+	__u32 udp;     /* of the UDP header */
+	__u16 payload; /* octets of the DNS message */
+	__u16 is_ipv6;
+};
+
+static __always_inline int parse_ethernet(const __u8 *data, const __u8 *end, struct packet *p, __be16 *protocol)
+{
+	const struct ethhdr *eth = (const void *)data;
+
+	if ((const __u8 *)(eth + 1) > end)
+		return PG_EXIT_BAD_PACKET;
+	/* A service address is not asked by broadcast. */
+	if (eth->h_dest[0] & 1)
+		return PG_EXIT_NOT_OURS;
+	*protocol = eth->h_proto;
+	p->ip = sizeof(*eth);
+	for (int i = 0; i < VLAN_TAGS_MAX; i++) {
+		const struct vlan_tag *tag = (const void *)(data + p->ip);
+
+		if (*protocol != bpf_htons(ETH_P_8021Q) && *protocol != bpf_htons(ETH_P_8021AD))
+			break;
+		if ((const __u8 *)(tag + 1) > end)
+			return PG_EXIT_BAD_PACKET;
+		*protocol = tag->protocol;
+		p->ip += sizeof(*tag);
+	}
+	return 0;
+}
+
+static __always_inline int is_service_address(const struct pg_address *address)
+{
+	return bpf_map_lookup_elem(&addresses, address) ? 1 : 0;
+}
+
+static __always_inline int parse_ipv4(const __u8 *data, const __u8 *end, struct packet *p)
+{
+	const struct iphdr *ip = (const void *)(data + p->ip);
+	struct pg_address to = {};
+	__u32 source;
+	__u16 total;
+
+	if ((const __u8 *)(ip + 1) > end || ip->version != 4 || ip->ihl < 5)
+		return PG_EXIT_BAD_PACKET;
+	if (ip->protocol != IPPROTO_UDP)
+		return PG_EXIT_NOT_UDP;
+	*(__be32 *)&to.octets[12] = ip->daddr;
+	*(__u16 *)&to.octets[10] = 0xffff;
+	if (!is_service_address(&to))
+		return PG_EXIT_NOT_OURS;
+	if (ip->ihl != 5)
+		return PG_EXIT_IP_OPTIONS;
+	if (ip->frag_off & bpf_htons(IP_FRAGMENT_BITS))
+		return PG_EXIT_FRAGMENT;
+	total = bpf_ntohs(ip->tot_len);
+	if (total < sizeof(*ip) + sizeof(struct udphdr))
+		return PG_EXIT_BAD_PACKET;
+	/* 0/8, 127/8, multicast and beyond. */
+	source = bpf_ntohl(ip->saddr);
+	if (source >> 24 == 0 || source >> 24 == 127 || source >> 28 >= 14)
+		return PG_EXIT_BAD_SOURCE;
+	p->udp = p->ip + sizeof(*ip);
+	p->payload = total - sizeof(*ip);
+	return 0;
+}
+
+static __always_inline int parse_ipv6(const __u8 *data, const __u8 *end, struct packet *p)
+{
+	const struct ipv6hdr *ip = (const void *)(data + p->ip);
+
+	if ((const __u8 *)(ip + 1) > end || ip->version != 6)
+		return PG_EXIT_BAD_PACKET;
+	if (!is_service_address((const void *)&ip->daddr))
+		return ip->nexthdr == IPPROTO_UDP ? PG_EXIT_NOT_OURS : PG_EXIT_NOT_UDP;
+	if (ip->nexthdr != IPPROTO_UDP) {
+		switch (ip->nexthdr) {
+		case IPPROTO_FRAGMENT:
+			return PG_EXIT_FRAGMENT;
+		case IPPROTO_HOPOPTS:
+		case IPPROTO_ROUTING:
+		case IPPROTO_DSTOPTS:
+		case IPPROTO_AH:
+			return PG_EXIT_IP_OPTIONS;
+		}
+		return PG_EXIT_NOT_UDP;
+	}
+	/* Multicast, or the unspecified and the loopback address. */
+	if (ip->saddr.s6_addr[0] == 0xff ||
+	    (!ip->saddr.s6_addr32[0] && !ip->saddr.s6_addr32[1] && !ip->saddr.s6_addr32[2] &&
+	     !(ip->saddr.s6_addr32[3] & ~bpf_htonl(1))))
+		return PG_EXIT_BAD_SOURCE;
+	p->udp = p->ip + sizeof(*ip);
+	p->payload = bpf_ntohs(ip->payload_len);
+	p->is_ipv6 = 1;
+	return 0;
+}
+
+static __always_inline int parse_udp(const __u8 *data, const __u8 *end, struct packet *p, __u16 port)
+{
+	const struct udphdr *udp = (const void *)(data + p->udp);
+	__u16 length;
+
+	if ((const __u8 *)(udp + 1) > end)
+		return PG_EXIT_BAD_PACKET;
+	if (udp->dest != bpf_htons(port))
+		return PG_EXIT_OTHER_PORT;
+	length = bpf_ntohs(udp->len);
+	/* What the headers claim must agree, and must be there. (Shorter than the frame: Ethernet padding.) */
+	if (length < sizeof(*udp) || length != p->payload)
+		return PG_EXIT_BAD_PACKET;
+	if (!udp->source)
+		return PG_EXIT_BAD_SOURCE;
+	p->payload = length - sizeof(*udp);
+	if (p->payload > PG_REPLY_MAX || (const __u8 *)(udp + 1) + p->payload > end)
+		return PG_EXIT_BAD_PACKET;
+	return 0;
+}
+
+/* Ethernet to UDP: fills `p`; an exit for whatever is not a query to a service address. */
+static __always_inline int parse_packet(struct xdp_md *ctx, struct packet *p, __u16 port)
+{
+	const __u8 *data = (const __u8 *)(long)ctx->data, *end = (const __u8 *)(long)ctx->data_end;
+	__be16 protocol = 0;
+	int exit = parse_ethernet(data, end, p, &protocol);
+
+	if (exit)
+		return exit;
+	if (protocol == bpf_htons(ETH_P_IP))
+		exit = parse_ipv4(data, end, p);
+	else if (protocol == bpf_htons(ETH_P_IPV6))
+		exit = parse_ipv6(data, end, p);
+	else
+		exit = PG_EXIT_NOT_IP;
+	return exit ? exit : parse_udp(data, end, p, port);
+}
+
+static __always_inline void swap_ethernet(struct ethhdr *eth)
+{
+	__u16 *mac = (__u16 *)eth;
+
+	for (int i = 0; i < 3; i++) {
+		__u16 word = mac[i];
+
+		mac[i] = mac[i + 3];
+		mac[i + 3] = word;
+	}
+}
+
+/* The IPv4 header afresh; returns the addresses' share of the pseudo-header's sum. */
+static __always_inline __u64 turn_ipv4(struct iphdr *ip, __u16 udp_length)
+{
+	__u16 *word = (__u16 *)ip;
+	__be32 address = ip->saddr;
+	__u64 sum = 0;
+
+	ip->tos = 0;
+	ip->tot_len = bpf_htons(sizeof(*ip) + udp_length);
+	ip->id = 0;
+	ip->frag_off = bpf_htons(IP_DONT_FRAGMENT); /* RFC 9715, and no identification is needed then: RFC 6864 */
+	ip->ttl = HOP_LIMIT;
+	ip->check = 0;
+	ip->saddr = ip->daddr;
+	ip->daddr = address;
+	for (int i = 0; i < 10; i++)
+		sum += word[i];
+	ip->check = ~pg_sum_fold(sum);
+	return (__u64)ip->saddr + ip->daddr;
+}
+
+static __always_inline __u64 turn_ipv6(struct ipv6hdr *ip, __u16 udp_length)
+{
+	struct in6_addr address = ip->saddr;
+	__u64 sum = 0;
+
+	*(__be32 *)ip = bpf_htonl(0x60000000);
+	ip->payload_len = bpf_htons(udp_length);
+	ip->hop_limit = HOP_LIMIT;
+	ip->saddr = ip->daddr;
+	ip->daddr = address;
+	for (int i = 0; i < 4; i++)
+		sum += (__u64)ip->saddr.s6_addr32[i] + ip->daddr.s6_addr32[i];
+	return sum;
+}
+
+/* Turns the headers round for a reply of `length` octets of DNS message whose sum is `sum`. The whole checksum is made
+ * anew: the query's may have been left half done by its sender's offload. */
+static __always_inline int turn_packet(struct xdp_md *ctx, const struct packet *p, __u32 length, __u64 sum)
+{
+	__u8 *data = (__u8 *)(long)ctx->data, *end = (__u8 *)(long)ctx->data_end;
+	__u32 udp_length = length + sizeof(struct udphdr);
+	struct udphdr *udp = (void *)(data + p->udp);
+	__be16 port;
+
+	if ((__u8 *)(udp + 1) > end)
+		return -1;
+	if (p->is_ipv6) {
+		struct ipv6hdr *ip = (void *)(data + p->ip);
+
+		if ((__u8 *)(ip + 1) > end)
+			return -1;
+		sum += turn_ipv6(ip, udp_length);
+	} else {
+		struct iphdr *ip = (void *)(data + p->ip);
+
+		if ((__u8 *)(ip + 1) > end)
+			return -1;
+		sum += turn_ipv4(ip, udp_length);
+	}
+	swap_ethernet((void *)data);
+	port = udp->source;
+	udp->source = udp->dest;
+	udp->dest = port;
+	udp->len = bpf_htons(udp_length);
+	sum += (__u64)bpf_htons(IPPROTO_UDP) + 2 * (__u64)udp->len + udp->source + udp->dest;
+	udp->check = ~pg_sum_fold(sum);
+	if (!udp->check)
+		udp->check = 0xffff;
+	return 0;
+}
+
+#endif

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "fallback/engine.h"
+
+#include <limits.h>
+#include <string.h>
+
+struct pg_message {
+	const uint8_t *start;
+	const uint8_t *end;
+};
+
+#define PG_CONTEXT struct pg_message
+#define PG_STAGE static inline
+/* Records are as long as they say they are: the image is the agent's own. */
+#define PG_SCAN_MAX UINT32_MAX
+#define PG_RRSETS_REACH INT_MAX
+#define PG_RECORD_ROOM PG_SEGMENT_SIZE
+#define PG_REPLY_MAX 65535U
+#define PG_OPAQUE(pointer)
+
+#include "answer/primitives.h"
+
+PG_INLINE int pg_message(struct pg_message *message, const struct pg_work *w, const __u8 **start, const __u8 **end)
+{
+	*start = message->start;
+	*end = message->end;
+	return 0;
+}
+
+PG_INLINE const struct pg_settings *pg_settings(const struct pg_work *w)
+{
+	return w->view->settings;
+}
+
+PG_INLINE const struct pg_bucket *pg_table_entry(const struct pg_work *w, int id, __u32 i)
+{
+	return (id == PG_TABLE_ZONES ? w->view->zone_index : w->view->index) + i;
+}
+
+PG_INLINE const struct pg_zone *pg_zone_record(const struct pg_work *w, __u32 slot)
+{
+	return slot < w->view->zone_slots ? w->view->zones + slot : NULL;
+}
+
+PG_INLINE const void *pg_record(const struct pg_work *w, pg_ref ref)
+{
+	return w->view->base + (size_t)ref * PG_UNIT;
+}
+
+PG_INLINE int pg_copy(__u8 *to, const __u8 *end, const __u8 *from, __u32 length)
+{
+	if (length > (size_t)(end - to))
+		return -1;
+	memcpy(to, from, length);
+	return 0;
+}
+
+#include "answer/answer.h"
+
+enum pg_exit engine_answer(const struct image_view *view, struct pg_work *work, bool tcp, uint64_t boottime,
+                           const uint8_t *query, size_t length, uint8_t *reply, size_t room, size_t *reply_length)
+{
+	struct pg_message message = {query, query + length};
+	int exit;
+
+	work->view = view;
+	work->flags = tcp ? PG_WORK_TCP : 0;
+	work->message_length = length;
+	exit = pg_parse(&message, work);
+	if (exit)
+		return exit;
+	if (work->limit > room)
+		work->limit = room;
+	work->now = boottime;
+	exit = pg_resolve(work);
+	if (exit)
+		return exit;
+	message.start = reply;
+	message.end = reply + room;
+	memcpy(reply, query, PG_HEADER_SIZE + work->question_length);
+	if (pg_link(&message, work))
+		return PG_EXIT_INTERNAL;
+	*reply_length = work->written;
+	return PG_EXIT_ANSWERED;
+}
+
+uint64_t engine_hash(const struct pg_settings *settings, enum pg_role role, uint32_t zone, const uint8_t *name,
+                     size_t length)
+{
+	struct pg_work work = {.name_length = length};
+
+	memcpy(work.name, name, length);
+	return pg_hash_suffix(&work, 0, pg_hash_start(settings->hash_seed, role, zone));
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The answer engine on the host: the same lines as in the program, on the image in this process's memory. */
+#ifndef PEREGRINE_ENGINE_H
+#define PEREGRINE_ENGINE_H
+
+#include "publish/image.h"
+
+#include "answer/work.h"
+
+/*
+ * Answers a query. `view` must stay valid meanwhile (RCU read-side section); `boottime` is CLOCK_BOOTTIME in
+ * nanoseconds; `reply` has `room` octets, at least 512, and does not overlap the query. On PG_EXIT_ANSWERED the reply
+ * stands there with its length in *reply_length; any other exit leaves `reply` undefined and says why the query is none
+ * that the engine answers. Over TCP a reply that does not fit is truncated like over UDP.
+ */
+enum pg_exit engine_answer(const struct image_view *view, struct pg_work *work, bool tcp, uint64_t boottime,
+                           const uint8_t *query, size_t length, uint8_t *reply, size_t room, size_t *reply_length);
+
+/* The hash of a key, as the program computes it: `name` in lower case, wire format. */
+uint64_t engine_hash(const struct pg_settings *settings, enum pg_role role, uint32_t zone, const uint8_t *name,
+                     size_t length);
+
+#endif
