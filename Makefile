@@ -69,7 +69,7 @@ $(SKELETON): $(BUILD)/bpf/peregrine.bpf.o
 	$(call say,SKEL,$@)
 	$(Q)$(BPFTOOL) gen skeleton $< name peregrine_bpf > $@
 
-$(BUILD)/userspace/publish/fastpath.o: $(SKELETON)
+$(BUILD)/userspace/publish/fastpath.o $(BUILD)/userspace/publish/types.o: $(SKELETON)
 
 $(BUILD)/%.o: %.c
 	$(call say,CC,$@)

@@ -109,14 +109,13 @@ struct {
 /* The most octets that a reply may have here, and the largest offset of the message in the frame: Ethernet, two tags,
  * IPv6, UDP. */
 #define PG_REPLY_MAX 3400U
+#define PG_REPLY_MASK 0xfff
 #define PG_MESSAGE_OFFSET_MAX (14 + 2 * 4 + 40 + 8)
 
 static __always_inline int pg_message(struct xdp_md *ctx, const struct pg_work *w, const __u8 **msg, const __u8 **end)
 {
-	__u32 offset = w->message;
+	__u32 offset = PG_MASK(w->message, 0x7f);
 
-	if (offset > PG_MESSAGE_OFFSET_MAX)
-		return -1;
 	*msg = (const __u8 *)(long)ctx->data + offset;
 	*end = (const __u8 *)(long)ctx->data_end;
 	return 0;

@@ -4,7 +4,8 @@
 #define PEREGRINE_QUIRKS_BPF_H
 
 /* clang checks one copy of a value and indexes with another, whose bounds the verifier then does not know (LLVM's
- * BPF backend, up to and including 18). The mask is applied where neither can be moved: PG_MASK(x, 2^n - 1). */
+ * BPF backend, up to and including 18). The mask is applied where neither can be moved: PG_MASK(x, 2^n - 1). Before Linux 6.13
+ * or so this goes for offsets into packets too. */
 #define PG_MASK(value, mask)                                                                                           \
 	({                                                                                                             \
 		__u64 masked = (__u32)(value);                                                                         \

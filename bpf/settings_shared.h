@@ -42,7 +42,7 @@ struct pg_address {
 	X(11, SECTIONS, sections, "section counts of no ordinary query")                                               \
 	X(12, MALFORMED, malformed, "malformed DNS message")                                                           \
 	X(13, CLASS, class, "class other than IN")                                                                     \
-	X(14, META_TYPE, meta_type, "transfer or other meta type")                                                     \
+	X(14, META_TYPE, meta_type, "a zone transfer")                                                     \
 	X(15, EDNS, edns, "EDNS that the fallback must judge")                                                         \
 	X(16, NO_ZONE, no_zone, "a zone that is expired or not loaded")                                      \
 	X(17, LARGE, large, "more data than the driver handles")                                             \

@@ -156,35 +156,43 @@ PG_STAGE int pg_find_rrset(struct pg_work *w, pg_ref ref)
 	return i < node->rrsets ? -1 : (int)i;
 }
 
+/* Remembers sname as one that was searched for; PG_FOUND when it had been before, by which a chain of CNAMEs is a loop. */
+PG_STAGE int pg_visit(struct pg_work *w)
+{
+	__u64 hash;
+	__u32 chain;
+
+	if (!w)
+		return PG_FOUND_BROKEN;
+	hash = pg_hash_suffix(w, 0, PG_HASH_FACTOR);
+	chain = w->chain;
+	if (chain >= PG_CHAIN_MAX)
+		return PG_FOUND_BROKEN;
+	for (__u32 i = 0; i < PG_CHAIN_MAX && i < chain; i++)
+		if (w->visited[i] == hash)
+			return PG_FOUND;
+	w->visited[chain] = hash;
+	return PG_NOT_FOUND;
+}
+
 /* Takes the target of the CNAME whose fragment was placed last as the next sname. Its name stands uncompressed at the
  * fragment's octet 12, behind owner, type, class, TTL and length. */
 PG_STAGE int pg_follow(struct pg_work *w)
 {
 	const struct pg_fragment *fragment;
 	const __u8 *target;
-	pg_ref ref;
 	__u32 last;
 
 	if (!w)
 		return PG_EXIT_INTERNAL;
+	if (!w->chain && pg_visit(w) == PG_FOUND_BROKEN)
+		return PG_EXIT_INTERNAL;
+	if (++w->chain >= PG_CHAIN_MAX)
+		return PG_EXIT_ANSWERED;
 	last = w->placed - 1;
 	if (last >= PG_PLACED_MAX)
 		return PG_EXIT_INTERNAL;
-	ref = w->place[last].fragment;
-	/* A CNAME that was there before closes a loop. */
-	for (__u32 i = 0; i < PG_CHAIN_MAX && i < last; i++)
-		if (w->place[i].fragment == ref) {
-			w->placed = last;
-			w->answers--;
-			fragment = pg_record(w, ref);
-			if (!fragment)
-				return PG_EXIT_INTERNAL;
-			w->length -= fragment->length;
-			return PG_EXIT_ANSWERED;
-		}
-	if (++w->chain >= PG_CHAIN_MAX)
-		return PG_EXIT_ANSWERED;
-	fragment = pg_record(w, ref);
+	fragment = pg_record(w, w->place[last].fragment);
 	if (!fragment)
 		return PG_EXIT_INTERNAL;
 	target = (const __u8 *)(fragment + 1) + PG_HEADER_SIZE;
@@ -192,8 +200,11 @@ PG_STAGE int pg_follow(struct pg_work *w)
 		pg_store64(&w->name[i * 8], pg_fold(pg_load64(target + i * 8)));
 	if (pg_find_labels(w, PG_NAME_MAX))
 		return PG_EXIT_INTERNAL;
-	w->end = w->length - (fragment->length - PG_HEADER_SIZE) + w->name_length;
-	return w->end > PG_POINTER_MAX ? PG_EXIT_ANSWERED : PG_FOLLOW;
+	if (w->length > PG_POINTER_MAX || pg_visit(w) != PG_NOT_FOUND)
+		return PG_EXIT_ANSWERED;
+	/* The target ends the fragment, which ends the reply so far. */
+	w->end = w->length;
+	return PG_FOLLOW;
 }
 
 /* SOA of a negative answer. */

@@ -28,7 +28,7 @@ PG_INLINE __u32 pg_sum_at(__u32 sum, __u32 at)
 PG_INLINE int pg_put_pointer(struct pg_work *w, __u8 *msg, const __u8 *end, __u32 at, __u32 target, __u16 before)
 {
 	__u16 pointer = pg_be16(PG_POINTER | target);
-	__u8 *place = msg + at;
+	__u8 *place = msg + PG_MASK(at, PG_REPLY_MASK);
 
 	if (place + 2 > end)
 		return -1;
@@ -87,9 +87,7 @@ PG_STAGE int pg_link_fragment(PG_CONTEXT *ctx, struct pg_work *w, __u32 number)
 	fragment = pg_record(w, w->place[number].fragment);
 	if (!fragment || pg_message(ctx, w, &msg, &end))
 		return -1;
-	at = w->written;
-	if (at > PG_REPLY_MAX)
-		return -1;
+	at = PG_MASK(w->written, PG_REPLY_MASK);
 	if (pg_copy((__u8 *)msg + at, end, (const __u8 *)(fragment + 1), fragment->length))
 		return -1;
 	w->sum += pg_sum_at(fragment->sum, at);
@@ -114,10 +112,10 @@ PG_STAGE int pg_link_header(PG_CONTEXT *ctx, struct pg_work *w)
 	header = (__u8 *)msg;
 	if (header + PG_HEADER_SIZE > end)
 		return -1;
-	/* RD and CD are given back (RFC 1035 section 4.1.1, RFC 4035 section 3.1.6); RA, Z and AD are not set. */
+	/* RD is given back (RFC 1035 section 4.1.1); CD and AD are cleared (RFC 4035 section 3.1.6), as are RA and Z. */
 	header[2] = PG_FLAG_QR | (header[2] & PG_FLAG_RD) | (w->flags & PG_WORK_AA ? PG_FLAG_AA : 0) |
 	            (w->flags & PG_WORK_TC ? PG_FLAG_TC : 0);
-	header[3] = (header[3] & PG_FLAG_CD) | (w->rcode & 0xf);
+	header[3] = w->rcode & 0xf;
 	pg_store16(header + 6, pg_be16(w->answers));
 	pg_store16(header + 8, pg_be16(w->authorities));
 	pg_store16(header + 10, pg_be16(w->additionals + (w->flags & PG_WORK_OPT ? 1 : 0)));
@@ -130,9 +128,9 @@ PG_STAGE int pg_link_header(PG_CONTEXT *ctx, struct pg_work *w)
 		w->sum += pg_load32(msg + i * 4);
 	}
 	for (__u32 j = 0; j < 3; j++) {
-		__u32 at = i * 4 + j;
+		__u32 at = PG_MASK(i * 4 + j, 0x1ff);
 
-		if (at < length && at < PG_REPLY_MAX && msg + at + 1 <= end)
+		if (at < length && msg + at + 1 <= end)
 			w->sum += at & 1 ? (__u32)msg[at] << 8 : msg[at];
 	}
 	w->written = length;
@@ -149,8 +147,8 @@ PG_STAGE int pg_link_opt(PG_CONTEXT *ctx, struct pg_work *w)
 
 	if (!w || !settings)
 		return -1;
-	at = w->written;
-	if (at > PG_REPLY_MAX || pg_message(ctx, w, &msg, &end))
+	at = PG_MASK(w->written, PG_REPLY_MASK);
+	if (pg_message(ctx, w, &msg, &end))
 		return -1;
 	opt = (__u8 *)msg + at;
 	if (opt + PG_OPT_SIZE > end)

@@ -61,7 +61,7 @@ PG_STAGE int pg_parse_name(PG_CONTEXT *ctx, struct pg_work *w)
 
 		if (rest >= 8 || length > PG_HEADER_SIZE + PG_NAME_ROOM)
 			return PG_EXIT_MALFORMED;
-		last = msg + (length - 8);
+		last = msg + PG_MASK(length - 8, 0x1ff);
 		PG_OPAQUE(last);
 		if (last + 8 > end)
 			return PG_EXIT_MALFORMED;
@@ -101,8 +101,9 @@ PG_INLINE int pg_parse_opt(struct pg_work *w, const __u8 *msg, const __u8 *end, 
 		if (rest < 4 || opt + 4 > end)
 			return PG_EXIT_EDNS;
 		option = 4 + pg_be16(pg_load16(opt + 2));
-		if (option > rest || option > PG_OPTION_MAX)
+		if (option > rest || option >= PG_OPTION_MAX)
 			return PG_EXIT_EDNS;
+		option = PG_MASK(option, PG_OPTION_MAX - 1);
 		opt += option;
 		rest -= option;
 	}
@@ -120,9 +121,7 @@ PG_STAGE int pg_parse_rest(PG_CONTEXT *ctx, struct pg_work *w)
 		return PG_EXIT_INTERNAL;
 	if (pg_message(ctx, w, &msg, &end))
 		return PG_EXIT_INTERNAL;
-	length = w->name_length;
-	if (length > PG_NAME_MAX)
-		return PG_EXIT_INTERNAL;
+	length = PG_MASK(w->name_length, 0xff);
 	tail = msg + PG_HEADER_SIZE + length;
 	if (PG_HEADER_SIZE + length + 4 > w->message_length || tail + 4 > end)
 		return PG_EXIT_MALFORMED;
@@ -133,8 +132,8 @@ PG_STAGE int pg_parse_rest(PG_CONTEXT *ctx, struct pg_work *w)
 	w->end = PG_HEADER_SIZE + length;
 	if (pg_load16(tail + 2) != pg_be16(PG_CLASS_IN))
 		return PG_EXIT_CLASS;
-	/* 128 to 255 are query types and meta types (RFC 6895 section 3.1); 0 is no type. */
-	if (w->qtype == PG_TYPE_OPT || !w->qtype || (w->qtype >= 128 && w->qtype < PG_TYPE_ANY))
+	/* Transfers. Other query types and meta types but ANY are types of which there is no data. */
+	if (w->qtype == PG_TYPE_IXFR || w->qtype == PG_TYPE_AXFR)
 		return PG_EXIT_META_TYPE;
 	if (w->flags & PG_WORK_OPT) {
 		int exit = pg_parse_opt(w, msg, end, PG_HEADER_SIZE + length + 4);

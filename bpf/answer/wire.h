@@ -9,7 +9,6 @@
 #define PG_FLAG_AA 0x04
 #define PG_FLAG_TC 0x02
 #define PG_FLAG_RD 0x01
-#define PG_FLAG_CD 0x10 /* octet 3 */
 
 #define PG_CLASS_IN 1
 
@@ -20,6 +19,8 @@
 #define PG_TYPE_AAAA 28
 #define PG_TYPE_OPT 41
 #define PG_TYPE_DS 43
+#define PG_TYPE_IXFR 251
+#define PG_TYPE_AXFR 252
 #define PG_TYPE_ANY 255
 
 #define PG_RCODE_NOERROR 0

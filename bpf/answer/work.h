@@ -52,6 +52,7 @@ struct pg_work {
 	__u32 rcode;  /* extended RCODE */
 	__u32 end;    /* message offset just behind sname */
 	__u32 chain;  /* CNAMEs followed */
+	__u64 visited[PG_CHAIN_MAX]; /* hashes of the names searched for, if there was a CNAME */
 	__u32 length; /* octets of the reply as decided so far, without OPT */
 	__u32 placed;
 	__u16 answers, authorities, additionals;

@@ -26,6 +26,9 @@ struct publisher_options {
 /* Opens the pinned image and adopts it, or makes a new one. Returns NULL after logging why. */
 struct publisher *publisher_open(const struct publisher_options *options, uv_loop_t *loop);
 
+/* Whether what is served was taken up from the pins, rather than made anew. */
+bool publisher_adopted(const struct publisher *publisher);
+
 /* Waits for running jobs, ends the thread, leaves the pins. */
 void publisher_close(struct publisher *publisher);
 
@@ -57,6 +60,9 @@ void publisher_publish(struct publisher *publisher, struct zone_version *version
 
 /* Moves the expiry deadline of a loaded zone, at once. */
 void publisher_set_expiry(struct publisher *publisher, const uint8_t *apex, uint64_t expires_at);
+
+/* Octets of memory that the image takes. */
+uint64_t publisher_memory(const struct publisher *publisher);
 
 /* The engine's view for the fallback server, to be used inside an RCU read-side section: image_view_get in
  * publish/image.h. */

@@ -16,8 +16,8 @@
 struct follower;
 
 struct follower_hooks {
-	/* A checked version is to be served. The callee takes its own reference and calls `done` later, on the main
-	 * thread (error NULL: it is served). */
+	/* A checked version is to be served. The callee takes its own reference and calls `done` exactly once, on the
+	 * main thread, now or later (error NULL: it is served), even when the follower has been freed meanwhile. */
 	void (*publish)(void *context, struct zone_version *version,
 	                void (*done)(void *done_context, const char *error), void *done_context);
 	/* The primary confirmed the serial that is served: the expiry clock starts afresh. `expire` in seconds. */
@@ -47,11 +47,17 @@ enum follower_force { FOLLOWER_IF_NEWER, FOLLOWER_FULL };
 void follower_refresh(struct follower *follower, enum follower_force force,
                       void (*done)(void *context, const char *error), void *context);
 
-/* A NOTIFY for the zone (RFC 1996), already checked to come from `from`: ignored (false) when that is not an address of
- * one of its primaries, or TSIG does not fit. `wire` is the whole message; the reply is written to `reply` (room 512)
- * and *reply_length set; 0: no reply. */
+/* A NOTIFY for the zone (RFC 1996) that came from `from`. Returns whether it was taken: not when that is not an address
+ * of one of the zone's primaries, or TSIG does not fit. Unsigned is taken even from a primary with a key, since all it
+ * can do is to have a primary asked sooner. `wire` is the whole message; the reply, also one that refuses, is written
+ * to `reply` (room 512) and *reply_length set; 0: no reply. */
 bool follower_notify(struct follower *follower, const struct sockaddr_storage *from, const uint8_t *wire, size_t length,
                      uint8_t *reply, size_t *reply_length);
+
+/* The first half of the same, for any thread: who sent it, whether it is believed, and the reply. Looks at the
+ * configuration alone; `zone` is NULL when none of that name is configured. */
+bool transfer_notify_check(const struct config_zone *zone, const struct sockaddr_storage *from, const uint8_t *wire,
+                           size_t length, uint8_t *reply, size_t *reply_length);
 
 struct follower_status {
 	bool has_primary_serial;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "fallback/engine.h"
+#include "engine/engine.h"
 
 #include <limits.h>
 #include <string.h>
@@ -16,7 +16,9 @@ struct pg_message {
 #define PG_RRSETS_REACH INT_MAX
 #define PG_RECORD_ROOM PG_SEGMENT_SIZE
 #define PG_REPLY_MAX 65535U
+#define PG_REPLY_MASK 0x1ffff
 #define PG_OPAQUE(pointer)
+#define PG_MASK(value, mask) (value)
 
 #include "answer/primitives.h"
 

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the references say, asked once, and a server under test held against it.
+
+    oracle = Oracle(lab, served)                      # NSD and Knot DNS, each in a namespace of its own
+    examined = oracle.examine(lab.client, lab.service[0], queries)
+    assert not examined.lost and not examined.wrong, examined.report()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from lab import Knot, Lab, LabError, Namespace, NameServer, Nsd, Tally, Zone, ask, ask_many, ask_tcp_many
+from wire import compare
+
+
+@dataclass
+class Examined:
+    """`wrong` holds the index of a query and the lines that say what differs; `replies` are those of the server under
+    test.
+    """
+
+    queries: Sequence[bytes]
+    replies: list[bytes | None]
+    tally: Tally
+    lost: list[int] = field(default_factory=list)
+    wrong: list[tuple[int, list[str]]] = field(default_factory=list)
+
+    def report(self, most: int = 10) -> str:
+        lines = [f"{len(self.queries)} queries, {len(self.lost)} lost, {len(self.wrong)} answered differently"]
+        for _, difference in self.wrong[:most]:
+            lines += difference
+        return "\n".join(lines)
+
+
+class Oracle:
+    """References that serve the same zone files. Their answers are kept, since the same corpus is asked in many
+    situations.
+    """
+
+    def __init__(self, lab: Lab, zones: Sequence[Zone], kinds: Iterable[type[NameServer]] = (Nsd, Knot)) -> None:
+        self.lab = lab
+        self.servers = {kind.kind: lab.reference(kind, zones) for kind in kinds}
+        self._known: dict[tuple[str, bool], dict[bytes, bytes]] = {
+            (name, tcp): {} for name in self.servers for tcp in (False, True)
+        }
+
+    def learn(self, queries: Sequence[bytes], tcp: bool = False) -> None:
+        """Asks the references what they have not been asked yet. A reference that says nothing to a query is asked
+        once more.
+        """
+        for name, server in self.servers.items():
+            known = self._known[name, tcp]
+            new = list(dict.fromkeys(query for query in queries if query not in known))
+            if not new:
+                continue
+            address = server.addresses[0]
+            with self.lab.client.tcp(address) if tcp else self.lab.client.udp(address) as sock:
+                replies = ask_tcp_many(sock, new) if tcp else ask_many(sock, new)
+                for query, reply in zip(new, replies):
+                    reply = ask(sock, query) if reply is None and not tcp else reply
+                    if reply is None:
+                        raise LabError(f"the reference {name} says nothing to {query.hex()}")
+                    known[query] = reply
+
+    def said(self, query: bytes, tcp: bool = False) -> dict[str, bytes | None]:
+        return {name: self._known[name, tcp].get(query) for name in self.servers}
+
+    def examine(
+        self,
+        namespace: Namespace,
+        address: str,
+        queries: Sequence[bytes],
+        *,
+        tcp: bool = False,
+        window: int = 64,
+        timeout: float = 1.0,
+        ignore: Iterable[str] = (),
+    ) -> Examined:
+        """Asks the server under test, each query once, and compares by the rules of `wire.compare`."""
+        self.learn(queries, tcp)
+        tally = Tally()
+        with namespace.tcp(address) if tcp else namespace.udp(address) as sock:
+            replies = ask_tcp_many(sock, queries, window) if tcp else ask_many(sock, queries, window, timeout, tally)
+        made = Examined(queries, replies, tally)
+        for index, (query, reply) in enumerate(zip(queries, replies)):
+            if reply is None:
+                made.lost.append(index)
+            elif lines := compare(reply, self.said(query, tcp), query, ignore=ignore):
+                made.wrong.append((index, lines))
+        return made

@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The configuration: what is read, and that every error is told with its line. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "config/config.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SECRET "Wdr7gnmzHVWhG6A5BVcDSLfLn8MdBOEL7Nq7cBHWbXU="
+
+static char directory[] = "/tmp/peregrine-config-XXXXXX";
+static char path[64];
+static char *errors;
+
+static void write_file(const char *file, const char *text, size_t length)
+{
+	FILE *out = fopen(file, "w");
+	assert_non_null(out);
+	assert_int_equal(fwrite(text, 1, length, out), length);
+	assert_int_equal(fclose(out), 0);
+}
+
+/* Loads a configuration from text; the errors stand in `errors` afterwards. */
+static struct config *load_octets(const char *text, size_t length)
+{
+	size_t size;
+	write_file(path, text, length);
+	free(errors);
+	FILE *out = open_memstream(&errors, &size);
+	struct config *config = config_load(path, out);
+	fclose(out);
+	assert_int_equal(config == NULL, size > 0);
+	return config;
+}
+
+static struct config *load(const char *text)
+{
+	return load_octets(text, strlen(text));
+}
+
+/* Checks that loading fails with exactly these errors: "LINE: beginning" each, ended by NULL. */
+static void expect(const char *text, ...)
+{
+	assert_null(load(text));
+	char *rest = errors;
+	const char *wanted;
+	va_list arguments;
+	va_start(arguments, text);
+	while ((wanted = va_arg(arguments, const char *)) != NULL) {
+		char *line = strsep(&rest, "\n");
+		if (!line || strncmp(line, path, strlen(path)) != 0 || line[strlen(path)] != ':' ||
+		    strncmp(line + strlen(path) + 1, wanted, strlen(wanted)) != 0)
+			fail_msg("wanted `%s`, got `%s`, then:\n%s", wanted, line ? line : "no more", rest ? rest : "");
+	}
+	va_end(arguments);
+	if (rest && *rest)
+		fail_msg("more errors than wanted:\n%s", rest);
+}
+
+static const char full[] =
+    "server:\n"
+    "  identity: lon1.ns.example.net        # NSID\n"
+    "  listen: [ 192.0.2.53, \"2001:db8::53\" ]\n"
+    "  port: 5300\n"
+    "  state-directory: /tmp/state\n"
+    "  run-directory: /tmp/run\n"
+    "fast-path:\n"
+    "  interfaces: [ eth0, eth1 ]\n"
+    "  mode: native\n"
+    "  pin-directory: /sys/fs/bpf/other\n"
+    "  memory: 512MiB\n"
+    "rate-limit: { responses-per-second: 100, slip: 3, exempt: [ 192.0.2.0/24, \"2001:db8::/32\" ] }\n"
+    "fallback: { udp-workers: 4, tcp-clients: 50 }\n"
+    "metrics: { listen: \"127.0.0.1:9353\" }\n"
+    "keys:\n"
+    "  - { name: XFR.example.net., algorithm: hmac-sha256, secret: \"" SECRET "\" }\n"
+    "primaries:\n"
+    "  - { name: campus, addresses: [ 198.51.100.1, \"2001:db8:1::1@5353\" ], key: xfr.example.net }\n"
+    "  - { name: hub, addresses: [ 198.51.100.2 ] }\n"
+    "zones:\n"
+    "  - { name: example.org, primaries: [ hub, campus ] }\n"
+    "  - { name: Sub.Example.ORG., primaries: [ campus ] }\n"
+    "  - { name: ., primaries: [ campus ] }\n"
+    "catalogs:\n"
+    "  - { name: catalog.ns.example.net, primaries: [ hub ] }\n";
+
+static void test_full(void **state)
+{
+	char text[CONFIG_ADDRESS_TEXT];
+	struct config *config = load(full);
+	assert_non_null(config);
+	assert_string_equal(config->path, path);
+	assert_string_equal(config->identity, "lon1.ns.example.net");
+	assert_int_equal(config->listen_count, 2);
+	assert_false(config->listen_any);
+	config_address_text(&config->listen[0], text);
+	assert_string_equal(text, "192.0.2.53@5300");
+	config_address_text(&config->listen[1], text);
+	assert_string_equal(text, "2001:db8::53@5300");
+	assert_int_equal(config->port, 5300);
+	assert_string_equal(config->state_directory, "/tmp/state");
+	assert_string_equal(config->run_directory, "/tmp/run");
+	assert_int_equal(config->interface_count, 2);
+	assert_string_equal(config->interfaces[1], "eth1");
+	assert_int_equal(config->mode, CONFIG_MODE_NATIVE);
+	assert_string_equal(config->pin_directory, "/sys/fs/bpf/other");
+	assert_int_equal(config->memory, 512 << 20);
+	assert_int_equal(config->rate_limit, 100);
+	assert_int_equal(config->rate_slip, 3);
+	assert_int_equal(config->udp_workers, 4);
+	assert_int_equal(config->tcp_clients, 50);
+	assert_string_equal(config->metrics_listen, "127.0.0.1:9353");
+	assert_int_equal(config->key_count, 1);
+	assert_int_equal(config->keys[0].algorithm, DNSSEC_TSIG_HMAC_SHA256);
+	assert_int_equal(config->keys[0].secret.size, 32);
+	assert_memory_equal(config->keys[0].name, "\3xfr\7example\3net", 17);
+	assert_int_equal(config->primary_count, 2);
+	assert_ptr_equal(config->primaries[0].key, &config->keys[0]);
+	assert_null(config->primaries[1].key);
+	config_address_text(&config->primaries[0].addresses[0], text);
+	assert_string_equal(text, "198.51.100.1@53");
+	config_address_text(&config->primaries[0].addresses[1], text);
+	assert_string_equal(text, "2001:db8:1::1@5353");
+	assert_int_equal(config->zone_count, 3);
+	assert_string_equal(config->zones[0].name, ".");
+	assert_string_equal(config->zones[1].name, "example.org");
+	assert_string_equal(config->zones[2].name, "Sub.Example.ORG.");
+	assert_memory_equal(config->zones[2].apex, "\3sub\7example\3org", 17);
+	assert_int_equal(config->zones[1].primary_count, 2);
+	assert_string_equal(config->zones[1].primaries[0]->name, "hub");
+	assert_string_equal(config->zones[1].primaries[1]->name, "campus");
+	assert_int_equal(config->catalog_count, 1);
+	config_free(config);
+}
+
+static void test_defaults(void **state)
+{
+	char host[256] = "";
+	gethostname(host, sizeof(host) - 1);
+	struct config *config = load("server: { listen: [ any ] }\nfast-path: { mode: off }\nzones:\n");
+	assert_non_null(config);
+	assert_string_equal(config->identity, host);
+	assert_true(config->listen_any);
+	assert_int_equal(config->listen_count, 0);
+	assert_int_equal(config->port, 53);
+	assert_string_equal(config->state_directory, "/var/lib/peregrine");
+	assert_string_equal(config->run_directory, "/run/peregrine");
+	assert_string_equal(config->pin_directory, "/sys/fs/bpf/peregrine");
+	assert_int_equal(config->memory, 1 << 30);
+	assert_int_equal(config->udp_workers, 2);
+	assert_int_equal(config->tcp_clients, 1000);
+	assert_int_equal(config->rate_limit, 200);
+	assert_int_equal(config->rate_slip, 2);
+	assert_null(config->metrics_listen);
+	assert_int_equal(config->zone_count, 0);
+	config_free(config);
+	config = load("server: { listen: [ any ] }\nfast-path: { interfaces: [ eth0 ] }\n");
+	assert_non_null(config);
+	assert_int_equal(config->mode, CONFIG_MODE_AUTO);
+	config_free(config);
+}
+
+static void test_not_yaml(void **state)
+{
+	expect("", "1: is empty", NULL);
+	expect("# nothing\n", "1: is empty", NULL);
+	expect("server:\n  listen: [ any\nzones:\n", "3: not YAML", NULL);
+	expect("server: { listen: [ any ] }\n---\nzones: []\n", "2: a second YAML document", NULL);
+	expect("zones: &a\n  - *a\n  - *a\n", "2: alias `*a`", "3: alias `*a`", NULL);
+	expect("\n\n\xff\n", "3: not text in UTF-8", NULL);
+	assert_null(config_load("/nonexistent/peregrine.conf", stderr));
+}
+
+/* Errors of shape and of value in one file: all are told, in order of lines. */
+static void test_shape(void **state)
+{
+	expect("server:\n"
+	       "  listen: 192.0.2.1\n"                            /* 2: not a list */
+	       "  ports: 53\n"                                    /* 3: unknown */
+	       "  port: 70000\n"                                  /* 4: out of bounds */
+	       "  identity:\n"                                    /* 5: empty */
+	       "fast-path:\n"                                     /* */
+	       "  interfaces: [ eth0 ]\n"                         /* */
+	       "  mode: fast\n"                                   /* 8: no such mode */
+	       "  mode: auto\n"                                   /* 9: twice */
+	       "fallback: 3\n"                                    /* 10: no mapping */
+	       "metrics: { listen: [ a ] }\n"                     /* 11: no scalar */
+	       "primaries:\n"                                     /* */
+	       "  - { name: campus, addresses: [ 192.0.2.1 ] }\n" /* */
+	       "zones:\n"                                         /* */
+	       "  - example.org\n"                                /* 15: no mapping */
+	       "  - { name: example.net, primaries: campus }\n"   /* 16: no list */
+	       "  - { name: \"a\\0b\", primaries: [ campus ] }\n" /* 17: control character */
+	       "  - { primaries: [ campus ] }\n"                  /* 18: no name */
+	       "  - { name: x.example, masters: [ campus ] }\n"   /* 19: unknown, and no primaries */
+	       "zone: []\n",                                      /* 20: unknown */
+	       "2: listen must be a list", "3: unknown key `ports`", "4: port `70000`", "5: identity has no value",
+	       "8: mode `fast`", "9: `mode` stands twice in fast-path, first in line 8",
+	       "10: fallback must be a mapping", "11: listen must be a single value",
+	       "15: an entry of zones must be a mapping", "16: primaries must be a list",
+	       "17: name has a control character", "18: no name here", "19: unknown key `masters`",
+	       "19: no primaries here", "20: unknown key `zone` in the configuration", NULL);
+	expect("just text\n", "1: the configuration must be a mapping", NULL);
+	expect("{}\n", "1: no service address", "1: no interface", NULL);
+}
+
+static void test_server(void **state)
+{
+	expect("server:\n"
+	       "  listen:\n"
+	       "    - ns.example.org\n"
+	       "    - 192.0.2.1@53\n"
+	       "    - \"::\"\n"
+	       "    - 0.0.0.0\n"
+	       "    - 224.0.0.1\n"
+	       "    - ff02::1\n"
+	       "    - ::ffff:192.0.2.1\n"
+	       "    - 192.0.2.1\n"
+	       "    - 192.0.2.1\n"
+	       "    - any\n"
+	       "  state-directory: state\n"
+	       "  run-directory: /run/0123456789012345678901234567890123456789012345678901234567890123456789"
+	       "01234567890123456789\n"
+	       "fast-path: { mode: off }\n",
+	       "3: listen `ns.example.org`: not an IPv4", "4: listen `192.0.2.1@53`: a port", "5: listen `::`",
+	       "6: listen `0.0.0.0`", "7: listen `224.0.0.1`", "8: listen `ff02::1`", "9: listen `::ffff:192.0.2.1`",
+	       "11: listen `192.0.2.1` stands twice, first in line 10", "12: listen: `any` stands with others",
+	       "13: state-directory `state`", "14: run-directory", NULL);
+	expect("server: { listen: [] }\nfast-path: { mode: off }\n", "1: no service address", NULL);
+	expect("server: { port: 53 }\nfast-path: { mode: off }\n", "1: no service address", NULL);
+}
+
+static void test_fast_path(void **state)
+{
+#define SERVER "server: { listen: [ any ] }\n"
+	expect(SERVER "fast-path:\n"
+	              "  interfaces: [ eth0, sixteen_letters_, a/b, eth0 ]\n"
+	              "  pin-directory: pins\n"
+	              "  memory: 1MiB\n",
+	       "3: interfaces `sixteen_letters_`", "3: interfaces `a/b`", "3: interfaces `eth0` stands twice",
+	       "4: pin-directory `pins`", "5: memory `1MiB`: out of bounds; write a size from 4MiB", NULL);
+	expect(SERVER "fast-path: { interfaces: [] }\n", "2: no interface", NULL);
+	expect(SERVER "fast-path: { memory: 512MB, interfaces: [ e ] }\n", "2: memory `512MB`: not a size", NULL);
+	expect(SERVER "fast-path: { memory: lots, interfaces: [ e ] }\n", "2: memory `lots`: not a size", NULL);
+	expect(SERVER "fast-path: { memory: 18446744073709551615GiB, interfaces: [ e ] }\n", "2: memory", NULL);
+	struct config *config = load(SERVER "fast-path: { memory: 8192 KiB, mode: off }\n");
+	assert_non_null(config);
+	assert_int_equal(config->memory, 8 << 20);
+	config_free(config);
+#define SMALL SERVER "fast-path: { mode: off }\n"
+	expect(SMALL "fallback:\n  udp-workers: 0\n  tcp-clients: many\n", "4: udp-workers `0`",
+	       "5: tcp-clients `many`", NULL);
+	expect(SMALL
+	       "rate-limit:\n  responses-per-second: -1\n  slip: 1000\n  exempt:\n    - 192.0.2.0/33\n    - ::/128\n"
+	       "    - x\n",
+	       "4: responses-per-second `-1`", "5: slip `1000`", "7: exempt `192.0.2.0/33`", "9: exempt `x`", NULL);
+	expect(SMALL "metrics: { listen: \"::1:9353\" }\n", "3: listen `::1:9353`: not ADDRESS:PORT", NULL);
+	expect(SMALL "metrics: { listen: 9353 }\n", "3: listen `9353`: not ADDRESS:PORT", NULL);
+	expect(SMALL "metrics: { listen: \"[\" }\n", "3: listen `[`: not ADDRESS:PORT", NULL);
+	config = load(SMALL "metrics: { listen: \"[::1]:9353\" }\n");
+	assert_non_null(config);
+	config_free(config);
+}
+
+static void test_keys(void **state)
+{
+	expect(SMALL "keys:\n"
+	             "  - { name: a, algorithm: hmac-md5, secret: " SECRET " }\n"
+	             "  - { name: b, algorithm: rsa, secret: " SECRET " }\n"
+	             "  - { name: c, algorithm: hmac-sha1, secret: 'not base64!' }\n"
+	             "  - { name: d, algorithm: hmac-sha512 }\n"
+	             "  - { name: e, secret: " SECRET ", secret-file: /x }\n"
+	             "  - { name: d., algorithm: hmac-sha384, secret: " SECRET " }\n"
+	             "  - { algorithm: hmac-sha224, secret-file: relative }\n"
+	             "  - { name: f, algorithm: hmac-sha224, secret-file: /nonexistent }\n"
+	             "  - { name: g..h, algorithm: hmac-sha224, secret: " SECRET " }\n",
+	       "4: algorithm `hmac-md5`: MD5 is broken", "5: algorithm `rsa`", "6: the secret of key c is not base64",
+	       "7: key d has no secret", "8: no algorithm here", "8: both secret and secret-file",
+	       "9: key `d.` stands twice, first in line 7", "10: no name here", "10: secret-file `relative`",
+	       "11: secret-file `/nonexistent`: cannot open", "12: key `g..h`", NULL);
+}
+
+static void test_secret_file(void **state)
+{
+	char file[64], text[512];
+	snprintf(file, sizeof(file), "%s/secret", directory);
+	snprintf(text, sizeof(text), SMALL "keys:\n  - { name: a, algorithm: hmac-sha256, secret-file: %s }\n", file);
+	write_file(file, SECRET "\n", sizeof(SECRET));
+	chmod(file, 0640);
+	struct config *config = load(text);
+	assert_non_null(config);
+	assert_int_equal(config->keys[0].secret.size, 32);
+	config_free(config);
+	chmod(file, 0644);
+	assert_null(load(text));
+	assert_non_null(strstr(errors, ":4: secret-file"));
+	assert_non_null(strstr(errors, "chmod 600"));
+	chmod(file, 0600);
+	write_file(file, "\n", 1);
+	assert_null(load(text));
+	assert_non_null(strstr(errors, "is empty"));
+	unlink(file);
+	mkdir(file, 0700);
+	assert_null(load(text));
+	assert_non_null(strstr(errors, "not a regular file"));
+	rmdir(file);
+}
+
+static void test_zones(void **state)
+{
+	expect(SMALL "primaries:\n"
+	             "  - { name: one, addresses: [ 192.0.2.1, 192.0.2.1@53, 192.0.2.2@0, host.example ] }\n"
+	             "  - { name: one, addresses: [] }\n"
+	             "  - { name: two, key: nokey }\n"
+	             "zones:\n"
+	             "  - { name: example.org, primaries: [ one, three, one ] }\n"
+	             "  - { name: EXAMPLE.org., primaries: [ two ] }\n"
+	             "  - { name: a..b, primaries: [] }\n"
+	             "  - { name: \"b\xc3\xbc"
+	             "cher.example\", primaries: [ two ] }\n"
+	             "  - { name: \"two words\", primaries: [ two ] }\n"
+	             "  -\n"
+	             "catalogs:\n"
+	             "  - { name: example.ORG, primaries: [ four ] }\n",
+	       "4: address `192.0.2.2@0`: the port", "4: address `host.example`: not an IPv4",
+	       "4: address `192.0.2.1@53` stands twice", "5: addresses is empty",
+	       "5: primary `one` stands twice, first in line 4", "6: no addresses here", "6: key `nokey`: no such key",
+	       "8: primary `three`: no such primary", "8: primary `one` stands twice",
+	       "9: zone `EXAMPLE.org.` stands twice, first in line 8", "10: zone `a..b`: not a domain name",
+	       "10: primaries is empty", "11: zone", "12: zone `two words`", "13: no name here",
+	       "13: no primaries here", "15: primary `four`: no such primary",
+	       "15: zone `example.ORG` stands twice, first in line 8", NULL);
+}
+
+static void test_many_zones(void **state)
+{
+	enum { COUNT = 100000 };
+	char *text;
+	size_t size;
+	struct timespec start, end;
+	FILE *out = open_memstream(&text, &size);
+	fputs(SMALL "primaries:\n  - { name: hub, addresses: [ 192.0.2.1 ] }\nzones:\n", out);
+	for (unsigned i = 0; i < COUNT; i++)
+		fprintf(out, "  - { name: z%u.example, primaries: [ hub ] }\n", i);
+	fclose(out);
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	struct config *config = load_octets(text, size);
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	free(text);
+	assert_non_null(config);
+	assert_int_equal(config->zone_count, COUNT);
+	for (size_t i = 1; i < COUNT; i++)
+		assert_true(knot_dname_cmp(config->zones[i - 1].apex, config->zones[i].apex) < 0);
+	config_free(config);
+	double seconds = (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) / 1e9;
+	print_message("%d zones in %.2f s\n", COUNT, seconds);
+	assert_true(seconds < 20); /* far above what it takes, even under a sanitizer: it is loops of loops that fail */
+}
+
+/* Whatever stands in the file, loading returns: octets of a good file are changed, cut and doubled. */
+static void test_mutated(void **state)
+{
+	static const char special[] = "[]{}:,-&*!|>'\"%@`#?~\n\t\0 \xff\xc3"
+	                              "0a";
+	unsigned seed = 1;
+	for (unsigned round = 0; round < 3000; round++) {
+		char text[2 * sizeof(full)];
+		size_t length = sizeof(full) - 1;
+		memcpy(text, full, length);
+		for (unsigned change = rand_r(&seed) % 4; change < 5; change++) {
+			size_t at = (size_t)rand_r(&seed) % length, span = (size_t)rand_r(&seed) % 40;
+			if (span > length - at)
+				span = length - at;
+			switch (rand_r(&seed) % 3) {
+			case 0:
+				text[at] = special[(size_t)rand_r(&seed) % (sizeof(special) - 1)];
+				break;
+			case 1:
+				memmove(text + at, text + at + span, length - at - span);
+				length -= span < length ? span : 0;
+				break;
+			default:
+				if (length + span <= sizeof(text)) {
+					memmove(text + at + span, text + at, length - at);
+					length += span;
+				}
+			}
+		}
+		config_free(load_octets(text, length));
+	}
+}
+
+static int set_up(void **state)
+{
+	if (!mkdtemp(directory))
+		return -1;
+	snprintf(path, sizeof(path), "%s/peregrine.conf", directory);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	unlink(path);
+	rmdir(directory);
+	free(errors);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_full),       cmocka_unit_test(test_defaults),    cmocka_unit_test(test_not_yaml),
+	    cmocka_unit_test(test_shape),      cmocka_unit_test(test_server),      cmocka_unit_test(test_fast_path),
+	    cmocka_unit_test(test_keys),       cmocka_unit_test(test_secret_file), cmocka_unit_test(test_zones),
+	    cmocka_unit_test(test_many_zones), cmocka_unit_test(test_mutated),
+	};
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Completion of peregrine for bash: verbs, options, interfaces, and the names of zones when the agent runs.
+
+_peregrine_zones() {
+	"${agent[@]}" --json zone-status 2>/dev/null | sed -n 's/^ *"zone": "\(.*\)",\{0,1\}$/\1/p'
+}
+
+_peregrine() {
+	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} verb='' words='' i
+	local agent=("${COMP_WORDS[0]}")
+	local verbs='status zone-status zone-reload zone-retransfer reload stats attach detach refresh transfer'
+	COMPREPLY=()
+	case $previous in
+	-s|--socket|-c|--config)
+		compopt -o filenames 2>/dev/null
+		mapfile -t COMPREPLY < <(compgen -f -- "$current")
+		return ;;
+	--pins)
+		compopt -o filenames 2>/dev/null
+		mapfile -t COMPREPLY < <(compgen -d -- "$current")
+		return ;;
+	--timeout)
+		return ;;
+	esac
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		case ${COMP_WORDS[i]} in
+		-s|--socket|-c|--config) agent+=("${COMP_WORDS[i]}" "${COMP_WORDS[i+1]}"); ((i++)) ;;
+		--pins|--timeout) ((i++)) ;;
+		-*) ;;
+		*) [[ $verb ]] || verb=${COMP_WORDS[i]} ;;
+		esac
+	done
+	if [[ $current == -* ]]; then
+		words='--socket --config --json --help'
+		case $verb in
+		zone-reload|zone-retransfer|refresh|transfer) words+=' --wait --timeout' ;;
+		detach) words+=' --pins' ;;
+		'') words+=' --version' ;;
+		esac
+	else
+		case $verb in
+		'') words=$verbs ;;
+		zone-*|refresh|transfer|stats) words=$(_peregrine_zones) ;;
+		attach|detach) words=$(command ls /sys/class/net 2>/dev/null) ;;
+		esac
+	fi
+	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+}
+
+complete -F _peregrine peregrine

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* zone-status, zone-reload, zone-retransfer. */
+#include "cli.h"
+#include "output.h"
+
+#include <stdio.h>
+
+static void time_cell(struct table *table, const json_t *zone, const char *key)
+{
+	char text[OUTPUT_TEXT];
+	output_time(json_object_get(zone, key), text);
+	table_cell(table, "%s", text);
+}
+
+enum cli_exit verb_zone_status(const struct cli *cli, int count, char **arguments)
+{
+	static const char *const headings[] = {"ZONE",         "STATE",   "SERIAL", "AT PRIMARY", "LAST TRANSFER",
+	                                       "NEXT REFRESH", "EXPIRES", "NAMES",  "PRIMARY",    NULL};
+	json_t *zones, *zone;
+	size_t index;
+	struct table table;
+	enum cli_exit exit = client_ask(cli, "zone-status", count, arguments, NULL, false, &zones);
+	if (exit != CLI_OK || cli->json)
+		return exit != CLI_OK ? exit : cli_print_json(zones);
+	if (json_array_size(zones) == 0) {
+		puts("no zones; add some to the configuration and run `peregrine reload`");
+		json_decref(zones);
+		return CLI_OK;
+	}
+	table_begin(&table, headings, 1 << 2 | 1 << 3 | 1 << 7);
+	json_array_foreach (zones, index, zone) {
+		const char *error = output_string(zone, "error");
+		table_value(&table, json_object_get(zone, "zone"));
+		table_value(&table, json_object_get(zone, "state"));
+		table_value(&table, json_object_get(zone, "serial"));
+		table_value(&table, json_object_get(zone, "primary_serial"));
+		time_cell(&table, zone, "last_transfer");
+		time_cell(&table, zone, "next_refresh");
+		time_cell(&table, zone, "expires_at");
+		table_value(&table, json_object_get(zone, "names"));
+		if (*error == '-')
+			table_value(&table, json_object_get(zone, "primary"));
+		else
+			table_cell(&table, "%s; %s", output_string(zone, "primary"), error);
+	}
+	table_end(&table);
+	json_decref(zones);
+	return CLI_OK;
+}
+
+static enum cli_exit ask_primaries(const struct cli *cli, const char *verb, int count, char **arguments)
+{
+	static const char *const headings[] = {"ZONE", "SERIAL", "RESULT", NULL};
+	json_t *zones, *zone;
+	size_t index;
+	struct table table;
+	bool failed = false;
+	json_t *options = json_pack("{s:b, s:i}", "wait", cli->wait, "timeout", (int)cli->timeout);
+	enum cli_exit exit = client_ask(cli, verb, count, arguments, options, false, &zones);
+	if (exit != CLI_OK)
+		return exit;
+	json_array_foreach (zones, index, zone)
+		if (json_is_string(json_object_get(zone, "error")))
+			failed = true;
+	if (cli->json) {
+		exit = cli_print_json(zones);
+		return failed ? CLI_FAILED : exit;
+	}
+	table_begin(&table, headings, 1 << 1);
+	json_array_foreach (zones, index, zone) {
+		const json_t *error = json_object_get(zone, "error");
+		table_value(&table, json_object_get(zone, "zone"));
+		table_value(&table, json_object_get(zone, "serial"));
+		if (json_is_string(error))
+			table_value(&table, error);
+		else
+			table_cell(&table, cli->wait ? "served" : "asked");
+	}
+	table_end(&table);
+	json_decref(zones);
+	return failed ? CLI_FAILED : CLI_OK;
+}
+
+enum cli_exit verb_zone_reload(const struct cli *cli, int count, char **arguments)
+{
+	return ask_primaries(cli, "zone-reload", count, arguments);
+}
+
+enum cli_exit verb_zone_retransfer(const struct cli *cli, int count, char **arguments)
+{
+	return ask_primaries(cli, "zone-retransfer", count, arguments);
+}

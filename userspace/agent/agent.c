@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Life cycle. Start goes from the bottom up: image, zones, program, sockets, control; the end goes the other way and leaves image and program pinned.
+ */
+#include "agent/agent.h"
+#include "common/log.h"
+#include "publish/pins.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+#include <urcu/urcu-memb.h>
+
+#define UDP_SIZE 1232 /* the largest reply by UDP: no fragments on any path of IPv6's least MTU (DNS flag day 2020) */
+
+static int make_directory(const char *path, mode_t mode)
+{
+	if (!mkdir(path, mode) || errno == EEXIST)
+		return 0;
+	log_error("%s: cannot be made: %s", path, strerror(errno));
+	return -1;
+}
+
+static void warn_of_what_is_not_applied(const struct config *config)
+{
+	if (config->catalog_count)
+		log_warning("%s: catalogs are not followed by this version; their member zones are not served",
+		            config->path);
+	if (config->metrics_listen)
+		log_warning("%s: metrics are not served by this version; `peregrine stats --json` has the counters",
+		            config->path);
+	if (config->rate_limit)
+		log_warning("%s: rate-limit is not applied by this version", config->path);
+}
+
+static int open_publisher(struct agent *agent)
+{
+	const struct config *config = agent->config;
+	struct publisher_options options = {.memory = config->memory, .port = config->port, .udp_size = UDP_SIZE};
+
+	if (config->mode != CONFIG_MODE_OFF) {
+		int error;
+
+		if (fastpath_mount_bpffs(config->pin_directory))
+			return -1;
+		error = pins_lock(config->pin_directory);
+		if (error) {
+			log_error("%s: %s", config->pin_directory,
+			          error == -EWOULDBLOCK ? "another agent uses this pin directory; stop it first"
+			                                : strerror(-error));
+			return -1;
+		}
+		options.pin_directory = config->pin_directory;
+	}
+	agent->publisher = publisher_open(&options, agent->loop);
+	return agent->publisher ? 0 : -1;
+}
+
+static int open_servers(struct agent *agent)
+{
+	const struct config *config = agent->config;
+	struct fallback_options options = {
+		.udp_workers = config->udp_workers,
+		.tcp_clients = config->tcp_clients,
+		.identity = config->identity,
+		.notify = notify_receive,
+		.notify_context = agent,
+	};
+	char path[512];
+
+	agent->notify = notify_open(agent);
+	agent->fallback = agent->notify ? fallback_open(publisher_image(agent->publisher), &options) : NULL;
+	if (!agent->fallback)
+		return -1;
+	snprintf(path, sizeof(path), "%s/control.sock", config->run_directory);
+	agent->control = control_open(agent->loop, path, agent_verbs, agent);
+	return agent->control ? 0 : -1;
+}
+
+static void host_changed(void *context)
+{
+	agent_follow_host(context);
+}
+
+/* Everything up to where the loop takes over. */
+static int start(struct agent *agent)
+{
+	struct config *config = agent->config;
+	size_t added, removed;
+
+	if (make_directory(config->run_directory, 0755) || make_directory(config->state_directory, 0700))
+		return -1;
+	warn_of_what_is_not_applied(config);
+	if (open_publisher(agent))
+		return -1;
+	if (config->mode != CONFIG_MODE_OFF) {
+		agent->fastpath = fastpath_open(config->pin_directory, publisher_image(agent->publisher));
+		if (!agent->fastpath)
+			return -1;
+	}
+	agent->netlink = netlink_open(agent->loop, host_changed, agent);
+	if (!agent->netlink || open_servers(agent))
+		return -1;
+	if (agent_apply_zones(agent, config, &added, &removed))
+		return -1;
+	agent_attach_at_start(agent);
+	agent_follow_host(agent);
+	if (config->mode == CONFIG_MODE_NATIVE && agent->fastpath && !agent->attach_waits) {
+		struct fastpath_interface got;
+
+		for (size_t i = 0; i < config->interface_count; i++)
+			if (fastpath_attach(agent->fastpath, config->interfaces[i], config->mode, &got) && got.ifindex) {
+				log_error("interface %s: no native XDP: %s; `mode: auto` would take generic mode",
+				          config->interfaces[i], got.why);
+				return -1;
+			}
+	}
+	return 0;
+}
+
+static void close_handle(uv_handle_t *handle, void *context)
+{
+	if (!uv_is_closing(handle))
+		uv_close(handle, NULL);
+}
+
+/* Releases in the opposite order; every part may be missing. */
+static void stop(struct agent *agent)
+{
+	agent->stopping = true;
+	if (agent->control)
+		control_close(agent->control);
+	agent_drop_zones(agent);
+	if (agent->fallback)
+		fallback_close(agent->fallback);
+	if (agent->notify)
+		notify_close(agent->notify);
+	if (agent->netlink)
+		netlink_close(agent->netlink);
+	if (agent->fastpath)
+		fastpath_close(agent->fastpath);
+	publisher_close(agent->publisher);
+	uv_run(agent->loop, UV_RUN_NOWAIT);
+	for (size_t i = 0; i < sizeof(agent->signals) / sizeof(agent->signals[0]); i++)
+		close_handle((uv_handle_t *)&agent->signals[i], NULL);
+	close_handle((uv_handle_t *)&agent->attach_timer, NULL);
+	uv_run(agent->loop, UV_RUN_DEFAULT);
+}
+
+static void reload_on_signal(struct agent *agent)
+{
+	size_t added, removed;
+	char *errors = NULL;
+
+	sd_notify(0, "RELOADING=1");
+	if (agent_reload(agent, &added, &removed, &errors))
+		log_error("configuration not read again; the old one stays: %s", errors ? errors : "out of memory");
+	free(errors);
+	sd_notify(0, "READY=1");
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+	struct agent *agent = handle->data;
+
+	if (number == SIGHUP) {
+		reload_on_signal(agent);
+		return;
+	}
+	log_notice("ending on signal %d; %s", number,
+	           !agent->fastpath           ? "nothing stays behind"
+	           : agent->detach_at_end     ? "the fast path is taken off"
+	                                      : "the fast path stays and answers until the zones expire");
+	uv_stop(agent->loop);
+}
+
+static void watch_signals(struct agent *agent)
+{
+	static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+
+	signal(SIGPIPE, SIG_IGN);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		uv_signal_init(agent->loop, &agent->signals[i]);
+		agent->signals[i].data = agent;
+		uv_signal_start(&agent->signals[i], on_signal, numbers[i]);
+	}
+	uv_timer_init(agent->loop, &agent->attach_timer);
+	agent->attach_timer.data = agent;
+}
+
+int agent_run(struct config *config, bool detach_at_end)
+{
+	struct agent agent = {
+		.loop = uv_default_loop(), .config = config, .detach_at_end = detach_at_end, .started = time(NULL)};
+	char *pins = strdup(config->pin_directory);
+	bool uses_pins = config->mode != CONFIG_MODE_OFF;
+	int result;
+
+	urcu_memb_register_thread();
+	watch_signals(&agent);
+	result = start(&agent);
+	if (!result) {
+		log_notice("peregrined %s serves %zu zones as %s", PEREGRINE_VERSION, agent.zone_count,
+		           agent.config->identity);
+		sd_notify(0, "READY=1");
+		uv_run(agent.loop, UV_RUN_DEFAULT);
+		sd_notify(0, "STOPPING=1");
+	}
+	stop(&agent);
+	if (!result && detach_at_end && uses_pins && pins)
+		result = fastpath_remove(pins) < 0 ? -1 : 0;
+	if (uses_pins)
+		pins_unlock();
+	config_free(agent.config);
+	urcu_memb_unregister_thread();
+	free(pins);
+	return result ? 1 : 0;
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The agent: wires the rooms together and lives until it is told to stop. All of it runs on the main thread's loop. */
+#ifndef PEREGRINE_AGENT_H
+#define PEREGRINE_AGENT_H
+
+#include "agent/netlink.h"
+#include "config/config.h"
+#include "control/control.h"
+#include "fallback/fallback.h"
+#include "publish/fastpath.h"
+#include "publish/publish.h"
+#include "transfer/transfer.h"
+
+#include <time.h>
+
+struct agent;
+
+/* A configured zone and who follows it. */
+struct agent_zone {
+	struct agent *agent;
+	const struct config_zone *config;
+	struct follower *follower;
+	bool settled; /* since start, it was served or an attempt has failed */
+};
+
+struct agent {
+	uv_loop_t *loop;
+	struct config *config; /* RCU: the fallback's threads look up NOTIFY senders in it */
+	struct agent_zone **zones; /* as many as, and in the order of, the configuration's */
+	size_t zone_count;
+	struct publisher *publisher;
+	struct fastpath *fastpath; /* NULL under mode off */
+	struct fallback *fallback;
+	struct control *control;
+	struct netlink *netlink;
+	struct notify_queue *notify;
+	uv_signal_t signals[3];
+	uv_timer_t attach_timer; /* bounds the wait for zones before another schema's program is replaced */
+	bool attach_waits;
+	bool stopping;
+	bool detach_at_end;
+	time_t started;
+};
+
+/* Runs until SIGTERM, SIGINT. Takes over the configuration. Returns the exit status. */
+int agent_run(struct config *config, bool detach_at_end);
+
+/* agent/zones.c: makes the set of zones what the configuration says; counts what came and went. */
+int agent_apply_zones(struct agent *agent, struct config *config, size_t *added, size_t *removed);
+void agent_drop_zones(struct agent *agent);
+struct agent_zone *agent_find_zone(struct agent *agent, const uint8_t *apex);
+
+/* agent/host.c: service addresses and interfaces as the host has them now. */
+void agent_follow_host(struct agent *agent);
+void agent_attach(struct agent *agent);
+/* Puts off attaching where a program of another schema answers, until the zones are there. */
+void agent_attach_at_start(struct agent *agent);
+void agent_zone_settled(struct agent *agent);
+
+/* agent/notify.c: NOTIFY messages on their way from the fallback's threads to the followers. */
+struct notify_queue *notify_open(struct agent *agent);
+void notify_close(struct notify_queue *queue);
+size_t notify_receive(void *context, const struct sockaddr_storage *from, const uint8_t *wire, size_t length,
+                      uint8_t *reply);
+
+/* agent/verbs.c, agent/report.c: what the CLI may ask. */
+extern const struct control_verb agent_verbs[];
+int agent_reload(struct agent *agent, size_t *added, size_t *removed, char **errors);
+json_t *report_status(struct agent *agent);
+json_t *report_zone(struct agent_zone *zone);
+json_t *report_stats(struct agent *agent);
+
+/* Nanoseconds of CLOCK_BOOTTIME, the clock that expiry goes by: it counts while the machine sleeps. */
+static inline uint64_t agent_boottime(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
+}
+
+#endif

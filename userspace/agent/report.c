@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the agent tells about itself, as JSON. */
+#include "agent/agent.h"
+
+#include <libknot/libknot.h>
+#include <string.h>
+#include <unistd.h>
+
+#define INTERFACES_MAX 64
+
+enum zone_state { ZONE_SERVING, ZONE_LOADING, ZONE_FAILING, ZONE_EXPIRED };
+static const char *const state_names[] = {"serving", "loading", "failing", "expired"};
+
+/* What is known of a zone: `failing` when the last attempt failed with every primary, whatever is still served. */
+static enum zone_state zone_state(const struct agent_zone *zone, struct publisher_zone *served,
+                                  struct follower_status *status)
+{
+	*served = (struct publisher_zone){};
+	publisher_zone(zone->agent->publisher, zone->config->apex, served);
+	follower_get_status(zone->follower, status);
+	if (served->loaded && agent_boottime() >= served->expires_at)
+		return ZONE_EXPIRED;
+	if (status->failing)
+		return ZONE_FAILING;
+	return served->loaded ? ZONE_SERVING : ZONE_LOADING;
+}
+
+static json_t *time_or_null(int64_t seconds)
+{
+	return seconds ? json_integer(seconds) : json_null();
+}
+
+static json_t *text_or_null(const char *text)
+{
+	return text[0] ? json_string(text) : json_null();
+}
+
+/* A moment of CLOCK_BOOTTIME on the wall's clock. */
+static int64_t wall_time(uint64_t boottime)
+{
+	int64_t left = (int64_t)(boottime - agent_boottime()) / 1000000000;
+
+	return time(NULL) + left;
+}
+
+json_t *report_zone(struct agent_zone *zone)
+{
+	struct publisher_zone served;
+	struct follower_status status;
+	enum zone_state state = zone_state(zone, &served, &status);
+	json_t *report = json_object();
+
+	json_object_set_new(report, "zone", json_string(zone->config->name));
+	json_object_set_new(report, "state", json_string(state_names[state]));
+	json_object_set_new(report, "serial", served.loaded ? json_integer(served.serial) : json_null());
+	json_object_set_new(report, "primary_serial",
+	                    status.has_primary_serial ? json_integer(status.primary_serial) : json_null());
+	json_object_set_new(report, "primary", text_or_null(status.primary));
+	json_object_set_new(report, "last_transfer", time_or_null(status.last_transfer));
+	json_object_set_new(report, "last_check", time_or_null(status.last_check));
+	json_object_set_new(report, "next_refresh", time_or_null(status.next_refresh));
+	json_object_set_new(report, "expires_at",
+	                    served.loaded ? json_integer(wall_time(served.expires_at)) : json_null());
+	json_object_set_new(report, "names", json_integer(served.names));
+	json_object_set_new(report, "error", text_or_null(status.last_error));
+	return report;
+}
+
+static uint64_t count_passed(const struct pg_counters *counters)
+{
+	uint64_t passed = 0;
+
+	/* What was never a query to us is not the fast path's business. */
+	for (int i = PG_EXIT_BAD_SOURCE; i < PG_EXIT_COUNT; i++)
+		passed += counters->exits[i];
+	return passed;
+}
+
+static json_t *report_interfaces(struct agent *agent)
+{
+	struct fastpath_interface interfaces[INTERFACES_MAX];
+	size_t count = agent->fastpath ? fastpath_interfaces(agent->fastpath, interfaces, INTERFACES_MAX) : 0;
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < count && i < INTERFACES_MAX; i++) {
+		json_t *entry = json_object();
+
+		json_object_set_new(entry, "name", json_string(interfaces[i].name));
+		json_object_set_new(entry, "mode", json_string(interfaces[i].mode));
+		json_object_set_new(entry, "why", json_string(interfaces[i].why));
+		json_array_append_new(list, entry);
+	}
+	return list;
+}
+
+static json_t *report_zones(struct agent *agent)
+{
+	json_t *zones = json_object();
+	size_t counts[4] = {};
+
+	for (size_t i = 0; i < agent->zone_count; i++) {
+		struct publisher_zone served;
+		struct follower_status status;
+
+		if (agent->zones[i])
+			counts[zone_state(agent->zones[i], &served, &status)]++;
+	}
+	json_object_set_new(zones, "total", json_integer(agent->zone_count));
+	for (int i = 0; i < 4; i++)
+		json_object_set_new(zones, state_names[i], json_integer(counts[i]));
+	return zones;
+}
+
+json_t *report_status(struct agent *agent)
+{
+	struct pg_counters counters = {};
+	struct fallback_counters fallback;
+	uint64_t passed;
+	json_t *status = json_object(), *part;
+
+	if (agent->fastpath)
+		fastpath_counters(agent->fastpath, &counters);
+	fallback_get_counters(agent->fallback, &fallback);
+	passed = count_passed(&counters);
+	json_object_set_new(status, "version", json_string(PEREGRINE_VERSION));
+	json_object_set_new(status, "pid", json_integer(getpid()));
+	json_object_set_new(status, "uptime", json_integer(time(NULL) - agent->started));
+	json_object_set_new(status, "identity", json_string(agent->config->identity));
+	json_object_set_new(status, "interfaces", report_interfaces(agent));
+	json_object_set_new(status, "zones", report_zones(agent));
+	part = json_object();
+	json_object_set_new(part, "answered", json_integer(counters.exits[PG_EXIT_ANSWERED]));
+	json_object_set_new(part, "passed", json_integer(passed));
+	json_object_set_new(part, "share",
+	                    counters.exits[PG_EXIT_ANSWERED] + passed
+	                            ? json_real((double)counters.exits[PG_EXIT_ANSWERED] /
+	                                        (counters.exits[PG_EXIT_ANSWERED] + passed))
+	                            : json_null());
+	json_object_set_new(status, "fast_path", part);
+	part = json_object();
+	json_object_set_new(part, "udp", json_integer(fallback.udp));
+	json_object_set_new(part, "tcp", json_integer(fallback.tcp));
+	json_object_set_new(status, "fallback", part);
+	part = json_object();
+	json_object_set_new(part, "used", json_integer(publisher_memory(agent->publisher)));
+	json_object_set_new(part, "limit", json_integer(agent->config->memory));
+	json_object_set_new(status, "memory", part);
+	return status;
+}
+
+/* Replies by RCODE; the last counter takes all that have no name here. */
+static json_t *report_rcodes(const uint64_t *counts, size_t size)
+{
+	json_t *rcodes = json_object();
+
+	for (size_t i = 0; i < size; i++) {
+		const knot_lookup_t *name = i == size - 1 ? NULL : knot_lookup_by_id(knot_rcode_names, i);
+		char number[32];
+
+		if (!counts[i])
+			continue;
+		snprintf(number, sizeof(number), "RCODE%zu", i);
+		json_object_set_new(rcodes, i == size - 1 ? "OTHER" : name ? name->name : number,
+		                    json_integer(counts[i]));
+	}
+	return rcodes;
+}
+
+static json_t *report_fast_path(const struct pg_counters *counters)
+{
+	static const struct {
+		enum pg_exit exit;
+		const char *name;
+	} exits[] = {
+#define EXIT_NAME(number, symbol, name, text) {PG_EXIT_##symbol, #name},
+		PG_EXITS(EXIT_NAME)
+#undef EXIT_NAME
+	};
+	json_t *report = json_object(), *reasons = json_object();
+
+	for (size_t i = 0; i < sizeof(exits) / sizeof(exits[0]); i++)
+		if (exits[i].exit != PG_EXIT_ANSWERED)
+			json_object_set_new(reasons, exits[i].name, json_integer(counters->exits[exits[i].exit]));
+	json_object_set_new(report, "answered", json_integer(counters->exits[PG_EXIT_ANSWERED]));
+	json_object_set_new(report, "passed", json_integer(count_passed(counters)));
+	json_object_set_new(report, "reasons", reasons);
+	json_object_set_new(report, "rcodes", report_rcodes((const uint64_t *)counters->rcodes, PG_RCODES));
+	json_object_set_new(report, "truncated", json_integer(counters->truncated));
+	json_object_set_new(report, "query_octets", json_integer(counters->query_octets));
+	json_object_set_new(report, "reply_octets", json_integer(counters->reply_octets));
+	json_object_set_new(report, "ipv6", json_integer(counters->ipv6));
+	return report;
+}
+
+json_t *report_stats(struct agent *agent)
+{
+	struct pg_counters counters = {};
+	struct fallback_counters fallback;
+	json_t *stats = json_object(), *part = json_object();
+
+	if (agent->fastpath)
+		fastpath_counters(agent->fastpath, &counters);
+	fallback_get_counters(agent->fallback, &fallback);
+	json_object_set_new(stats, "fast_path", report_fast_path(&counters));
+	json_object_set_new(part, "udp", json_integer(fallback.udp));
+	json_object_set_new(part, "tcp", json_integer(fallback.tcp));
+	json_object_set_new(part, "dropped", json_integer(fallback.dropped));
+	json_object_set_new(part, "rcodes", report_rcodes(fallback.rcodes, 24));
+	json_object_set_new(part, "tcp_clients", json_integer(fallback.tcp_clients));
+	json_object_set_new(stats, "fallback", part);
+	return stats;
+}

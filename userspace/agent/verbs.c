@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The verbs of the control socket. */
+#include "agent/agent.h"
+#include "common/log.h"
+
+#include <libknot/libknot.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The zone that an argument names; on failure the request is answered. */
+static struct agent_zone *zone_argument(struct agent *agent, struct control_request *request, const char *name)
+{
+	knot_dname_storage_t apex;
+	struct agent_zone *zone = NULL;
+
+	if (knot_dname_from_str(apex, name, sizeof(apex))) {
+		knot_dname_to_lower(apex);
+		zone = agent_find_zone(agent, apex);
+	}
+	if (!zone)
+		control_fail(request, "%s: no such zone is configured; `peregrine zone-status` lists them", name);
+	return zone;
+}
+
+/* The zones named, or all of them. NULL after answering the request. */
+static struct agent_zone **zone_arguments(struct agent *agent, struct control_request *request,
+                                          const json_t *arguments, size_t *count)
+{
+	size_t named = json_array_size(arguments);
+	struct agent_zone **zones = calloc((named ? named : agent->zone_count) + 1, sizeof(*zones));
+
+	*count = 0;
+	if (!zones) {
+		control_fail(request, "out of memory");
+		return NULL;
+	}
+	for (size_t i = 0; !named && i < agent->zone_count; i++)
+		if (agent->zones[i])
+			zones[(*count)++] = agent->zones[i];
+	for (size_t i = 0; i < named; i++) {
+		zones[*count] = zone_argument(agent, request, json_string_value(json_array_get(arguments, i)));
+		if (!zones[(*count)++]) {
+			free(zones);
+			return NULL;
+		}
+	}
+	return zones;
+}
+
+static void run_status(void *context, struct control_request *request, const json_t *arguments, const json_t *options)
+{
+	control_reply(request, report_status(context));
+}
+
+static void run_zone_status(void *context, struct control_request *request, const json_t *arguments,
+                            const json_t *options)
+{
+	size_t count;
+	struct agent_zone **zones = zone_arguments(context, request, arguments, &count);
+	json_t *list;
+
+	if (!zones)
+		return;
+	list = json_array();
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(list, report_zone(zones[i]));
+	free(zones);
+	control_reply(request, list);
+}
+
+/* A request that waits for zones; gone when it is answered and no follower remembers it. */
+struct waiting {
+	struct control_request *request; /* NULL: answered */
+	json_t *result;
+	size_t left;
+	bool timer_open;
+	uv_timer_t timer;
+};
+
+struct waiting_zone {
+	struct waiting *waiting;
+	json_t *entry; /* in result */
+	struct agent *agent;
+	knot_dname_storage_t apex;
+};
+
+static void release_waiting(struct waiting *waiting)
+{
+	if (waiting->left || waiting->timer_open)
+		return;
+	json_decref(waiting->result);
+	free(waiting);
+}
+
+static void timer_closed(uv_handle_t *handle)
+{
+	struct waiting *waiting = handle->data;
+
+	waiting->timer_open = false;
+	release_waiting(waiting);
+}
+
+static void answer_waiting(struct waiting *waiting)
+{
+	if (!waiting->request)
+		return;
+	control_reply(waiting->request, json_incref(waiting->result));
+	waiting->request = NULL;
+	if (waiting->timer_open)
+		uv_close((uv_handle_t *)&waiting->timer, timer_closed);
+}
+
+static void waited_too_long(uv_timer_t *timer)
+{
+	answer_waiting(timer->data);
+}
+
+static void zone_done(void *context, const char *error)
+{
+	struct waiting_zone *zone = context;
+	struct waiting *waiting = zone->waiting;
+	struct publisher_zone served;
+
+	if (publisher_zone(zone->agent->publisher, zone->apex, &served) && served.loaded)
+		json_object_set_new(zone->entry, "serial", json_integer(served.serial));
+	json_object_set_new(zone->entry, "error", error ? json_string(error) : json_null());
+	free(zone);
+	if (!--waiting->left)
+		answer_waiting(waiting);
+	release_waiting(waiting);
+}
+
+static json_t *reload_entry(struct agent_zone *zone, bool wait)
+{
+	struct publisher_zone served = {};
+	json_t *entry = json_object();
+
+	publisher_zone(zone->agent->publisher, zone->config->apex, &served);
+	json_object_set_new(entry, "zone", json_string(zone->config->name));
+	json_object_set_new(entry, "serial", served.loaded ? json_integer(served.serial) : json_null());
+	json_object_set_new(entry, "error", wait ? json_string("not done within the time given") : json_null());
+	return entry;
+}
+
+static void ignore_done(void *context, const char *error)
+{
+}
+
+static void refresh_and_wait(struct agent_zone *zone, enum follower_force force, struct waiting *waiting, json_t *entry)
+{
+	struct waiting_zone *part = calloc(1, sizeof(*part));
+
+	if (!part) {
+		json_object_set_new(entry, "error", json_string("out of memory"));
+		return;
+	}
+	part->waiting = waiting;
+	part->entry = entry;
+	part->agent = zone->agent;
+	knot_dname_to_wire(part->apex, zone->config->apex, sizeof(part->apex));
+	waiting->left++;
+	follower_refresh(zone->follower, force, zone_done, part);
+}
+
+static void run_refresh(struct agent *agent, struct control_request *request, const json_t *arguments,
+                        const json_t *options, enum follower_force force)
+{
+	bool wait = json_is_true(json_object_get(options, "wait"));
+	json_int_t timeout = json_integer_value(json_object_get(options, "timeout"));
+	struct waiting *waiting = calloc(1, sizeof(*waiting));
+	size_t count;
+	struct agent_zone **zones;
+
+	if (!waiting) {
+		control_fail(request, "out of memory");
+		return;
+	}
+	zones = zone_arguments(agent, request, arguments, &count);
+	if (!zones) {
+		free(waiting);
+		return;
+	}
+	waiting->request = request;
+	waiting->result = json_array();
+	waiting->timer.data = waiting;
+	waiting->left = 1; /* this function */
+	for (size_t i = 0; i < count; i++) {
+		json_t *entry = reload_entry(zones[i], wait);
+
+		json_array_append_new(waiting->result, entry);
+		if (wait)
+			refresh_and_wait(zones[i], force, waiting, entry);
+		else
+			follower_refresh(zones[i]->follower, force, ignore_done, NULL);
+	}
+	free(zones);
+	if (--waiting->left) {
+		waiting->timer_open = !uv_timer_init(agent->loop, &waiting->timer);
+		uv_timer_start(&waiting->timer, waited_too_long, (timeout > 0 ? timeout : 60) * 1000, 0);
+		return;
+	}
+	answer_waiting(waiting);
+	release_waiting(waiting);
+}
+
+static void run_zone_reload(void *context, struct control_request *request, const json_t *arguments,
+                            const json_t *options)
+{
+	run_refresh(context, request, arguments, options, FOLLOWER_IF_NEWER);
+}
+
+static void run_zone_retransfer(void *context, struct control_request *request, const json_t *arguments,
+                                const json_t *options)
+{
+	if (!json_array_size(arguments))
+		control_fail(request, "name the zones to transfer whole");
+	else
+		run_refresh(context, request, arguments, options, FOLLOWER_FULL);
+}
+
+/* Settings that are taken at start only. */
+static void warn_of_restart(const struct config *old, const struct config *config)
+{
+	static const char later[] = "takes effect when peregrined is started again";
+
+	if (strcmp(old->pin_directory, config->pin_directory) || old->mode != config->mode ||
+	    old->memory != config->memory)
+		log_warning("%s: a change of fast-path mode, pin-directory or memory %s", config->path, later);
+	if (old->port != config->port || strcmp(old->run_directory, config->run_directory) ||
+	    strcmp(old->identity, config->identity))
+		log_warning("%s: a change of server identity, port or run-directory %s", config->path, later);
+	if (old->udp_workers != config->udp_workers || old->tcp_clients != config->tcp_clients)
+		log_warning("%s: a change of fallback %s", config->path, later);
+}
+
+/* Takes the program off interfaces that are not named any more. */
+static void detach_unnamed(struct agent *agent)
+{
+	struct fastpath_interface interfaces[64];
+	size_t count = agent->fastpath ? fastpath_interfaces(agent->fastpath, interfaces, 64) : 0;
+
+	for (size_t i = 0; i < count && i < 64; i++) {
+		bool named = false;
+
+		for (size_t j = 0; j < agent->config->interface_count; j++)
+			named |= !strcmp(agent->config->interfaces[j], interfaces[i].name);
+		if (!named)
+			fastpath_detach(agent->fastpath, interfaces[i].name);
+	}
+}
+
+int agent_reload(struct agent *agent, size_t *added, size_t *removed, char **errors)
+{
+	size_t size;
+	FILE *stream = open_memstream(errors, &size);
+	struct config *config = stream ? config_load(agent->config->path, stream) : NULL;
+	int result = -1;
+
+	if (stream)
+		fclose(stream);
+	for (char *c = *errors; c && *c; c++)
+		if (*c == '\n')
+			*c = c[1] ? ';' : 0;
+	if (!config)
+		return -1;
+	warn_of_restart(agent->config, config);
+	result = agent_apply_zones(agent, config, added, removed);
+	detach_unnamed(agent);
+	agent_follow_host(agent);
+	if (!result)
+		log_notice("configuration read again: %zu zones, %zu added, %zu removed", agent->zone_count, *added,
+		           *removed);
+	return result;
+}
+
+static void run_reload(void *context, struct control_request *request, const json_t *arguments, const json_t *options)
+{
+	struct agent *agent = context;
+	char *errors = NULL;
+	size_t added, removed;
+	json_t *result;
+
+	if (agent_reload(agent, &added, &removed, &errors)) {
+		control_fail(request, "the old configuration stays: %s",
+		             errors && errors[0] ? errors : "out of memory");
+	} else {
+		result = json_object();
+		json_object_set_new(result, "zones", json_integer(agent->zone_count));
+		json_object_set_new(result, "zones_added", json_integer(added));
+		json_object_set_new(result, "zones_removed", json_integer(removed));
+		control_reply(request, result);
+	}
+	free(errors);
+}
+
+static void run_stats(void *context, struct control_request *request, const json_t *arguments, const json_t *options)
+{
+	if (json_array_size(arguments))
+		control_fail(request, "counters of a single zone are not kept by this version; call `stats` without a zone");
+	else
+		control_reply(request, report_stats(context));
+}
+
+static void run_interfaces(struct agent *agent, struct control_request *request, const json_t *arguments, bool attach)
+{
+	json_t *list;
+
+	if (!agent->fastpath) {
+		control_fail(request, "fast-path.mode is off; set it to auto and start peregrined again");
+		return;
+	}
+	list = json_array();
+	for (size_t i = 0; i < json_array_size(arguments); i++) {
+		const char *name = json_string_value(json_array_get(arguments, i));
+		struct fastpath_interface got = {.mode = "none"};
+		json_t *entry = json_object();
+
+		if (attach)
+			fastpath_attach(agent->fastpath, name, agent->config->mode, &got);
+		else if (fastpath_detach(agent->fastpath, name))
+			snprintf(got.why, sizeof(got.why), "the fast path was not on it");
+		json_object_set_new(entry, "name", json_string(name));
+		json_object_set_new(entry, "mode", json_string(got.mode));
+		json_object_set_new(entry, "why", json_string(got.why));
+		json_array_append_new(list, entry);
+	}
+	control_reply(request, list);
+}
+
+static void run_attach(void *context, struct control_request *request, const json_t *arguments, const json_t *options)
+{
+	run_interfaces(context, request, arguments, true);
+}
+
+static void run_detach(void *context, struct control_request *request, const json_t *arguments, const json_t *options)
+{
+	struct agent *agent = context;
+	json_t *all;
+
+	if (json_array_size(arguments)) {
+		run_interfaces(agent, request, arguments, false);
+		return;
+	}
+	all = json_array();
+	if (agent->fastpath) {
+		struct fastpath_interface interfaces[64];
+		size_t count = fastpath_interfaces(agent->fastpath, interfaces, 64);
+
+		for (size_t i = 0; i < count && i < 64; i++)
+			if (interfaces[i].ifindex)
+				json_array_append_new(all, json_string(interfaces[i].name));
+	}
+	run_interfaces(agent, request, all, false);
+	json_decref(all);
+}
+
+const struct control_verb agent_verbs[] = {
+	{"status", run_status},
+	{"zone-status", run_zone_status},
+	{"zone-reload", run_zone_reload},
+	{"zone-retransfer", run_zone_retransfer},
+	{"reload", run_reload},
+	{"stats", run_stats},
+	{"attach", run_attach},
+	{"detach", run_detach},
+	{},
+};

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The zones of the configuration, each with its follower and its place in the image. */
+#include "agent/agent.h"
+#include "common/log.h"
+
+#include <stdlib.h>
+#include <urcu/urcu-memb.h>
+
+/* What waits for the publisher. */
+struct publication {
+	struct agent_zone *zone;
+	void (*done)(void *context, const char *error);
+	void *context;
+};
+
+static void settle(struct agent_zone *zone)
+{
+	if (zone->settled)
+		return;
+	zone->settled = true;
+	agent_zone_settled(zone->agent);
+}
+
+static void published(void *context, const char *error)
+{
+	struct publication *publication = context;
+
+	publication->done(publication->context, error);
+	free(publication);
+}
+
+static uint64_t expiry(uint32_t seconds)
+{
+	return agent_boottime() + (uint64_t)seconds * 1000000000ULL;
+}
+
+static void publish(void *context, struct zone_version *version, void (*done)(void *context, const char *error),
+                    void *done_context)
+{
+	struct agent_zone *zone = context;
+	struct publication *publication = malloc(sizeof(*publication));
+
+	if (!publication) {
+		done(done_context, "out of memory");
+		return;
+	}
+	*publication = (struct publication){.done = done, .context = done_context};
+	publisher_publish(zone->agent->publisher, version, expiry(version->expire), published, publication);
+}
+
+static void confirmed(void *context, uint32_t expire)
+{
+	struct agent_zone *zone = context;
+
+	publisher_set_expiry(zone->agent->publisher, zone->config->apex, expiry(expire));
+}
+
+static void first_attempt_done(void *context, const char *error)
+{
+	settle(context);
+}
+
+static struct agent_zone *add_zone(struct agent *agent, const struct config_zone *config)
+{
+	struct agent_zone *zone = calloc(1, sizeof(*zone));
+	struct publisher_zone served = {};
+	struct follower_start start = {};
+	struct follower_hooks hooks = {.publish = publish, .confirmed = confirmed, .context = zone};
+
+	if (!zone || publisher_add_zone(agent->publisher, config->apex)) {
+		free(zone);
+		return NULL;
+	}
+	zone->agent = agent;
+	zone->config = config;
+	if (publisher_zone(agent->publisher, config->apex, &served)) {
+		start.loaded = served.loaded;
+		start.serial = served.serial;
+		zone->settled = served.loaded;
+	}
+	zone->follower = follower_new(agent->loop, config, &start, &hooks, agent->config->zone_count > 100);
+	if (!zone->follower) {
+		free(zone);
+		return NULL;
+	}
+	if (!zone->settled)
+		follower_refresh(zone->follower, FOLLOWER_IF_NEWER, first_attempt_done, zone);
+	return zone;
+}
+
+static void drop_zone(struct agent_zone *zone)
+{
+	follower_free(zone->follower);
+	free(zone);
+}
+
+/* The image may hold zones that no configuration names any more. */
+struct stray {
+	struct agent *agent;
+	const struct config *config;
+	uint8_t (*apexes)[KNOT_DNAME_MAXLEN];
+	size_t count;
+};
+
+static int compare_apex(const void *key, const void *zone)
+{
+	return knot_dname_cmp(key, ((const struct config_zone *)zone)->apex);
+}
+
+static void find_stray(const uint8_t *apex, const struct publisher_zone *zone, void *context)
+{
+	struct stray *stray = context;
+	void *apexes;
+
+	if (bsearch(apex, stray->config->zones, stray->config->zone_count, sizeof(*stray->config->zones), compare_apex))
+		return;
+	apexes = realloc(stray->apexes, (stray->count + 1) * sizeof(*stray->apexes));
+	if (!apexes)
+		return;
+	stray->apexes = apexes;
+	knot_dname_to_wire(stray->apexes[stray->count++], apex, KNOT_DNAME_MAXLEN);
+}
+
+static size_t remove_strays(struct agent *agent, const struct config *config)
+{
+	struct stray stray = {.agent = agent, .config = config};
+
+	publisher_each_zone(agent->publisher, find_stray, &stray);
+	for (size_t i = 0; i < stray.count; i++)
+		publisher_remove_zone(agent->publisher, stray.apexes[i]);
+	free(stray.apexes);
+	return stray.count;
+}
+
+int agent_apply_zones(struct agent *agent, struct config *config, size_t *added, size_t *removed)
+{
+	struct agent_zone **zones = calloc(config->zone_count + 1, sizeof(*zones));
+	struct config *old = agent->config;
+	size_t at = 0, missing = 0;
+
+	*added = *removed = 0;
+	if (!zones)
+		return -1;
+	rcu_assign_pointer(agent->config, config);
+	/* Both lists are sorted by apex. */
+	for (size_t i = 0; i < config->zone_count; i++) {
+		const struct config_zone *wanted = &config->zones[i];
+
+		while (at < agent->zone_count && knot_dname_cmp(agent->zones[at]->config->apex, wanted->apex) < 0) {
+			drop_zone(agent->zones[at++]);
+			++*removed;
+		}
+		if (at < agent->zone_count && knot_dname_is_equal(agent->zones[at]->config->apex, wanted->apex)) {
+			zones[i] = agent->zones[at++];
+			zones[i]->config = wanted;
+			follower_reconfigure(zones[i]->follower, wanted);
+			continue;
+		}
+		zones[i] = add_zone(agent, wanted);
+		if (!zones[i]) {
+			log_error("zone %s: cannot be added: out of memory", wanted->name);
+			missing++;
+		}
+		++*added;
+	}
+	for (; at < agent->zone_count; at++) {
+		drop_zone(agent->zones[at]);
+		++*removed;
+	}
+	remove_strays(agent, config);
+	free(agent->zones);
+	agent->zones = zones;
+	agent->zone_count = config->zone_count;
+	if (old != config) {
+		urcu_memb_synchronize_rcu();
+		config_free(old);
+	}
+	return missing ? -1 : 0;
+}
+
+void agent_drop_zones(struct agent *agent)
+{
+	for (size_t i = 0; i < agent->zone_count; i++)
+		if (agent->zones[i])
+			drop_zone(agent->zones[i]);
+	free(agent->zones);
+	agent->zones = NULL;
+	agent->zone_count = 0;
+}
+
+struct agent_zone *agent_find_zone(struct agent *agent, const uint8_t *apex)
+{
+	const struct config *config = agent->config;
+	const struct config_zone *found =
+		bsearch(apex, config->zones, config->zone_count, sizeof(*config->zones), compare_apex);
+
+	return found ? agent->zones[found - config->zones] : NULL;
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "compile/fragment.h"
+#include "zone/rdata.h"
+
+#include <libknot/libknot.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SNAME_POINTER 0xc00c /* to octet 12, where the question's name stands */
+#define RR_FIXED 10          /* type, class, TTL, length */
+
+uint8_t *buffer_extend(struct compile_buffer *buffer, size_t length)
+{
+	if (buffer->length + length > buffer->room) {
+		size_t room = (buffer->length + length) * 2;
+		uint8_t *octets = realloc(buffer->octets, room);
+
+		if (!octets)
+			return NULL;
+		buffer->octets = octets;
+		buffer->room = room;
+	}
+	memset(buffer->octets + buffer->length, 0, length);
+	buffer->length += length;
+	return buffer->octets + buffer->length - length;
+}
+
+int buffer_align(struct compile_buffer *buffer)
+{
+	return buffer_extend(buffer, -buffer->length & (PG_UNIT - 1)) ? 0 : -1;
+}
+
+uint16_t fragment_sum(const uint8_t *octets, size_t length)
+{
+	uint64_t sum = 0;
+	uint16_t word;
+
+	for (; length >= 2; length -= 2, octets += 2) {
+		memcpy(&word, octets, 2);
+		sum += word;
+	}
+	if (length)
+		sum += octets[0]; /* the first octet of a word is its lower one: little-endian, as the engine demands */
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return sum;
+}
+
+/* A fragment in the making. */
+struct link {
+	struct compile_buffer *out;
+	size_t data; /* where its data starts in `out` */
+	struct pg_relocation *relocations;
+	size_t count, room;
+};
+
+static int put(struct link *link, const void *octets, size_t length)
+{
+	uint8_t *at = buffer_extend(link->out, length);
+
+	if (!at)
+		return -1;
+	memcpy(at, octets, length);
+	return 0;
+}
+
+static int put16(struct link *link, uint16_t word)
+{
+	uint8_t octets[2] = {word >> 8, word & 0xff};
+
+	return put(link, octets, sizeof(octets));
+}
+
+static int put32(struct link *link, uint32_t word)
+{
+	return put16(link, word >> 16) || put16(link, word & 0xffff) ? -1 : 0;
+}
+
+/* Puts a pointer and its relocation. `suffix`: octets of the suffix of sname; 0: sname itself. */
+static int put_pointer(struct link *link, uint16_t suffix)
+{
+	size_t position = link->out->length - link->data;
+
+	if (position > UINT16_MAX)
+		return -1;
+	if (link->count == link->room) {
+		size_t room = link->room ? link->room * 2 : 16;
+		void *relocations = realloc(link->relocations, room * sizeof(*link->relocations));
+
+		if (!relocations)
+			return -1;
+		link->relocations = relocations;
+		link->room = room;
+	}
+	link->relocations[link->count++] = (struct pg_relocation){.position = position, .suffix = suffix};
+	return put16(link, suffix ? 0 : SNAME_POINTER);
+}
+
+/* Puts a name, the longest suffix that it shares with the context being a pointer. */
+static int put_compressed(struct link *link, const uint8_t *name, const uint8_t *context)
+{
+	size_t labels = knot_dname_labels(name, NULL), shared = knot_dname_matched_labels(name, context);
+	const uint8_t *suffix = name;
+
+	if (!shared)
+		return put(link, name, knot_dname_size(name));
+	for (; labels > shared; labels--)
+		suffix += suffix[0] + 1;
+	if (put(link, name, suffix - name))
+		return -1;
+	return put_pointer(link, knot_dname_size(suffix));
+}
+
+static int put_owner(struct link *link, const struct fragment_request *request)
+{
+	if (request->form == OWNER_SNAME)
+		return put_pointer(link, 0);
+	/* The root is shorter than a pointer to it. */
+	if (request->form == OWNER_SUFFIX && request->owner[0])
+		return put_pointer(link, knot_dname_size(request->owner));
+	return put_compressed(link, request->owner, request->context);
+}
+
+static int put_rdata(struct link *link, uint16_t type, const uint8_t *rdata, size_t length, const uint8_t *context)
+{
+	struct zone_rdata_block blocks[ZONE_RDATA_BLOCKS];
+	int count = zone_rdata_blocks(type, rdata, length, blocks);
+	size_t length_at = link->out->length;
+	uint8_t *at;
+
+	if (count < 0 || put16(link, 0))
+		return -1;
+	for (int i = 0; i < count; i++) {
+		/* The target of a CNAME may become sname, which stands uncompressed. */
+		bool compress = blocks[i].is_name && blocks[i].compressible && type != KNOT_RRTYPE_CNAME;
+
+		if (compress ? put_compressed(link, blocks[i].start, context)
+		             : put(link, blocks[i].start, blocks[i].length))
+			return -1;
+	}
+	length = link->out->length - length_at - 2;
+	at = link->out->octets + length_at;
+	at[0] = length >> 8;
+	at[1] = length & 0xff;
+	return 0;
+}
+
+static int put_records(struct link *link, const struct fragment_request *request)
+{
+	const struct zone_rrset *rrset = request->rrset;
+	const uint8_t *at = rrset->rdata;
+
+	for (uint32_t i = 0; i < rrset->count; i++) {
+		uint16_t length;
+
+		memcpy(&length, at, sizeof(length));
+		if (put_owner(link, request) || put16(link, rrset->type) || put16(link, KNOT_CLASS_IN) ||
+		    put32(link, request->ttl) || put_rdata(link, rrset->type, at + 2, length, request->context))
+			return -1;
+		at += 2U + length;
+		if (link->out->length - link->data > UINT16_MAX)
+			return -1;
+	}
+	return 0;
+}
+
+/* Owners first, then suffixes, each in order of position. */
+static int put_relocations(struct link *link, struct pg_fragment *header)
+{
+	for (int suffixes = 0; suffixes < 2; suffixes++)
+		for (size_t i = 0; i < link->count; i++) {
+			if (!link->relocations[i].suffix != !suffixes)
+				continue;
+			if (put(link, &link->relocations[i], sizeof(link->relocations[i])))
+				return -1;
+			if (suffixes)
+				header->suffixes++;
+			else
+				header->owners++;
+		}
+	return buffer_align(link->out);
+}
+
+int fragment_compile(const struct fragment_request *request, struct compile_buffer *out)
+{
+	struct pg_fragment header = {.records = request->rrset->count};
+	size_t start = out->length, length;
+	struct link link = {.out = out, .data = start + sizeof(header)};
+	int result = -1;
+
+	if (request->rrset->count > UINT16_MAX || !buffer_extend(out, sizeof(header)) || put_records(&link, request))
+		goto out;
+	length = out->length - link.data;
+	if (length > UINT16_MAX || link.count > UINT16_MAX)
+		goto out;
+	header.length = length;
+	header.sum = fragment_sum(out->octets + link.data, length);
+	if (buffer_align(out) || put_relocations(&link, &header))
+		goto out;
+	if (request->target_count &&
+	    put(&link, request->targets, request->target_count * sizeof(*request->targets)))
+		goto out;
+	memcpy(out->octets + start, &header, sizeof(header));
+	result = 0;
+out:
+	free(link.relocations);
+	return result;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Inside the compiler: octets into a buffer, and RRsets into fragments. */
+#ifndef PEREGRINE_COMPILE_FRAGMENT_H
+#define PEREGRINE_COMPILE_FRAGMENT_H
+
+#include "compile/compile.h"
+
+#include <stdbool.h>
+
+/* Makes room for `length` more octets, zeroed, and returns where they start, or NULL. */
+uint8_t *buffer_extend(struct compile_buffer *buffer, size_t length);
+/* Fills up with zeros to whole units. */
+int buffer_align(struct compile_buffer *buffer);
+
+/* How the owner name stands in a fragment's RRs. */
+enum owner_form {
+	OWNER_SNAME,  /* the searched name: a pointer to it */
+	OWNER_SUFFIX, /* a suffix of the searched name (delegation, apex): a pointer to that */
+	OWNER_FULL,   /* any name of the zone: its labels, then a pointer to the suffix it shares with the context */
+};
+
+struct fragment_request {
+	const struct zone_rrset *rrset;
+	uint32_t ttl;
+	enum owner_form form;
+	const uint8_t *owner;
+	/* The name of which every suffix is known to be one of the searched name: names in rdata are compressed against
+	 * it. */
+	const uint8_t *context;
+	/* For the additional section: hashes of the targets, or NULL when there are none. */
+	const struct pg_target *targets;
+	size_t target_count;
+};
+
+/* Appends the fragment of an RRset. Returns 0, or -1 when it exceeds what a message can hold, or memory is short. */
+int fragment_compile(const struct fragment_request *request, struct compile_buffer *out);
+
+/* The ones'-complement sum of octets, folded to 16 bits (RFC 1071), as 16-bit words in the machine's order. */
+uint16_t fragment_sum(const uint8_t *octets, size_t length);
+
+#endif

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "compile/compile.h"
+#include "zone/rdata.h"
+
+#include <libknot/libknot.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The plan while it is made. */
+struct draft {
+	struct plan *plan;
+	size_t room;
+	uint32_t ancestor[PG_LABELS_MAX + 2]; /* entry of the present name's ancestor with that many labels */
+	uint8_t (*targets)[PG_NAME_ROOM + 1]; /* names that additional data is wanted for, each behind its length */
+	size_t target_count, target_room;
+};
+
+static const struct zone_rrset *find_rrset(const struct zone_name *name, uint16_t type)
+{
+	for (size_t i = 0; name && i < name->rrset_count; i++)
+		if (name->rrsets[i].type == type)
+			return &name->rrsets[i];
+	return NULL;
+}
+
+static struct plan_entry *add_entry(struct draft *draft, const uint8_t *name, const struct zone_name *data)
+{
+	struct plan *plan = draft->plan;
+	struct plan_entry *entry;
+
+	if (plan->count == draft->room) {
+		size_t room = draft->room ? draft->room * 2 : 64;
+		struct plan_entry *entries = realloc(plan->entries, room * sizeof(*entries));
+
+		if (!entries)
+			return NULL;
+		plan->entries = entries;
+		draft->room = room;
+	}
+	entry = &plan->entries[plan->count++];
+	*entry = (struct plan_entry){.name = name, .name_length = knot_dname_size(name), .data = data};
+	return entry;
+}
+
+/* The name without its first `labels` labels. */
+static const uint8_t *skip_labels(const uint8_t *name, size_t labels)
+{
+	while (labels--)
+		name += name[0] + 1;
+	return name;
+}
+
+static bool is_wildcard(const uint8_t *name)
+{
+	return name[0] == 1 && name[1] == '*';
+}
+
+/* Adds a name, and before it the empty non-terminals that lead to it from what is there. */
+static int add_name(struct draft *draft, const struct zone_name *name)
+{
+	const struct zone_version *zone = draft->plan->zone;
+	size_t apex_labels = zone->names[0].labels, common = apex_labels;
+
+	if (draft->plan->count) {
+		const uint8_t *last = draft->plan->entries[draft->plan->count - 1].name;
+
+		common = knot_dname_matched_labels(last, name->owner);
+	}
+	for (size_t labels = common + 1; labels <= name->labels; labels++) {
+		const uint8_t *owner = skip_labels(name->owner, name->labels - labels);
+		struct plan_entry *entry = add_entry(draft, owner, labels == name->labels ? name : NULL);
+		uint32_t number = draft->plan->count - 1;
+
+		if (!entry)
+			return -1;
+		draft->ancestor[labels] = number;
+		if (is_wildcard(owner))
+			draft->plan->entries[draft->ancestor[labels - 1]].wildcard = number;
+	}
+	return 0;
+}
+
+/* The names of a zone in canonical order, without those that a delegation occludes. */
+static int add_names(struct draft *draft)
+{
+	const struct zone_version *zone = draft->plan->zone;
+	const uint8_t *cut = NULL;
+
+	for (size_t i = 0; i < zone->name_count; i++) {
+		const struct zone_name *name = &zone->names[i];
+
+		if (cut && knot_dname_in_bailiwick(name->owner, cut) > 0)
+			continue;
+		cut = NULL;
+		if (!i) {
+			struct plan_entry *apex = add_entry(draft, name->owner, name);
+
+			if (!apex)
+				return -1;
+			apex->flags = PG_NODE_APEX;
+			draft->ancestor[name->labels] = 0;
+			continue;
+		}
+		if (add_name(draft, name))
+			return -1;
+		/* NS at a wildcard makes no cut (RFC 4592 section 4.2). */
+		if (find_rrset(name, KNOT_RRTYPE_NS) && !is_wildcard(name->owner)) {
+			draft->plan->entries[draft->plan->count - 1].flags = PG_NODE_DELEGATION;
+			cut = name->owner;
+		}
+	}
+	draft->plan->names = draft->plan->count;
+	return 0;
+}
+
+static int add_target(struct draft *draft, const uint8_t *name)
+{
+	uint8_t *target;
+
+	if (knot_dname_in_bailiwick(name, draft->plan->zone->apex) < 0)
+		return 0;
+	if (draft->target_count == draft->target_room) {
+		size_t room = draft->target_room ? draft->target_room * 2 : 16;
+		void *targets = realloc(draft->targets, room * sizeof(*draft->targets));
+
+		if (!targets)
+			return -1;
+		draft->targets = targets;
+		draft->target_room = room;
+	}
+	target = draft->targets[draft->target_count++];
+	memset(target, 0, sizeof(*draft->targets));
+	target[0] = knot_dname_size(name);
+	memcpy(target + 1, name, target[0]);
+	knot_dname_to_lower(target + 1);
+	return 0;
+}
+
+static int collect_targets(struct draft *draft)
+{
+	for (size_t i = 0; i < draft->plan->names; i++) {
+		const struct zone_name *name = draft->plan->entries[i].data;
+
+		for (size_t j = 0; name && j < name->rrset_count; j++) {
+			const struct zone_rrset *rrset = &name->rrsets[j];
+			size_t offset = compile_target_offset(rrset->type);
+
+			for (uint32_t k = 0, at = 0; offset && k < rrset->count; k++) {
+				uint16_t length;
+
+				memcpy(&length, rrset->rdata + at, sizeof(length));
+				if (add_target(draft, rrset->rdata + at + 2 + offset - 1))
+					return -1;
+				at += 2U + length;
+			}
+		}
+	}
+	return 0;
+}
+
+static int compare_targets(const void *left, const void *right)
+{
+	return memcmp(left, right, PG_NAME_ROOM + 1);
+}
+
+static int compare_names(const void *left, const void *right)
+{
+	return knot_dname_cmp(((const struct zone_name *)left)->owner, ((const struct zone_name *)right)->owner);
+}
+
+static int compare_entries(const void *left, const void *right)
+{
+	return knot_dname_cmp(((const struct plan_entry *)left)->name, ((const struct plan_entry *)right)->name);
+}
+
+/* Where a target's addresses are: at its name, be it occluded or not, or at the wildcard that covers it. */
+static const struct zone_name *find_addresses(const struct plan *plan, const uint8_t *target)
+{
+	const struct zone_name key = {.owner = target};
+	const struct zone_name *exact = bsearch(&key, plan->zone->names, plan->zone->name_count, sizeof(key),
+	                                        compare_names);
+	size_t apex_labels = plan->zone->names[0].labels, labels = knot_dname_labels(target, NULL);
+
+	if (exact)
+		return exact;
+	for (const uint8_t *name = target; labels >= apex_labels; labels--, name += name[0] + 1) {
+		const struct plan_entry encloser = {.name = name};
+		const struct plan_entry *found =
+			bsearch(&encloser, plan->entries, plan->names, sizeof(encloser), compare_entries);
+
+		if (!found)
+			continue;
+		/* An empty non-terminal exists; below a delegation the wildcard is not ours to apply. */
+		if (name == target || found->flags & PG_NODE_DELEGATION || !found->wildcard)
+			return NULL;
+		return plan->entries[found->wildcard].data;
+	}
+	return NULL;
+}
+
+/* Adds an entry for each target that has addresses in the zone. */
+static int add_targets(struct draft *draft)
+{
+	struct plan *plan = draft->plan;
+
+	if (collect_targets(draft))
+		return -1;
+	if (!draft->target_count)
+		return 0;
+	qsort(draft->targets, draft->target_count, sizeof(*draft->targets), compare_targets);
+	plan->storage = (uint8_t *)draft->targets;
+	for (size_t i = 0; i < draft->target_count; i++) {
+		const uint8_t *name = draft->targets[i] + 1;
+		const struct zone_name *data;
+		struct plan_entry *entry;
+
+		if (i && !compare_targets(draft->targets[i - 1], draft->targets[i]))
+			continue;
+		data = find_addresses(plan, name);
+		if (!find_rrset(data, KNOT_RRTYPE_A) && !find_rrset(data, KNOT_RRTYPE_AAAA))
+			continue;
+		entry = add_entry(draft, name, NULL);
+		if (!entry)
+			return -1;
+		entry->flags = PG_NODE_ADDRESSES;
+		entry->addresses[0] = find_rrset(data, KNOT_RRTYPE_A);
+		entry->addresses[1] = find_rrset(data, KNOT_RRTYPE_AAAA);
+	}
+	return 0;
+}
+
+struct plan *plan_new(const struct zone_version *zone)
+{
+	struct draft draft = {.plan = calloc(1, sizeof(*draft.plan))};
+
+	if (!draft.plan)
+		return NULL;
+	draft.plan->zone = zone;
+	draft.plan->apex_length = knot_dname_size(zone->apex);
+	if (add_names(&draft) || add_targets(&draft)) {
+		if (!draft.plan->storage)
+			free(draft.targets);
+		plan_free(draft.plan);
+		return NULL;
+	}
+	return draft.plan;
+}
+
+void plan_free(struct plan *plan)
+{
+	if (!plan)
+		return;
+	free(plan->entries);
+	free(plan->storage);
+	free(plan);
+}

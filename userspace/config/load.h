@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the parts of config_load share. */
+#ifndef PEREGRINE_CONFIG_LOAD_H
+#define PEREGRINE_CONFIG_LOAD_H
+
+#include "config/config.h"
+#include "config/document.h"
+#include "config/schema.h"
+
+/* Something that must be unlike its neighbours, and may be looked up. */
+struct load_item {
+	const void *id;
+	size_t id_length;
+	const char *text; /* for messages */
+	const yaml_node_t *node;
+	void *object;
+};
+
+struct load {
+	struct document document;
+	const struct raw_config *raw;
+	struct config *config;
+	bool no_memory;
+	struct load_item *keys; /* sorted: load_find */
+	size_t key_count;
+	struct load_item *primaries;
+	size_t primary_count;
+};
+
+/* Sections, in load_sections.c: server, fast-path, fallback, rate-limit, metrics. */
+void load_server(struct load *load);
+void load_fast_path(struct load *load);
+void load_fallback(struct load *load);
+void load_rate_limit(struct load *load);
+void load_metrics(struct load *load);
+
+/* Lists, in load_zones.c: keys, primaries, zones, catalogs; each refers to those before it. */
+void load_keys(struct load *load);
+void load_primaries(struct load *load);
+void load_zones(struct load *load);
+
+/* A value that is there and was not reported by the check of the shape. */
+static inline bool load_given(const char *value)
+{
+	return value && *value;
+}
+
+/* calloc and strdup that note shortage; a count of 0 gives NULL. */
+void *load_array(struct load *load, size_t count, size_t size);
+char *load_text(struct load *load, const char *text);
+
+/* Notes "WHAT `VALUE`: WRONG" at a node when `wrong` is not NULL; returns whether all is well. */
+bool load_judge(struct load *load, const yaml_node_t *node, const char *what, const char *value, const char *wrong);
+
+/* Sorts items by id, and notes an error for each that is there twice. */
+void load_sort(struct load *load, struct load_item *items, size_t count, const char *what);
+void *load_find(const struct load_item *items, size_t count, const void *id, size_t length);
+
+#endif

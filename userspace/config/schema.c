@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "config/schema.h"
+
+/*
+ * Everything is optional text here. libcyaml stops at the first thing it does not like, so it is asked for the shape
+ * alone, and gets a document whose shape was checked before (document.c, against this same schema).
+ */
+#define TEXT(key, structure, member)                                                                                   \
+	CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, structure, member, 0, CYAML_UNLIMITED)
+#define LIST(key, structure, member, entry)                                                                            \
+	CYAML_FIELD_SEQUENCE(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, structure, member, entry, 0,               \
+	                     CYAML_UNLIMITED)
+#define SECTION(key, member, fields) CYAML_FIELD_MAPPING(key, CYAML_FLAG_OPTIONAL, struct raw_config, member, fields)
+
+static const cyaml_schema_value_t text_entry = {
+    CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 0, CYAML_UNLIMITED),
+};
+
+static const cyaml_schema_field_t server_fields[] = {
+    TEXT("identity", struct raw_server, identity),
+    LIST("listen", struct raw_server, listen, &text_entry),
+    TEXT("port", struct raw_server, port),
+    TEXT("state-directory", struct raw_server, state_directory),
+    TEXT("run-directory", struct raw_server, run_directory),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t fast_path_fields[] = {
+    LIST("interfaces", struct raw_fast_path, interfaces, &text_entry),
+    TEXT("mode", struct raw_fast_path, mode),
+    TEXT("pin-directory", struct raw_fast_path, pin_directory),
+    TEXT("memory", struct raw_fast_path, memory),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t rate_limit_fields[] = {
+    TEXT("responses-per-second", struct raw_rate_limit, responses_per_second),
+    TEXT("slip", struct raw_rate_limit, slip),
+    LIST("exempt", struct raw_rate_limit, exempt, &text_entry),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t fallback_fields[] = {
+    TEXT("udp-workers", struct raw_fallback, udp_workers),
+    TEXT("tcp-clients", struct raw_fallback, tcp_clients),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t metrics_fields[] = {
+    TEXT("listen", struct raw_metrics, listen),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t key_fields[] = {
+    TEXT("name", struct raw_key, name),
+    TEXT("algorithm", struct raw_key, algorithm),
+    TEXT("secret", struct raw_key, secret),
+    TEXT("secret-file", struct raw_key, secret_file),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t primary_fields[] = {
+    TEXT("name", struct raw_primary, name),
+    LIST("addresses", struct raw_primary, addresses, &text_entry),
+    TEXT("key", struct raw_primary, key),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t zone_fields[] = {
+    TEXT("name", struct raw_zone, name),
+    LIST("primaries", struct raw_zone, primaries, &text_entry),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t key_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_key, key_fields),
+};
+
+static const cyaml_schema_value_t primary_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_primary, primary_fields),
+};
+
+static const cyaml_schema_value_t zone_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_zone, zone_fields),
+};
+
+static const cyaml_schema_field_t config_fields[] = {
+    SECTION("server", server, server_fields),
+    SECTION("fast-path", fast_path, fast_path_fields),
+    SECTION("rate-limit", rate_limit, rate_limit_fields),
+    SECTION("fallback", fallback, fallback_fields),
+    SECTION("metrics", metrics, metrics_fields),
+    LIST("keys", struct raw_config, keys, &key_entry),
+    LIST("primaries", struct raw_config, primaries, &primary_entry),
+    LIST("zones", struct raw_config, zones, &zone_entry),
+    LIST("catalogs", struct raw_config, catalogs, &zone_entry),
+    CYAML_FIELD_END,
+};
+
+const cyaml_schema_value_t config_schema = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct raw_config, config_fields),
+};

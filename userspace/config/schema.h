@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The declared schema of the configuration file, and what libcyaml loads by it: the file as written, every value still
+ * text (or NULL when it is not there). What a value means is judged afterwards, so that every error can be told.
+ */
+#ifndef PEREGRINE_CONFIG_SCHEMA_H
+#define PEREGRINE_CONFIG_SCHEMA_H
+
+#include <cyaml/cyaml.h>
+
+struct raw_server {
+	char *identity;
+	char **listen;
+	unsigned listen_count;
+	char *port;
+	char *state_directory;
+	char *run_directory;
+};
+
+struct raw_fast_path {
+	char **interfaces;
+	unsigned interfaces_count;
+	char *mode;
+	char *pin_directory;
+	char *memory;
+};
+
+struct raw_rate_limit {
+	char *responses_per_second;
+	char *slip;
+	char **exempt;
+	unsigned exempt_count;
+};
+
+struct raw_fallback {
+	char *udp_workers;
+	char *tcp_clients;
+};
+
+struct raw_metrics {
+	char *listen;
+};
+
+struct raw_key {
+	char *name;
+	char *algorithm;
+	char *secret;
+	char *secret_file;
+};
+
+struct raw_primary {
+	char *name;
+	char **addresses;
+	unsigned addresses_count;
+	char *key;
+};
+
+/* Zones and catalogs are written alike. */
+struct raw_zone {
+	char *name;
+	char **primaries;
+	unsigned primaries_count;
+};
+
+struct raw_config {
+	struct raw_server server;
+	struct raw_fast_path fast_path;
+	struct raw_rate_limit rate_limit;
+	struct raw_fallback fallback;
+	struct raw_metrics metrics;
+	struct raw_key *keys;
+	unsigned keys_count;
+	struct raw_primary *primaries;
+	unsigned primaries_count;
+	struct raw_zone *zones;
+	unsigned zones_count;
+	struct raw_zone *catalogs;
+	unsigned catalogs_count;
+};
+
+extern const cyaml_schema_value_t config_schema;
+
+#endif

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fallback/internal.h"
+
+#include "common/log.h"
+
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+const struct fallback_tuning fallback_tuning_default = {
+    .idle_ms = 10000,
+    .write_ms = 10000,
+    .queue_max = 128 << 10,
+};
+
+/* A service address and the sockets on it: one a UDP worker, one TCP listener. */
+struct place {
+	struct sockaddr_storage address;
+	struct udp_socket **udp;
+	struct tcp_listener *tcp;
+};
+
+struct fallback {
+	struct fallback_shared shared;
+	char *identity;
+	struct udp_worker **workers;
+	unsigned worker_count;
+	struct tcp_server *tcp;
+	struct place *places;
+	size_t place_count;
+};
+
+static bool same_address(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
+{
+	if (a->ss_family != b->ss_family)
+		return false;
+	if (a->ss_family == AF_INET6) {
+		const struct sockaddr_in6 *x = (const void *)a, *y = (const void *)b;
+
+		return x->sin6_port == y->sin6_port && x->sin6_scope_id == y->sin6_scope_id &&
+		       memcmp(&x->sin6_addr, &y->sin6_addr, sizeof(x->sin6_addr)) == 0;
+	}
+	const struct sockaddr_in *x = (const void *)a, *y = (const void *)b;
+	return x->sin_port == y->sin_port && x->sin_addr.s_addr == y->sin_addr.s_addr;
+}
+
+static bool place_close(struct fallback *fallback, struct place *place)
+{
+	for (unsigned i = 0; i < fallback->worker_count; i++) {
+		if (place->udp && place->udp[i])
+			udp_worker_remove(fallback->workers[i], place->udp[i]);
+	}
+	if (place->tcp)
+		tcp_server_remove(fallback->tcp, place->tcp);
+	free(place->udp);
+	return false;
+}
+
+/* All the sockets of an address, or none. */
+static bool place_open(struct fallback *fallback, const struct sockaddr_storage *address, struct place *place)
+{
+	int fd;
+
+	memset(place, 0, sizeof(*place));
+	place->address = *address;
+	place->udp = calloc(fallback->worker_count, sizeof(struct udp_socket *));
+	if (!place->udp)
+		return false;
+	/* TCP first: its bind fails when another server has the address, where UDP sockets can share it. */
+	fd = fallback_socket(address, SOCK_STREAM);
+	if (fd < 0)
+		return place_close(fallback, place);
+	place->tcp = tcp_server_add(fallback->tcp, fd);
+	if (!place->tcp)
+		return place_close(fallback, place);
+	for (unsigned i = 0; i < fallback->worker_count; i++) {
+		fd = fallback_socket(address, SOCK_DGRAM);
+		if (fd < 0)
+			return place_close(fallback, place);
+		place->udp[i] = udp_worker_add(fallback->workers[i], fd);
+		if (!place->udp[i])
+			return place_close(fallback, place);
+	}
+	return true;
+}
+
+static bool listed(const struct sockaddr_storage *address, const struct sockaddr_storage *addresses, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (same_address(address, &addresses[i]))
+			return true;
+	}
+	return false;
+}
+
+static bool placed(const struct fallback *fallback, const struct sockaddr_storage *address)
+{
+	for (size_t i = 0; i < fallback->place_count; i++) {
+		if (same_address(address, &fallback->places[i].address))
+			return true;
+	}
+	return false;
+}
+
+int fallback_set_addresses(struct fallback *fallback, const struct sockaddr_storage *addresses, size_t count)
+{
+	size_t kept = 0;
+	int failed = 0;
+	struct place *places;
+
+	for (size_t i = 0; i < fallback->place_count; i++) {
+		if (listed(&fallback->places[i].address, addresses, count))
+			fallback->places[kept++] = fallback->places[i];
+		else
+			place_close(fallback, &fallback->places[i]);
+	}
+	fallback->place_count = kept;
+	if (count == 0)
+		return 0;
+	places = realloc(fallback->places, (kept + count) * sizeof(*places));
+	if (!places) {
+		log_error("fallback: no memory for the service addresses");
+		return (int)count;
+	}
+	fallback->places = places;
+	for (size_t i = 0; i < count; i++) {
+		if (placed(fallback, &addresses[i]))
+			continue;
+		if (place_open(fallback, &addresses[i], &places[fallback->place_count]))
+			fallback->place_count++;
+		else
+			failed++;
+	}
+	return failed;
+}
+
+static void add_tally(const struct fallback_tally *tally, struct fallback_counters *out)
+{
+	/* The counters are all 64 bits wide. */
+	const uint64_t *from = (const uint64_t *)&tally->counters;
+	uint64_t *to = (uint64_t *)out;
+
+	_Static_assert(sizeof(*out) % sizeof(uint64_t) == 0, "counters are words");
+	for (size_t i = 0; i < sizeof(*out) / sizeof(uint64_t); i++)
+		to[i] += __atomic_load_n(from + i, __ATOMIC_RELAXED);
+}
+
+void fallback_get_counters(struct fallback *fallback, struct fallback_counters *out)
+{
+	memset(out, 0, sizeof(*out));
+	for (unsigned i = 0; i < fallback->worker_count; i++)
+		add_tally(udp_worker_tally(fallback->workers[i]), out);
+	add_tally(tcp_server_tally(fallback->tcp), out);
+}
+
+void fallback_close(struct fallback *fallback)
+{
+	if (!fallback)
+		return;
+	if (fallback->place_count)
+		fallback_set_addresses(fallback, NULL, 0);
+	for (unsigned i = 0; i < fallback->worker_count; i++)
+		udp_worker_close(fallback->workers[i]);
+	if (fallback->tcp)
+		tcp_server_close(fallback->tcp);
+	free(fallback->workers);
+	free(fallback->places);
+	free(fallback->identity);
+	free(fallback);
+}
+
+static bool start_threads(struct fallback *fallback, unsigned workers)
+{
+	fallback->workers = calloc(workers, sizeof(struct udp_worker *));
+	if (!fallback->workers)
+		return false;
+	for (unsigned i = 0; i < workers; i++) {
+		fallback->workers[i] = udp_worker_open(&fallback->shared);
+		if (!fallback->workers[i])
+			return false;
+		fallback->worker_count++;
+	}
+	fallback->tcp = tcp_server_open(&fallback->shared);
+	return fallback->tcp != NULL;
+}
+
+struct fallback *fallback_open_tuned(struct image *image, const struct fallback_options *options,
+                                     const struct fallback_tuning *tuning)
+{
+	struct fallback *fallback = calloc(1, sizeof(*fallback));
+
+	if (!fallback)
+		return NULL;
+	fallback->identity = options->identity ? strdup(options->identity) : NULL;
+	fallback->shared = (struct fallback_shared){
+	    .image = image,
+	    .respond = {.identity = fallback->identity,
+	                .version = "Peregrine " PEREGRINE_VERSION,
+	                .notify = options->notify,
+	                .notify_context = options->notify_context},
+	    .tuning = *tuning,
+	    .tcp_clients = options->tcp_clients ? options->tcp_clients : 1,
+	};
+	if (!start_threads(fallback, options->udp_workers ? options->udp_workers : 1)) {
+		fallback_close(fallback);
+		return NULL;
+	}
+	return fallback;
+}
+
+struct fallback *fallback_open(struct image *image, const struct fallback_options *options)
+{
+	return fallback_open_tuned(image, options, &fallback_tuning_default);
+}

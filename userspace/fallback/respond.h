@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* One message in, one reply out: the engine first, and what it leaves is judged here as the established servers do. */
+#ifndef PEREGRINE_FALLBACK_RESPOND_H
+#define PEREGRINE_FALLBACK_RESPOND_H
+
+#include "answer/work.h"
+#include "publish/image.h"
+
+#include <sys/socket.h>
+
+struct respond_options {
+	const char *identity; /* id.server., hostname.bind. and NSID; NULL: not told */
+	const char *version;  /* version.server. and version.bind.; NULL: not told */
+	/* A NOTIFY message; see fallback.h. Called inside an RCU read-side section. */
+	size_t (*notify)(void *context, const struct sockaddr_storage *from, const uint8_t *wire, size_t length,
+	                 uint8_t *reply);
+	void *notify_context;
+};
+
+/* Room that a reply buffer must have at least, whatever the client takes: more than header, question, OPT, and the
+ * longest other record that we write ourselves. */
+#define RESPOND_ROOM_MIN 4096U
+
+/*
+ * Answers one message. The caller is inside an RCU read-side section, and has set work->now to CLOCK_BOOTTIME in
+ * nanoseconds, once a batch. `room` is what the reply buffer has, at least RESPOND_ROOM_MIN. Returns the octets of the
+ * reply, whose extended RCODE then stands in work->rcode; 0: no reply.
+ */
+size_t respond(const struct image_view *view, struct pg_work *work, const struct respond_options *options, bool tcp,
+               const struct sockaddr_storage *from, const uint8_t *query, size_t length, uint8_t *reply, size_t room);
+
+#endif

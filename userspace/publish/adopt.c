@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Taking up an image that another run of the agent left, at whatever moment it ended. */
+#include "publish/image_internal.h"
+#include "common/log.h"
+
+#include <stdlib.h>
+
+static bool is_record(const struct image *image, pg_ref ref, size_t size)
+{
+	return ref && ref / PG_UNITS_PER_SEGMENT < image->segments.count &&
+	       ref % PG_UNITS_PER_SEGMENT + size / PG_UNIT <= PG_UNITS_PER_SEGMENT;
+}
+
+static int adopt_zone(struct image *image, uint32_t slot)
+{
+	struct pg_zone *zone = image_zone(image, slot);
+	const struct pg_head *head;
+
+	if (!(zone->flags & PG_ZONE_IN_USE))
+		return 0;
+	if (zone->labels >= PG_DEPTHS_MAX || !zone->name_length)
+		return -1;
+	/* A removal that was cut short: the zone is hidden already, its nodes are swept below. */
+	if (image_find_zone(image, zone->name) != (int64_t)slot) {
+		zone->flags = 0;
+		return 0;
+	}
+	image->depth_zones[zone->labels]++;
+	if (!zone->head.ref)
+		return 0;
+	if (!is_record(image, zone->head.ref, sizeof(*head)))
+		return -1;
+	head = segments_at(&image->segments, zone->head.ref);
+	if (head->zone != slot || segments_mark(&image->segments, zone->head.ref, head->units))
+		return -1;
+	zone->serial = head->serial;
+	image->zone_data[slot].nodes = malloc(64 * sizeof(pg_ref));
+	return image->zone_data[slot].nodes ? 0 : -1;
+}
+
+static int remember(struct image_zone *data, pg_ref ref)
+{
+	/* There is room for 64, and from then on for the next power of two. */
+	if (data->count >= 64 && !(data->count & (data->count - 1))) {
+		pg_ref *nodes = realloc(data->nodes, data->count * 2 * sizeof(*nodes));
+
+		if (!nodes)
+			return -1;
+		data->nodes = nodes;
+	}
+	data->nodes[data->count++] = ref;
+	return 0;
+}
+
+/* The cell of a node: one that is committed is kept, else the one before it, else none. */
+static int adopt_cell(struct image *image, struct pg_cell *cell)
+{
+	pg_ref ref = cell->ref;
+
+	for (int i = 0; i < 2 && ref; i++) {
+		const struct pg_node *node;
+		uint32_t slot;
+
+		if (!is_record(image, ref, sizeof(*node)))
+			return -1;
+		node = segments_at(&image->segments, ref);
+		slot = node->zone;
+		if (slot >= image->zones.entries)
+			return -1;
+		if (!(image_zone(image, slot)->flags & PG_ZONE_IN_USE) || !image_head(image, slot).ref)
+			break;
+		if (node->since > image_head(image, slot).version) {
+			ref = node->previous;
+			continue;
+		}
+		if (node->flags & PG_NODE_ABSENT)
+			break;
+		if (ref != cell->ref)
+			cell_store(cell, cell->tag, ref);
+		return segments_mark(&image->segments, ref, node->units) || remember(&image->zone_data[slot], ref) ? -1
+		                                                                                                     : 0;
+	}
+	buckets_remove(&image->index, cell);
+	return 0;
+}
+
+int image_adopt(struct image *image)
+{
+	size_t zones = 0;
+
+	for (uint32_t slot = 0; slot < image->zones.entries; slot++) {
+		if (adopt_zone(image, slot))
+			return -1;
+		zones += image_zone(image, slot)->flags & PG_ZONE_IN_USE;
+	}
+	for (uint32_t i = 1; i < image->index.table.entries; i++)
+		for (int j = 0; j < PG_BUCKET_CELLS; j++) {
+			struct pg_bucket *bucket = (struct pg_bucket *)image->index.table.memory + i;
+
+			if (bucket->cell[j].ref && adopt_cell(image, &bucket->cell[j]))
+				return -1;
+		}
+	/* Nobody may still read what was swept: the next publication could write there. */
+	image_wait_readers(image);
+	log_info("%s: took up the pinned image: %zu zones, %u segments", image->pins, zones, image->segments.count);
+	return 0;
+}

@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Publishing one zone version (docs/architecture.md, "Versions"): nodes that are new or changed are written beside those that readers see, one store of the zone's head shows them all, and what
+ * they replace is given back when nobody reads it any more.
+ */
+#include "publish/image_internal.h"
+#include "common/log.h"
+#include "compile/compile.h"
+
+#include <libknot/dname.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct ref_list {
+	pg_ref *refs;
+	size_t count, room;
+};
+
+struct commit {
+	struct image *image;
+	struct compile_context context;
+	struct compile_buffer buffer;
+	pg_ref *nodes; /* of the plan's entries */
+	struct ref_list written;  /* nodes of this version */
+	struct ref_list found;    /* nodes of the version before that were kept or replaced */
+	struct ref_list replaced; /* of these, the replaced ones */
+	struct ref_list absent;   /* nodes that say that a name is gone */
+	pg_ref head;
+	char *why;
+	size_t why_size;
+};
+
+static int refuse(struct commit *commit, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static int refuse(struct commit *commit, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(commit->why, commit->why_size, format, arguments);
+	va_end(arguments);
+	return -1;
+}
+
+static int append(struct commit *commit, struct ref_list *list, pg_ref ref)
+{
+	if (list->count == list->room) {
+		size_t room = list->room ? list->room * 2 : 64;
+		pg_ref *refs = realloc(list->refs, room * sizeof(*refs));
+
+		if (!refs)
+			return refuse(commit, "out of memory");
+		list->refs = refs;
+		list->room = room;
+	}
+	list->refs[list->count++] = ref;
+	return 0;
+}
+
+static struct pg_node *node_at(const struct image *image, pg_ref ref)
+{
+	return segments_at(&image->segments, ref);
+}
+
+struct pg_cell *image_find_cell(const struct image *image, const struct pg_node *key)
+{
+	struct pg_cell *cell;
+
+	for (uint32_t position = 0; (cell = buckets_next(&image->index, key->hash, &position));) {
+		const struct pg_node *node = node_at(image, cell->ref);
+
+		if (node->hash == key->hash && node->zone == key->zone && node->name_length == key->name_length &&
+		    (node->flags & PG_NODE_ADDRESSES) == (key->flags & PG_NODE_ADDRESSES) &&
+		    !memcmp(node + 1, key + 1, key->name_length))
+			return cell;
+	}
+	return NULL;
+}
+
+int image_grow_index(struct image *image, uint64_t more)
+{
+	struct buckets old = image->index, table;
+	uint64_t count = old.mask + 1ULL, live = old.filled - old.removed + more;
+	int result;
+
+	/* Room for what is to come; at least twice the size when it was not removed cells that crowded the table. */
+	while (live * 8 > count * PG_BUCKET_CELLS * 4)
+		count *= 2;
+	for (;; count *= 2) {
+		bool fits = true;
+
+		if (count > UINT32_MAX / 2 || count > 64 * (live / PG_BUCKET_CELLS + 64)) {
+			log_error("image: the index cannot grow: too many names with like hashes");
+			return -1;
+		}
+		if (buckets_make(&table, old.table.kind, old.table.map, old.table.pins, count))
+			return -1;
+		for (uint32_t i = 1; fits && i < old.table.entries; i++)
+			for (int j = 0; fits && j < PG_BUCKET_CELLS; j++) {
+				uint32_t ref = buckets_entries(&old)[i].cell[j].ref;
+
+				fits = !ref || buckets_insert(&table, node_at(image, ref)->hash, ref);
+			}
+		if (fits)
+			break;
+		table_close(&table.table);
+	}
+	pthread_mutex_lock(&image->zones_lock);
+	image->index = table;
+	result = table_show(&image->index.table) || image_renew_view(image) ? -1 : 0;
+	if (result)
+		image->index = old;
+	pthread_mutex_unlock(&image->zones_lock);
+	table_close(result ? &table.table : &old.table);
+	return result;
+}
+
+static pg_ref take(struct commit *commit, const struct compile_buffer *buffer)
+{
+	struct image *image = commit->image;
+	pg_ref ref = segments_take(&image->segments, buffer->length / PG_UNIT);
+
+	if (!ref) {
+		refuse(commit, "no room: the zones take more than the %llu MiB of fast-path.memory; raise it",
+		       (unsigned long long)image->segments.limit * PG_SEGMENT_SIZE >> 20);
+		return 0;
+	}
+	memcpy(segments_at(&image->segments, ref), buffer->octets, buffer->length);
+	return ref;
+}
+
+/* Writes the node in the buffer, in front of the one that `cell` leads to. */
+static pg_ref write_node(struct commit *commit, struct pg_cell *cell)
+{
+	struct pg_node *node = (struct pg_node *)commit->buffer.octets;
+	pg_ref ref;
+
+	node->previous = cell ? cell->ref : 0;
+	ref = take(commit, &commit->buffer);
+	if (!ref || append(commit, &commit->written, ref))
+		return 0;
+	if (cell) {
+		cell_store(cell, cell->tag, ref);
+		return ref;
+	}
+	while (!buckets_insert(&commit->image->index, node->hash, ref))
+		if (image_grow_index(commit->image, commit->image->index.filled)) {
+			refuse(commit, "the index is full");
+			return 0;
+		}
+	return ref;
+}
+
+/* Whether two nodes say the same, whatever their versions. */
+static bool same_node(const struct pg_node *a, const struct pg_node *b)
+{
+	return a->units == b->units && a->wildcard == b->wildcard && a->rrsets == b->rrsets && a->flags == b->flags &&
+	       !memcmp(a + 1, b + 1, a->units * PG_UNIT - sizeof(*a));
+}
+
+static int write_entry(struct commit *commit, size_t number)
+{
+	const struct plan_entry *entry = &commit->context.plan->entries[number];
+	const struct pg_node *node;
+	struct pg_cell *cell;
+	pg_ref before;
+
+	if (compile_node(&commit->context, number, entry->wildcard ? commit->nodes[entry->wildcard] : 0,
+	                 &commit->buffer, commit->why, commit->why_size))
+		return -1;
+	node = (const struct pg_node *)commit->buffer.octets;
+	cell = image_find_cell(commit->image, node);
+	before = cell ? cell->ref : 0;
+	if (before && append(commit, &commit->found, before))
+		return -1;
+	if (before && same_node(node_at(commit->image, before), node)) {
+		commit->nodes[number] = before;
+		return 0;
+	}
+	if (before && append(commit, &commit->replaced, before))
+		return -1;
+	commit->nodes[number] = write_node(commit, cell);
+	return commit->nodes[number] ? 0 : -1;
+}
+
+static int compare_refs(const void *left, const void *right)
+{
+	pg_ref a = *(const pg_ref *)left, b = *(const pg_ref *)right;
+
+	return (a > b) - (a < b);
+}
+
+/* Names of the version before that the new one does not have. */
+static int write_absences(struct commit *commit)
+{
+	const struct image_zone *data = &commit->image->zone_data[commit->context.slot];
+	size_t at = 0;
+
+	if (data->count)
+		qsort(data->nodes, data->count, sizeof(*data->nodes), compare_refs);
+	if (commit->found.count)
+		qsort(commit->found.refs, commit->found.count, sizeof(*commit->found.refs), compare_refs);
+	for (size_t i = 0; i < data->count; i++) {
+		const struct pg_node *node = node_at(commit->image, data->nodes[i]);
+		pg_ref absent;
+
+		while (at < commit->found.count && commit->found.refs[at] < data->nodes[i])
+			at++;
+		if (at < commit->found.count && commit->found.refs[at] == data->nodes[i])
+			continue;
+		if (compile_absence(&commit->context, node, &commit->buffer))
+			return refuse(commit, "out of memory");
+		absent = write_node(commit, image_find_cell(commit->image, node));
+		if (!absent || append(commit, &commit->replaced, data->nodes[i]) ||
+		    append(commit, &commit->absent, absent))
+			return -1;
+	}
+	return 0;
+}
+
+static int write_version(struct commit *commit)
+{
+	const struct plan *plan = commit->context.plan;
+	struct image *image = commit->image;
+
+	commit->nodes = calloc(plan->count, sizeof(*commit->nodes));
+	if (!commit->nodes)
+		return refuse(commit, "out of memory");
+	if (buckets_crowded(&image->index, plan->count) && image_grow_index(image, plan->count))
+		return refuse(commit, "the index cannot grow");
+	/* Wildcards come behind the names they belong to, which need their references. */
+	for (size_t i = plan->count; i-- > 0;)
+		if (write_entry(commit, i))
+			return -1;
+	if (write_absences(commit) ||
+	    compile_head(&commit->context, &commit->buffer, commit->why, commit->why_size))
+		return -1;
+	commit->head = take(commit, &commit->buffer);
+	return commit->head ? 0 : -1;
+}
+
+/* The one store that shows the version. */
+static void show(struct commit *commit, uint64_t expires_at)
+{
+	struct pg_commit head = {.version = commit->context.version, .ref = commit->head};
+	struct pg_zone *zone;
+	uint64_t word;
+
+	memcpy(&word, &head, sizeof(word));
+	pthread_mutex_lock(&commit->image->zones_lock);
+	zone = image_zone(commit->image, commit->context.slot);
+	zone->serial = commit->context.plan->zone->serial;
+	__atomic_store_n(&zone->expires_at, expires_at, __ATOMIC_RELEASE);
+	__atomic_store_n((uint64_t *)&zone->head, word, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&commit->image->zones_lock);
+}
+
+static void give_back(struct image *image, const struct ref_list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		segments_free(&image->segments, list->refs[i], node_at(image, list->refs[i])->units);
+}
+
+static void remove_cell(struct image *image, pg_ref ref)
+{
+	struct pg_cell *cell = image_find_cell(image, node_at(image, ref));
+
+	if (cell && cell->ref == ref)
+		buckets_remove(&image->index, cell);
+}
+
+/* Gives back what the new version replaced. */
+static void clean_up(struct commit *commit, pg_ref old_head)
+{
+	struct image *image = commit->image;
+
+	if (!old_head)
+		return;
+	image_wait_readers(image);
+	give_back(image, &commit->replaced);
+	segments_free(&image->segments, old_head,
+	              ((const struct pg_head *)segments_at(&image->segments, old_head))->units);
+	if (!commit->absent.count)
+		return;
+	for (size_t i = 0; i < commit->absent.count; i++)
+		remove_cell(image, commit->absent.refs[i]);
+	image_wait_readers(image);
+	give_back(image, &commit->absent);
+}
+
+/* Takes back a version that could not be finished; nobody has seen it. */
+static void roll_back(struct commit *commit)
+{
+	struct image *image = commit->image;
+
+	for (size_t i = 0; i < commit->written.count; i++) {
+		const struct pg_node *node = node_at(image, commit->written.refs[i]);
+		struct pg_cell *cell = image_find_cell(image, node);
+
+		if (!cell || cell->ref != commit->written.refs[i])
+			continue;
+		if (node->previous)
+			cell_store(cell, cell->tag, node->previous);
+		else
+			buckets_remove(&image->index, cell);
+	}
+	image_wait_readers(image);
+	give_back(image, &commit->written);
+}
+
+/* The nodes of the version as the zone's own. */
+static void keep_nodes(struct commit *commit)
+{
+	struct image_zone *data = &commit->image->zone_data[commit->context.slot];
+
+	free(data->nodes);
+	data->nodes = commit->nodes;
+	data->count = commit->context.plan->count;
+	commit->nodes = NULL;
+}
+
+int image_commit(struct image *image, struct zone_version *version, uint64_t expires_at,
+                 void (*visible)(void *context), void *context, char *why, size_t why_size)
+{
+	struct commit commit = {.image = image, .why = why, .why_size = why_size};
+	struct plan *plan = plan_new(version);
+	struct pg_commit before = {};
+	int64_t slot;
+	int result;
+
+	pthread_mutex_lock(&image->zones_lock);
+	slot = image_find_zone(image, version->apex);
+	if (slot >= 0)
+		before = image_head(image, slot);
+	pthread_mutex_unlock(&image->zones_lock);
+	if (slot < 0 || !plan) {
+		plan_free(plan);
+		return refuse(&commit, slot < 0 ? "the zone is not configured any more" : "out of memory");
+	}
+	commit.context = (struct compile_context){
+		.plan = plan, .settings = image->settings, .slot = slot, .version = before.version + 1};
+	result = write_version(&commit);
+	if (result) {
+		roll_back(&commit);
+	} else {
+		show(&commit, expires_at);
+		keep_nodes(&commit);
+		visible(context);
+		clean_up(&commit, before.ref);
+	}
+	free(commit.nodes);
+	free(commit.written.refs);
+	free(commit.found.refs);
+	free(commit.replaced.refs);
+	free(commit.absent.refs);
+	free(commit.buffer.octets);
+	plan_free(plan);
+	return result;
+}

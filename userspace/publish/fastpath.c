@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Loading and pinning the program, and its small maps. Interfaces: attach.c. The pin directory: pins.c. */
+#include "publish/fastpath.h"
+
+#include "common/log.h"
+#include "publish/bpflog.h"
+#include "publish/fastpath_internal.h"
+#include "publish/image.h"
+#include "publish/pins.h"
+
+#include "peregrine.skel.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int use_image_maps(struct peregrine_bpf *skeleton, const struct image_maps *maps)
+{
+	const struct {
+		struct bpf_map *map;
+		int fd;
+	} pairs[] = {
+	    {skeleton->maps.image, maps->image},       {skeleton->maps.index_table, maps->index},
+	    {skeleton->maps.zones_table, maps->zones}, {skeleton->maps.zone_index_table, maps->zone_index},
+	    {skeleton->maps.settings, maps->settings},
+	};
+
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+		int error = pairs[i].fd < 0 ? -EBADF : bpf_map__reuse_fd(pairs[i].map, pairs[i].fd);
+
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+/* Gives the program the map that an earlier run pinned, if it still has the form that the program expects. Returns
+ * whether it did; else loading makes a new one. */
+static bool take_up(struct bpf_map *map, const char *directory, const char *name)
+{
+	struct bpf_map_info info = {0};
+	__u32 size = sizeof(info);
+	char path[PATH_MAX];
+	bool fits;
+	int fd;
+
+	if (pins_path(path, directory, name))
+		return false;
+	fd = bpf_obj_get(path);
+	if (fd < 0) {
+		if (fd != -ENOENT)
+			log_warning("%s cannot be opened: %s; it is made anew", path, strerror(-fd));
+		return false;
+	}
+	fits = bpf_obj_get_info_by_fd(fd, &info, &size) == 0 && info.type == bpf_map__type(map) &&
+	       info.key_size == bpf_map__key_size(map) && info.value_size == bpf_map__value_size(map) &&
+	       info.max_entries == bpf_map__max_entries(map);
+	if (!fits)
+		log_notice("%s has another layout, from another version: it is made anew and starts empty", path);
+	else
+		fits = bpf_map__reuse_fd(map, fd) == 0;
+	close(fd);
+	return fits;
+}
+
+static void say_load_error(int error)
+{
+	const char *hint = "the log at level debug has the verifier's words";
+
+	if (error == -EPERM)
+		hint = "it needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, or root";
+	else if (error == -ENOMEM)
+		hint = "memory is short, or RLIMIT_MEMLOCK is (kernels before 5.11)";
+	log_error("the kernel does not take the fast-path program: %s; %s",
+	          bpflog_first_warning()[0] ? bpflog_first_warning() : bpflog_error_text(error), hint);
+}
+
+static int load(struct fastpath *fastpath, const struct image_maps *maps, bool *has_addresses, bool *has_counters)
+{
+	struct peregrine_bpf *skeleton = peregrine_bpf__open();
+	struct bpf_prog_info info = {0};
+	__u32 size = sizeof(info);
+	int error;
+
+	fastpath->skeleton = skeleton;
+	if (!skeleton) {
+		say_load_error(-errno);
+		return -1;
+	}
+	error = use_image_maps(skeleton, maps);
+	if (error) {
+		log_error("the fast path cannot use the image's maps: %s", strerror(-error));
+		return -1;
+	}
+	*has_addresses = take_up(skeleton->maps.addresses, fastpath->directory, PINS_ADDRESSES);
+	*has_counters = take_up(skeleton->maps.counters, fastpath->directory, PINS_COUNTERS);
+	/* libbpf raises RLIMIT_MEMLOCK by itself where the kernel still counts against it. */
+	error = peregrine_bpf__load(skeleton);
+	if (error) {
+		say_load_error(error);
+		return -1;
+	}
+	fastpath->program = bpf_program__fd(skeleton->progs.peregrine_xdp);
+	fastpath->addresses = bpf_map__fd(skeleton->maps.addresses);
+	fastpath->counters = bpf_map__fd(skeleton->maps.counters);
+	error = bpf_obj_get_info_by_fd(fastpath->program, &info, &size);
+	if (error) {
+		say_load_error(error);
+		return -1;
+	}
+	fastpath->program_id = info.id;
+	return 0;
+}
+
+/* The program last: whoever finds it finds its maps. */
+static int pin(struct fastpath *fastpath, bool has_addresses, bool has_counters)
+{
+	const char *name = PINS_ADDRESSES;
+	int error = has_addresses ? 0 : pins_replace(fastpath->addresses, fastpath->directory, name);
+
+	if (!error) {
+		name = PINS_COUNTERS;
+		error = has_counters ? 0 : pins_replace(fastpath->counters, fastpath->directory, name);
+	}
+	if (!error) {
+		name = PINS_PROGRAM;
+		error = pins_replace(fastpath->program, fastpath->directory, name);
+	}
+	if (error)
+		log_error("%s/%s cannot be pinned: %s; is it on a bpffs that may be written?", fastpath->directory,
+		          name, strerror(-error));
+	return error ? -1 : 0;
+}
+
+struct fastpath *fastpath_open_maps(const char *pin_directory, const struct image_maps *maps)
+{
+	struct fastpath *fastpath = calloc(1, sizeof(*fastpath));
+	bool has_addresses, has_counters;
+	int error;
+
+	if (!fastpath) {
+		log_error("the fast path cannot be opened: memory is short");
+		return NULL;
+	}
+	bpflog_install();
+	bpflog_clear();
+	error = strlen(pin_directory) < sizeof(fastpath->directory) ? pins_lock(pin_directory) : -ENAMETOOLONG;
+	if (error) {
+		log_error("pin-directory %s cannot be used: %s", pin_directory,
+		          error == -EWOULDBLOCK ? "another agent is running on it; stop that, or name another directory"
+		                                : strerror(-error));
+		free(fastpath);
+		return NULL;
+	}
+	fastpath->locked = true;
+	strcpy(fastpath->directory, pin_directory);
+	if (load(fastpath, maps, &has_addresses, &has_counters) || pin(fastpath, has_addresses, has_counters)) {
+		fastpath_close(fastpath);
+		return NULL;
+	}
+	return fastpath;
+}
+
+struct fastpath *fastpath_open(const char *pin_directory, struct image *image)
+{
+	struct image_maps maps;
+
+	image_get_maps(image, &maps);
+	return fastpath_open_maps(pin_directory, &maps);
+}
+
+void fastpath_close(struct fastpath *fastpath)
+{
+	if (!fastpath)
+		return;
+	peregrine_bpf__destroy(fastpath->skeleton);
+	if (fastpath->locked)
+		pins_unlock();
+	free(fastpath->known);
+	free(fastpath);
+}
+
+static int to_key(const struct sockaddr_storage *address, struct pg_address *key)
+{
+	static const __u8 mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+	memset(key, 0, sizeof(*key));
+	if (address->ss_family == AF_INET) {
+		memcpy(key->octets, mapped, sizeof(mapped));
+		memcpy(key->octets + sizeof(mapped), &((const struct sockaddr_in *)address)->sin_addr, 4);
+	} else if (address->ss_family == AF_INET6) {
+		memcpy(key->octets, &((const struct sockaddr_in6 *)address)->sin6_addr, 16);
+	} else {
+		return -EAFNOSUPPORT;
+	}
+	return 0;
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct pg_address));
+}
+
+/* Takes out of the map what is not among `keys` (sorted). The stale ones are collected first: walking a hash map while
+ * deleting from it may start over. */
+static int delete_others(int map, const struct pg_address *keys, size_t count)
+{
+	struct pg_address *stale = calloc(PG_ADDRESSES_MAX, sizeof(*stale)), key, *at = NULL;
+	size_t stale_count = 0;
+	int error = 0;
+
+	if (!stale)
+		return -ENOMEM;
+	while (stale_count < PG_ADDRESSES_MAX && bpf_map_get_next_key(map, at, &key) == 0) {
+		if (!bsearch(&key, keys, count, sizeof(key), compare_keys))
+			stale[stale_count++] = key;
+		at = &key;
+	}
+	for (size_t i = 0; i < stale_count && !error; i++) {
+		error = bpf_map_delete_elem(map, &stale[i]);
+		if (error == -ENOENT)
+			error = 0;
+	}
+	free(stale);
+	return error;
+}
+
+static int add_all(int map, const struct pg_address *keys, size_t count)
+{
+	const __u8 value = 1;
+	int error = 0;
+
+	for (size_t i = 0; i < count && !error; i++)
+		error = bpf_map_update_elem(map, &keys[i], &value, BPF_ANY);
+	return error;
+}
+
+/* New addresses are answered before old ones cease to be, unless both do not fit in the map together. */
+static int make_exactly(int map, const struct pg_address *keys, size_t count)
+{
+	int error = add_all(map, keys, count);
+
+	if (error && error != -E2BIG)
+		return error;
+	if (!error)
+		return delete_others(map, keys, count);
+	error = delete_others(map, keys, count);
+	return error ? error : add_all(map, keys, count);
+}
+
+int fastpath_set_addresses(struct fastpath *fastpath, const struct sockaddr_storage *addresses, size_t count)
+{
+	struct pg_address *keys = calloc(count + 1, sizeof(*keys));
+	size_t distinct = 0;
+	int error = keys ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < count && !error; i++)
+		error = to_key(&addresses[i], &keys[i]);
+	if (!error && count)
+		qsort(keys, count, sizeof(*keys), compare_keys);
+	for (size_t i = 0; i < count && !error; i++) {
+		if (i == 0 || compare_keys(&keys[i], &keys[distinct - 1]) != 0)
+			keys[distinct++] = keys[i];
+	}
+	if (!error && distinct > PG_ADDRESSES_MAX)
+		error = -E2BIG;
+	if (!error)
+		error = make_exactly(fastpath->addresses, keys, distinct);
+	free(keys);
+	if (error == -E2BIG)
+		log_error("%zu service addresses: the fast path takes %u; name fewer in server.listen", distinct,
+		          PG_ADDRESSES_MAX);
+	else if (error)
+		log_error("the service addresses cannot be given to the fast path: %s", strerror(-error));
+	return error ? -1 : 0;
+}
+
+int fastpath_counters(struct fastpath *fastpath, struct pg_counters *out)
+{
+	_Static_assert(sizeof(*out) % sizeof(__u64) == 0, "counters are words, and a CPU's value needs no padding");
+	int error, cpus = libbpf_num_possible_cpus();
+	struct pg_counters *each = cpus > 0 ? calloc(cpus, sizeof(*each)) : NULL;
+	const __u32 key = 0;
+
+	if (!each)
+		return -1;
+	error = bpf_map_lookup_elem(fastpath->counters, &key, each);
+	memset(out, 0, sizeof(*out));
+	for (int cpu = 0; cpu < cpus && !error; cpu++) {
+		const __u64 *from = (const __u64 *)&each[cpu];
+		__u64 *to = (__u64 *)out;
+
+		for (size_t i = 0; i < sizeof(*out) / sizeof(__u64); i++)
+			to[i] += from[i];
+	}
+	free(each);
+	return error ? -1 : 0;
+}

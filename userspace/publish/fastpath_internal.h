@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What fastpath.c, attach.c and reason.c share, and the door for the unit test, which has maps but no image. */
+#ifndef PEREGRINE_FASTPATH_INTERNAL_H
+#define PEREGRINE_FASTPATH_INTERNAL_H
+
+#include "publish/fastpath.h"
+
+#include <limits.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct image_maps;
+struct peregrine_bpf;
+
+struct fastpath {
+	char directory[PATH_MAX];
+	struct peregrine_bpf *skeleton;
+	int program; /* file descriptors, the skeleton's */
+	int addresses;
+	int counters;
+	uint32_t program_id;
+	bool locked;
+	/* What the last attach said of each interface; what is attached stands in the pins alone. */
+	struct fastpath_interface *known;
+	size_t known_count;
+};
+
+/* fastpath_open with the maps themselves. */
+struct fastpath *fastpath_open_maps(const char *pin_directory, const struct image_maps *maps);
+
+/* What is attached to a device, by mode; 0: nothing. */
+struct attached {
+	uint32_t native;
+	uint32_t generic;
+	uint32_t other; /* offloaded to the hardware */
+};
+void attached_query(int ifindex, struct attached *out);
+
+/*
+ * Says for people why a link with XDP flags `flags` was refused with `error` (negative errno): the cause, in the
+ * kernel's words where there are some, and the way out. Returns true when something else already sits on the interface,
+ * so that another mode would not help either.
+ */
+bool reason_refused(char *why, size_t room, const struct fastpath_interface *interface, int program, uint32_t flags,
+                    int error);
+
+#endif

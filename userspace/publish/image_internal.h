@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Inside the publisher's room: the image as its writer sees it. */
+#ifndef PEREGRINE_IMAGE_INTERNAL_H
+#define PEREGRINE_IMAGE_INTERNAL_H
+
+#include "publish/image.h"
+#include "publish/segments.h"
+#include "publish/table.h"
+#include "zone/zone.h"
+
+#include <pthread.h>
+
+#define IMAGE_ZONES_MAX (1U << 20)
+
+/* What the writer knows of a zone besides its record: derived from the image, never stored. */
+struct image_zone {
+	pg_ref *nodes; /* every node of the committed version, in any order */
+	size_t count;
+};
+
+struct image {
+	struct image_maps maps;
+	char *pins; /* or NULL: plain memory */
+	struct segments segments;
+	struct buckets index;
+	struct buckets zone_index;
+	struct table zones;
+	struct pg_settings *settings;
+	struct image_view *view; /* RCU */
+	struct image_zone *zone_data; /* by slot, IMAGE_ZONES_MAX of them: address space, not memory */
+	uint32_t depth_zones[PG_DEPTHS_MAX]; /* zones whose apex has that many labels */
+	bool adopted;
+	/* Held to change, or, in another thread than the publisher's, to read, zone records and their index. Never held
+	 * for long. */
+	pthread_mutex_t zones_lock;
+};
+
+/* Opens what is pinned, or makes an image anew. Returns NULL after logging. */
+struct image *image_open(const char *pin_directory, uint64_t memory, uint16_t port, uint16_t udp_size);
+void image_close(struct image *image);
+
+/* Marks what the committed versions use and sweeps the rest. -1: this is no image. */
+int image_adopt(struct image *image);
+
+/* Slot of the zone with this apex, or -1. Under zones_lock. */
+int64_t image_find_zone(const struct image *image, const uint8_t *apex);
+/* Makes a zone record without data. Under zones_lock. Returns the slot or -1. */
+int64_t image_add_zone(struct image *image, const uint8_t *apex);
+/* First half of a removal: the zone is no longer found. Under zones_lock. Returns the slot or -1. */
+int64_t image_hide_zone(struct image *image, const uint8_t *apex);
+/* Second half, by the publisher thread: nodes and slot are given back. */
+void image_drop_zone(struct image *image, uint32_t slot);
+
+static inline struct pg_zone *image_zone(const struct image *image, uint32_t slot)
+{
+	return (struct pg_zone *)image->zones.memory + slot;
+}
+
+static inline struct pg_commit image_head(const struct image *image, uint32_t slot)
+{
+	return image_zone(image, slot)->head;
+}
+
+/* The cell that leads to the node with this hash, role and name, or NULL. */
+struct pg_cell *image_find_cell(const struct image *image, const struct pg_node *key);
+
+/* Makes the index large enough for `more` keys; publisher thread. */
+int image_grow_index(struct image *image, uint64_t more);
+
+/* Lets all readers see the tables as they are now. Under zones_lock. */
+int image_renew_view(struct image *image);
+
+/* Returns when no reader, in the kernel or in this process, still uses what was visible before the call. */
+void image_wait_readers(struct image *image);
+
+/*
+ * Publishes a zone version (docs/architecture.md, "Versions"). `visible` is called as soon as it is served; cleaning up
+ * goes on after that. Returns 0, or -1 with one line in `why`; then what was served is served on.
+ */
+int image_commit(struct image *image, struct zone_version *version, uint64_t expires_at,
+                 void (*visible)(void *context), void *context, char *why, size_t why_size);
+
+/* Octets of memory that the image takes. */
+uint64_t image_memory_used(const struct image *image);
+
+#endif

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The publisher thread: jobs in, completions out on the main thread's loop. */
+#include "publish/publish.h"
+#include "publish/image_internal.h"
+#include "common/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <urcu/urcu-memb.h>
+
+struct job {
+	struct job *next;
+	enum { JOB_PUBLISH, JOB_DROP, JOB_STOP } kind;
+	struct publisher *publisher;
+	struct zone_version *version;
+	uint64_t expires_at;
+	uint32_t slot; /* to drop */
+	publisher_done done;
+	void *context;
+	char why[512]; /* "" when it went well */
+};
+
+struct queue {
+	struct job *first, **last;
+};
+
+struct publisher {
+	struct image *image;
+	pthread_t thread;
+	pthread_mutex_t lock; /* of the queues */
+	pthread_cond_t wake;
+	struct queue jobs, completions;
+	uv_async_t async;
+};
+
+static void queue_put(struct publisher *publisher, struct queue *queue, struct job *job)
+{
+	pthread_mutex_lock(&publisher->lock);
+	job->next = NULL;
+	*queue->last = job;
+	queue->last = &job->next;
+	pthread_cond_signal(&publisher->wake);
+	pthread_mutex_unlock(&publisher->lock);
+}
+
+static struct job *queue_take(struct publisher *publisher, struct queue *queue, bool wait)
+{
+	struct job *job;
+
+	pthread_mutex_lock(&publisher->lock);
+	while (!queue->first && wait)
+		pthread_cond_wait(&publisher->wake, &publisher->lock);
+	job = queue->first;
+	if (job) {
+		queue->first = job->next;
+		if (!queue->first)
+			queue->last = &queue->first;
+	}
+	pthread_mutex_unlock(&publisher->lock);
+	return job;
+}
+
+/* From here on the job belongs to the main thread. */
+static void complete(void *context)
+{
+	struct job *job = context;
+
+	queue_put(job->publisher, &job->publisher->completions, job);
+	uv_async_send(&job->publisher->async);
+}
+
+static void run_publish(struct publisher *publisher, struct job *job)
+{
+	struct zone_version *version = job->version;
+	char why[sizeof(job->why)] = "";
+
+	if (image_commit(publisher->image, version, job->expires_at, complete, job, why, sizeof(why))) {
+		memcpy(job->why, why, sizeof(why));
+		complete(job);
+	}
+	zone_unref(version);
+}
+
+static void *run(void *context)
+{
+	struct publisher *publisher = context;
+	bool stop = false;
+
+	urcu_memb_register_thread();
+	while (!stop) {
+		struct job *job = queue_take(publisher, &publisher->jobs, true);
+
+		switch (job->kind) {
+		case JOB_PUBLISH:
+			run_publish(publisher, job);
+			break;
+		case JOB_DROP:
+			image_drop_zone(publisher->image, job->slot);
+			free(job);
+			break;
+		case JOB_STOP:
+			stop = true;
+			free(job);
+		}
+	}
+	urcu_memb_unregister_thread();
+	return NULL;
+}
+
+static void deliver(uv_async_t *async)
+{
+	struct publisher *publisher = async->data;
+	struct job *job;
+
+	while ((job = queue_take(publisher, &publisher->completions, false))) {
+		job->done(job->context, job->why[0] ? job->why : NULL);
+		free(job);
+	}
+}
+
+struct publisher *publisher_open(const struct publisher_options *options, uv_loop_t *loop)
+{
+	struct publisher *publisher = calloc(1, sizeof(*publisher));
+
+	if (!publisher)
+		return NULL;
+	publisher->image = image_open(options->pin_directory, options->memory, options->port, options->udp_size);
+	if (!publisher->image) {
+		free(publisher);
+		return NULL;
+	}
+	publisher->jobs.last = &publisher->jobs.first;
+	publisher->completions.last = &publisher->completions.first;
+	pthread_mutex_init(&publisher->lock, NULL);
+	pthread_cond_init(&publisher->wake, NULL);
+	publisher->async.data = publisher;
+	if (uv_async_init(loop, &publisher->async, deliver) ||
+	    pthread_create(&publisher->thread, NULL, run, publisher)) {
+		log_error("the publisher cannot start a thread");
+		image_close(publisher->image);
+		free(publisher);
+		return NULL;
+	}
+	uv_unref((uv_handle_t *)&publisher->async);
+	return publisher;
+}
+
+static void free_publisher(uv_handle_t *handle)
+{
+	struct publisher *publisher = handle->data;
+
+	pthread_cond_destroy(&publisher->wake);
+	pthread_mutex_destroy(&publisher->lock);
+	free(publisher);
+}
+
+void publisher_close(struct publisher *publisher)
+{
+	struct job *job, *stop;
+
+	if (!publisher)
+		return;
+	/* What has not begun is not begun any more: nothing is lost that the primaries do not have. */
+	while ((job = queue_take(publisher, &publisher->jobs, false))) {
+		zone_unref(job->version);
+		if (job->done)
+			job->done(job->context, "the agent is ending");
+		free(job);
+	}
+	stop = calloc(1, sizeof(*stop));
+	if (stop) {
+		stop->kind = JOB_STOP;
+		queue_put(publisher, &publisher->jobs, stop);
+		pthread_join(publisher->thread, NULL);
+	}
+	deliver(&publisher->async);
+	image_close(publisher->image);
+	uv_close((uv_handle_t *)&publisher->async, free_publisher);
+}
+
+static void fill(const struct image *image, const struct pg_zone *zone, struct publisher_zone *out)
+{
+	const struct pg_head *head = segments_at(&image->segments, zone->head.ref);
+
+	*out = (struct publisher_zone){.loaded = zone->head.ref, .expires_at = zone->expires_at};
+	if (!out->loaded)
+		return;
+	out->serial = head->serial;
+	out->names = head->names;
+}
+
+void publisher_each_zone(struct publisher *publisher,
+                         void (*found)(const uint8_t *apex, const struct publisher_zone *zone, void *context),
+                         void *context)
+{
+	struct image *image = publisher->image;
+
+	for (uint32_t slot = 0; slot < image->zones.entries; slot++) {
+		struct publisher_zone out;
+		struct pg_zone zone;
+
+		pthread_mutex_lock(&image->zones_lock);
+		zone = *image_zone(image, slot);
+		if (zone.flags & PG_ZONE_IN_USE)
+			fill(image, &zone, &out);
+		pthread_mutex_unlock(&image->zones_lock);
+		if (zone.flags & PG_ZONE_IN_USE)
+			found(zone.name, &out, context);
+	}
+}
+
+int publisher_add_zone(struct publisher *publisher, const uint8_t *apex)
+{
+	int64_t slot;
+
+	pthread_mutex_lock(&publisher->image->zones_lock);
+	slot = image_add_zone(publisher->image, apex);
+	pthread_mutex_unlock(&publisher->image->zones_lock);
+	return slot < 0 ? -1 : 0;
+}
+
+void publisher_remove_zone(struct publisher *publisher, const uint8_t *apex)
+{
+	struct job *job = calloc(1, sizeof(*job));
+	int64_t slot;
+
+	pthread_mutex_lock(&publisher->image->zones_lock);
+	slot = job ? image_hide_zone(publisher->image, apex) : -1;
+	pthread_mutex_unlock(&publisher->image->zones_lock);
+	if (slot < 0) {
+		free(job);
+		return;
+	}
+	job->kind = JOB_DROP;
+	job->slot = slot;
+	queue_put(publisher, &publisher->jobs, job);
+}
+
+bool publisher_zone(struct publisher *publisher, const uint8_t *apex, struct publisher_zone *out)
+{
+	struct image *image = publisher->image;
+	int64_t slot;
+
+	pthread_mutex_lock(&image->zones_lock);
+	slot = image_find_zone(image, apex);
+	if (slot >= 0)
+		fill(image, image_zone(image, slot), out);
+	pthread_mutex_unlock(&image->zones_lock);
+	return slot >= 0;
+}
+
+void publisher_publish(struct publisher *publisher, struct zone_version *version, uint64_t expires_at,
+                       publisher_done done, void *context)
+{
+	struct job *job = calloc(1, sizeof(*job));
+
+	if (!job) {
+		done(context, "out of memory");
+		return;
+	}
+	zone_ref(version);
+	job->kind = JOB_PUBLISH;
+	job->publisher = publisher;
+	job->version = version;
+	job->expires_at = expires_at;
+	job->done = done;
+	job->context = context;
+	queue_put(publisher, &publisher->jobs, job);
+}
+
+void publisher_set_expiry(struct publisher *publisher, const uint8_t *apex, uint64_t expires_at)
+{
+	struct image *image = publisher->image;
+	int64_t slot;
+
+	pthread_mutex_lock(&image->zones_lock);
+	slot = image_find_zone(image, apex);
+	if (slot >= 0)
+		__atomic_store_n(&image_zone(image, slot)->expires_at, expires_at, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&image->zones_lock);
+}
+
+struct image *publisher_image(struct publisher *publisher)
+{
+	return publisher->image;
+}
+
+bool publisher_adopted(const struct publisher *publisher)
+{
+	return publisher->image->adopted;
+}
+
+uint64_t publisher_memory(const struct publisher *publisher)
+{
+	return image_memory_used(publisher->image);
+}

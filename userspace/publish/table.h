@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * An array that readers see whole: an mmapable inner map behind a map of maps with one slot. It grows by being replaced by a larger one. Its pin under a plain name is
+ * for people with bpftool; what counts is the slot.
+ */
+#ifndef PEREGRINE_TABLE_H
+#define PEREGRINE_TABLE_H
+
+#include "image_shared.h"
+
+#include <stdint.h>
+
+/* How the inner map's value is described to the kernel, so that bpftool prints named fields. */
+struct table_kind {
+	const char *name;       /* of map and pin: "index", "zones" … */
+	const char *value_type; /* its name in the program's BTF: "pg_bucket", "pg_zone" */
+	uint32_t value_size;
+};
+
+struct table {
+	const struct table_kind *kind;
+	int map;              /* the map of maps, or -1: plain memory */
+	const char *pins;     /* pin directory */
+	uint32_t entries;
+	uint8_t *memory;
+	int inner;            /* -1: plain memory */
+};
+
+/* Makes a table of zeros that nobody sees yet. */
+int table_make(struct table *table, const struct table_kind *kind, int map, const char *pins, uint32_t entries);
+/* Puts it before the readers: the slot, then the pin. Waits, inside the kernel, for the program's readers of what was there before. */
+int table_show(struct table *table);
+/* Takes up the table that is pinned. */
+int table_adopt(struct table *table, const struct table_kind *kind, int map, const char *pins);
+/* Lets go of this process's part. */
+void table_close(struct table *table);
+
+/*
+ * A table of buckets (struct pg_table, then struct pg_bucket). A cell is one 64-bit store for readers at any moment.
+ */
+struct buckets {
+	struct table table;
+	uint32_t mask;
+	uint64_t filled; /* cells in use or removed: what lengthens searches */
+	uint64_t removed;
+};
+
+int buckets_make(struct buckets *buckets, const struct table_kind *kind, int map, const char *pins, uint32_t count);
+int buckets_adopt(struct buckets *buckets, const struct table_kind *kind, int map, const char *pins);
+
+/* Puts a cell for a key that has none. Returns the cell, or NULL when its buckets are full: the table must grow. */
+struct pg_cell *buckets_insert(struct buckets *buckets, uint64_t hash, uint32_t ref);
+void buckets_remove(struct buckets *buckets, struct pg_cell *cell);
+/* Replaces a cell's reference in one store. */
+void cell_store(struct pg_cell *cell, uint32_t tag, uint32_t ref);
+
+/* The next cell with the hash's tag: start with *position 0. NULL: no more. */
+struct pg_cell *buckets_next(const struct buckets *buckets, uint64_t hash, uint32_t *position);
+
+static inline const struct pg_bucket *buckets_entries(const struct buckets *buckets)
+{
+	return (const struct pg_bucket *)buckets->table.memory;
+}
+
+/* Whether the table should be replaced by a larger, or a cleaned one, before `more` cells come. */
+static inline int buckets_crowded(const struct buckets *buckets, uint64_t more)
+{
+	/* Five of eight cells: a bucket overflows seldom, and a search of a name that is not there mostly ends in its first. */
+	return (buckets->filled + more) * 8 > (uint64_t)(buckets->mask + 1) * PG_BUCKET_CELLS * 5;
+}
+
+#endif

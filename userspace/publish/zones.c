@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Zone records: finding, adding, removing. */
+#include "publish/image_internal.h"
+#include "common/log.h"
+#include "engine/engine.h"
+
+#include <libknot/dname.h>
+#include <stdlib.h>
+#include <string.h>
+
+static uint64_t zone_hash(const struct image *image, const uint8_t *apex)
+{
+	return engine_hash(image->settings, PG_ROLE_ZONE, 0, apex, knot_dname_size(apex));
+}
+
+static struct pg_cell *find_zone_cell(const struct image *image, const uint8_t *apex)
+{
+	uint64_t hash = zone_hash(image, apex);
+	struct pg_cell *cell;
+
+	for (uint32_t position = 0; (cell = buckets_next(&image->zone_index, hash, &position));) {
+		const struct pg_zone *zone = image_zone(image, cell->ref - 1);
+
+		if (knot_dname_is_equal(zone->name, apex))
+			return cell;
+	}
+	return NULL;
+}
+
+int64_t image_find_zone(const struct image *image, const uint8_t *apex)
+{
+	const struct pg_cell *cell = find_zone_cell(image, apex);
+
+	return cell ? (int64_t)cell->ref - 1 : -1;
+}
+
+/* Puts a label count into, or takes it out of, the descending list in the settings. A reader may meet a count twice while the list moves, but never misses one. */
+static void change_depths(struct image *image, uint8_t depth, bool add)
+{
+	struct pg_settings *settings = image->settings;
+	uint32_t count = settings->depth_count, at = 0;
+
+	while (at < count && settings->depths[at] > depth)
+		at++;
+	if (add) {
+		settings->depths[count] = count ? settings->depths[count - 1] : depth;
+		__atomic_store_n(&settings->depth_count, count + 1, __ATOMIC_RELEASE);
+		for (uint32_t i = count; i > at; i--)
+			__atomic_store_n(&settings->depths[i], settings->depths[i - 1], __ATOMIC_RELEASE);
+		__atomic_store_n(&settings->depths[at], depth, __ATOMIC_RELEASE);
+		return;
+	}
+	for (uint32_t i = at; i + 1 < count; i++)
+		__atomic_store_n(&settings->depths[i], settings->depths[i + 1], __ATOMIC_RELEASE);
+	__atomic_store_n(&settings->depth_count, count - 1, __ATOMIC_RELEASE);
+}
+
+static int grow_zones(struct image *image)
+{
+	struct table old = image->zones, table;
+
+	if (old.entries * 2 > IMAGE_ZONES_MAX) {
+		log_error("more than %u zones", IMAGE_ZONES_MAX);
+		return -1;
+	}
+	if (table_make(&table, old.kind, old.map, old.pins, old.entries * 2))
+		return -1;
+	memcpy(table.memory, old.memory, (size_t)old.entries * sizeof(struct pg_zone));
+	image->zones = table;
+	if (table_show(&image->zones) || image_renew_view(image)) {
+		image->zones = old;
+		table_close(&table);
+		return -1;
+	}
+	table_close(&old);
+	return 0;
+}
+
+static int grow_zone_index(struct image *image)
+{
+	struct buckets old = image->zone_index, table;
+
+	if (buckets_make(&table, old.table.kind, old.table.map, old.table.pins, (old.mask + 1) * 2))
+		return -1;
+	for (uint32_t slot = 0; slot < image->zones.entries; slot++) {
+		const struct pg_zone *zone = image_zone(image, slot);
+
+		if (zone->flags & PG_ZONE_IN_USE && find_zone_cell(image, zone->name) &&
+		    !buckets_insert(&table, zone_hash(image, zone->name), slot + 1)) {
+			table_close(&table.table);
+			return -1;
+		}
+	}
+	image->zone_index = table;
+	if (table_show(&image->zone_index.table) || image_renew_view(image)) {
+		image->zone_index = old;
+		table_close(&table.table);
+		return -1;
+	}
+	table_close(&old.table);
+	return 0;
+}
+
+static int64_t free_slot(struct image *image)
+{
+	for (uint32_t slot = 0; slot < image->zones.entries; slot++)
+		if (!(image_zone(image, slot)->flags & PG_ZONE_IN_USE))
+			return slot;
+	if (grow_zones(image))
+		return -1;
+	return image->zones.entries / 2;
+}
+
+int64_t image_add_zone(struct image *image, const uint8_t *apex)
+{
+	int64_t slot = image_find_zone(image, apex);
+	size_t labels = knot_dname_labels(apex, NULL);
+	struct pg_zone *zone;
+
+	if (slot >= 0)
+		return slot;
+	slot = free_slot(image);
+	if (slot < 0)
+		return -1;
+	zone = image_zone(image, slot);
+	memset(zone, 0, sizeof(*zone));
+	zone->labels = labels;
+	zone->name_length = knot_dname_size(apex);
+	memcpy(zone->name, apex, zone->name_length);
+	if (!knot_dname_to_str(zone->text, apex, sizeof(zone->text)))
+		memcpy(zone->text, "(long name)", sizeof("(long name)"));
+	zone->flags = PG_ZONE_IN_USE;
+	while (buckets_crowded(&image->zone_index, 1) ||
+	       !buckets_insert(&image->zone_index, zone_hash(image, apex), slot + 1))
+		if (grow_zone_index(image)) {
+			zone->flags = 0;
+			return -1;
+		}
+	if (!image->depth_zones[labels]++)
+		change_depths(image, labels, true);
+	return slot;
+}
+
+int64_t image_hide_zone(struct image *image, const uint8_t *apex)
+{
+	struct pg_cell *cell = find_zone_cell(image, apex);
+	struct pg_zone *zone;
+	uint32_t slot;
+
+	if (!cell)
+		return -1;
+	slot = cell->ref - 1;
+	zone = image_zone(image, slot);
+	buckets_remove(&image->zone_index, cell);
+	if (!--image->depth_zones[zone->labels])
+		change_depths(image, zone->labels, false);
+	return slot;
+}
+
+void image_drop_zone(struct image *image, uint32_t slot)
+{
+	struct image_zone *data = &image->zone_data[slot];
+	struct pg_commit head;
+
+	pthread_mutex_lock(&image->zones_lock);
+	head = image_head(image, slot);
+	pthread_mutex_unlock(&image->zones_lock);
+	image_wait_readers(image);
+	for (size_t i = 0; i < data->count; i++) {
+		const struct pg_node *node = segments_at(&image->segments, data->nodes[i]);
+		struct pg_cell *cell = image_find_cell(image, node);
+
+		if (cell)
+			buckets_remove(&image->index, cell);
+	}
+	image_wait_readers(image);
+	for (size_t i = 0; i < data->count; i++) {
+		const struct pg_node *node = segments_at(&image->segments, data->nodes[i]);
+
+		segments_free(&image->segments, data->nodes[i], node->units);
+	}
+	if (head.ref) {
+		const struct pg_head *record = segments_at(&image->segments, head.ref);
+
+		segments_free(&image->segments, head.ref, record->units);
+	}
+	free(data->nodes);
+	*data = (struct image_zone){};
+	pthread_mutex_lock(&image->zones_lock);
+	memset(image_zone(image, slot), 0, sizeof(struct pg_zone));
+	pthread_mutex_unlock(&image->zones_lock);
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The second half of an attempt: BUILD, a finished transfer sorted and checked on a worker thread, and PUBLISH, the
+ * hook's turn. Both take their time while the follower may be cancelled; each has its own small record, which then
+ * loses its way back.
+ */
+#include "transfer_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct build_job {
+	uv_work_t work;
+	struct follower *follower; /* NULL: cancelled */
+	struct zone_builder *builder;
+	struct zone_version *version;
+	char why[TRANSFER_WHY];
+};
+
+struct publication {
+	struct follower *follower; /* NULL: cancelled */
+	struct soa_timers soa;
+};
+
+void build_forget(struct follower *follower)
+{
+	if (follower->build != NULL)
+		follower->build->follower = NULL;
+	if (follower->publication != NULL)
+		follower->publication->follower = NULL;
+	follower->build = NULL;
+	follower->publication = NULL;
+}
+
+static void on_published(void *context, const char *error)
+{
+	struct publication *publication = context;
+	struct follower *follower = publication->follower;
+	struct soa_timers soa = publication->soa;
+	char text[TRANSFER_WHY];
+
+	free(publication);
+	if (follower == NULL)
+		return;
+	follower->publication = NULL;
+	if (error == NULL) {
+		follower->loaded = true;
+		follower->timers_known = true;
+		follower->served = soa;
+		follower->status.last_transfer = (int64_t)time(NULL);
+		transfer_log_served(follower);
+		attempt_end(follower, ATTEMPT_GOOD, NULL);
+		return;
+	}
+	/* Not the primary's fault as far as we know, so no other is asked: it would be the same zone. */
+	snprintf(text, sizeof(text), "serial %u was transferred but not taken: %.200s", soa.serial, error);
+	transfer_log_repeated(follower, LOG_LEVEL_WARNING, NULL, text);
+	attempt_end(follower, ATTEMPT_FAILED, text);
+}
+
+static void publish(struct follower *follower, struct zone_version *version)
+{
+	struct publication *publication = calloc(1, sizeof(*publication));
+
+	if (publication == NULL) {
+		zone_unref(version);
+		attempt_address_failed(follower, "out of memory");
+		return;
+	}
+	attempt_address_good(follower);
+	publication->follower = follower;
+	publication->soa = (struct soa_timers){
+	    .serial = version->serial, .refresh = version->refresh, .retry = version->retry, .expire = version->expire};
+	follower->publication = publication;
+	follower->state = FOLLOWER_PUBLISH;
+	/* `done` may come before this returns, and the follower be gone; the version's reference is ours. */
+	follower->hooks.publish(follower->hooks.context, version, on_published, publication);
+	zone_unref(version);
+}
+
+/* On a worker thread: nothing but the job is touched. */
+static void build(uv_work_t *work)
+{
+	struct build_job *job = work->data;
+
+	job->version = zone_builder_finish(job->builder, job->why, sizeof(job->why));
+	job->builder = NULL;
+}
+
+static void on_built(uv_work_t *work, int status)
+{
+	struct build_job *job = work->data;
+	struct follower *follower = job->follower;
+	struct zone_version *version = job->version;
+	char why[TRANSFER_WHY];
+
+	if (job->builder != NULL)
+		zone_builder_free(job->builder);
+	snprintf(why, sizeof(why), "AXFR failed: %.200s", status == 0 ? job->why : uv_strerror(status));
+	free(job);
+	if (follower == NULL) {
+		if (version != NULL)
+			zone_unref(version);
+		return;
+	}
+	follower->build = NULL;
+	if (version == NULL)
+		attempt_address_failed(follower, why);
+	else
+		publish(follower, version);
+}
+
+/* Sorting a large zone takes a second or more, which the loop has not got. */
+void build_begin(struct follower *follower)
+{
+	struct build_job *job = calloc(1, sizeof(*job));
+
+	if (job == NULL) {
+		attempt_address_failed(follower, "out of memory");
+		return;
+	}
+	job->follower = follower;
+	job->work.data = job;
+	job->builder = follower->axfr.builder;
+	follower->axfr.builder = NULL;
+	follower->build = job;
+	follower->state = FOLLOWER_BUILD;
+	if (uv_queue_work(follower->loop, &job->work, build, on_built) == 0)
+		return;
+	follower->build = NULL;
+	zone_builder_free(job->builder);
+	free(job);
+	attempt_address_failed(follower, "AXFR failed: no worker thread");
+}

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Queries to a primary, and what every reply has to have, whatever was asked. */
+#include "transfer_internal.h"
+
+#include <string.h>
+#include <sys/random.h>
+
+/* The smallest RR: root owner, type, class, TTL, no rdata. */
+#define RR_MIN 11
+
+uint32_t random_below(uint32_t bound)
+{
+	uint64_t value = 0;
+
+	if (bound == 0)
+		return 0;
+	/* 64 bits, so that the remainder's bias does not matter; no failure is possible for so few once the system is
+	 * up, and a constant would only cost the jitter. */
+	if (getrandom(&value, sizeof(value), 0) != sizeof(value))
+		value = uv_hrtime() * 0x9e3779b97f4a7c15ULL >> 7;
+	return (uint32_t)(value % bound);
+}
+
+bool serial_newer(uint32_t serial, uint32_t than)
+{
+	uint32_t distance = serial - than;
+
+	return distance != 0 && distance < 0x80000000U;
+}
+
+size_t query_make(uint8_t *wire, size_t room, uint16_t id, const knot_dname_t *apex, uint16_t type,
+                  struct tsig_session *tsig)
+{
+	size_t length = KNOT_WIRE_HEADER_SIZE;
+	int name;
+
+	if (room < KNOT_WIRE_HEADER_SIZE + KNOT_DNAME_MAXLEN + 4)
+		return 0;
+	memset(wire, 0, KNOT_WIRE_HEADER_SIZE);
+	knot_wire_set_id(wire, id);
+	knot_wire_set_qdcount(wire, 1);
+	name = knot_dname_to_wire(wire + length, apex, KNOT_DNAME_MAXLEN);
+	if (name <= 0)
+		return 0;
+	length += (size_t)name;
+	knot_wire_write_u16(wire + length, type);
+	knot_wire_write_u16(wire + length + 2, KNOT_CLASS_IN);
+	length += 4;
+	return tsig_session_sign(tsig, wire, &length, room) == 0 ? length : 0;
+}
+
+bool reply_matches(const struct reply_expected *expected, const uint8_t *wire, size_t length)
+{
+	return length >= KNOT_WIRE_HEADER_SIZE && knot_wire_get_id(wire) == expected->id && knot_wire_get_qr(wire) &&
+	       knot_wire_get_opcode(wire) == KNOT_OPCODE_QUERY;
+}
+
+/* Says why the header cannot be that of the reply. */
+static int check_header(const struct reply_expected *expected, const uint8_t *wire, size_t length, char *why)
+{
+	if (length < KNOT_WIRE_HEADER_SIZE)
+		snprintf(why, TRANSFER_WHY, "%s failed: malformed reply, %zu octets", expected->what, length);
+	else if (knot_wire_get_id(wire) != expected->id)
+		snprintf(why, TRANSFER_WHY, "%s failed: the reply has id %u instead of %u", expected->what,
+		         knot_wire_get_id(wire), expected->id);
+	else if (!knot_wire_get_qr(wire) || knot_wire_get_opcode(wire) != KNOT_OPCODE_QUERY)
+		snprintf(why, TRANSFER_WHY, "%s failed: what came is not a reply", expected->what);
+	else
+		return 0;
+	return -1;
+}
+
+static bool question_fits(const struct reply_expected *expected, const knot_pkt_t *reply)
+{
+	const knot_dname_t *qname = knot_pkt_qname(reply);
+
+	if (qname == NULL)
+		return !expected->first;
+	return knot_dname_is_equal(qname, expected->apex) && knot_pkt_qtype(reply) == expected->type &&
+	       knot_pkt_qclass(reply) == KNOT_CLASS_IN;
+}
+
+/* libknot's table has not all of them in every version. */
+static const char *tsig_error_name(unsigned error)
+{
+	switch (error) {
+	case KNOT_RCODE_BADSIG:
+		return "BADSIG";
+	case KNOT_RCODE_BADKEY:
+		return "BADKEY";
+	case KNOT_RCODE_BADTIME:
+		return "BADTIME";
+	case KNOT_RCODE_BADTRUNC:
+		return "BADTRUNC";
+	default:
+		return NULL;
+	}
+}
+
+/* "NOTAUTH, TSIG BADKEY". The TSIG error is what an unsigned reply claims, good enough for a reason. */
+static void refusal_text(const struct reply_expected *expected, unsigned rcode, knot_pkt_t *reply, char *why)
+{
+	const knot_lookup_t *name = knot_lookup_by_id(knot_rcode_names, (int)rcode);
+	uint16_t error = reply != NULL && reply->tsig_rr != NULL ? knot_tsig_rdata_error(reply->tsig_rr) : 0;
+	size_t used;
+	char skew[80];
+
+	used = (size_t)snprintf(why, TRANSFER_WHY, "%s refused: ", expected->what);
+	if (name != NULL)
+		used += (size_t)snprintf(why + used, TRANSFER_WHY - used, "%s", name->name);
+	else
+		used += (size_t)snprintf(why + used, TRANSFER_WHY - used, "RCODE %u", rcode);
+	if (error == 0)
+		return;
+	if (tsig_error_name(error) != NULL)
+		used += (size_t)snprintf(why + used, TRANSFER_WHY - used, ", TSIG %s", tsig_error_name(error));
+	else
+		used += (size_t)snprintf(why + used, TRANSFER_WHY - used, ", TSIG error %u", error);
+	/* Section 5.2.3 of RFC 8945: the server's time stands in Other Data. */
+	if (error == KNOT_RCODE_BADTIME && knot_tsig_rdata_other_data_length(reply->tsig_rr) == 6) {
+		tsig_skew_text(knot_wire_read_u48(knot_tsig_rdata_other_data(reply->tsig_rr)), skew, sizeof(skew));
+		snprintf(why + used, TRANSFER_WHY - used, " (%s)", skew);
+	}
+}
+
+/* Names in rdata keep their case (NOCANON): lower-casing is for digests, and the primary's spelling is served. */
+static int parse(knot_pkt_t *reply)
+{
+	size_t records = (size_t)knot_wire_get_ancount(reply->wire) + knot_wire_get_nscount(reply->wire) +
+	                 knot_wire_get_arcount(reply->wire);
+
+	/* libknot allocates by the counts, so they have to be possible. */
+	if (KNOT_WIRE_HEADER_SIZE + records * RR_MIN > reply->size)
+		return KNOT_EMALF;
+	return knot_pkt_parse(reply, KNOT_PF_NOCANON);
+}
+
+knot_pkt_t *reply_parse(const struct reply_expected *expected, uint8_t *wire, size_t length, struct tsig_session *tsig,
+                        char *why)
+{
+	char cause[TRANSFER_WHY - 32];
+	knot_pkt_t *reply;
+	unsigned rcode;
+	int result;
+
+	if (check_header(expected, wire, length, why) != 0)
+		return NULL;
+	reply = knot_pkt_new(wire, (uint16_t)length, NULL);
+	if (reply == NULL) {
+		snprintf(why, TRANSFER_WHY, "%s failed: out of memory", expected->what);
+		return NULL;
+	}
+	rcode = knot_wire_get_rcode(wire);
+	result = parse(reply);
+	if (rcode != KNOT_RCODE_NOERROR) {
+		refusal_text(expected, rcode, result == KNOT_EOK ? reply : NULL, why);
+	} else if (result != KNOT_EOK) {
+		snprintf(why, TRANSFER_WHY, "%s failed: malformed reply (%s)", expected->what, knot_strerror(result));
+	} else if (!question_fits(expected, reply)) {
+		snprintf(why, TRANSFER_WHY, "%s failed: the reply is to another question", expected->what);
+	} else if (tsig_session_check(tsig, reply, why) != 0) {
+		snprintf(cause, sizeof(cause), "%s", why);
+		snprintf(why, TRANSFER_WHY, "%s failed: %s", expected->what, cause);
+	} else {
+		return reply;
+	}
+	knot_pkt_free(reply);
+	return NULL;
+}
+
+int soa_read(const uint8_t *rdata, size_t length, struct soa_timers *out)
+{
+	const uint8_t *numbers = rdata + length - 20;
+
+	/* Two names of an octet at least; the parser has checked the rest. */
+	if (length < 22)
+		return -1;
+	out->serial = knot_wire_read_u32(numbers);
+	out->refresh = knot_wire_read_u32(numbers + 4);
+	out->retry = knot_wire_read_u32(numbers + 8);
+	out->expire = knot_wire_read_u32(numbers + 12);
+	return 0;
+}
+
+static const knot_rrset_t *find_soa(const struct reply_expected *expected, const knot_pkt_t *reply)
+{
+	const knot_pktsection_t *answer = knot_pkt_section(reply, KNOT_ANSWER);
+
+	for (uint16_t i = 0; i < answer->count; i++) {
+		const knot_rrset_t *rr = knot_pkt_rr(answer, i);
+
+		if (rr->type == KNOT_RRTYPE_SOA && rr->rclass == KNOT_CLASS_IN && rr->rrs.count == 1 &&
+		    knot_dname_is_case_equal(rr->owner, expected->apex))
+			return rr;
+	}
+	return NULL;
+}
+
+enum soa_verdict soa_reply(const struct reply_expected *expected, uint8_t *wire, size_t length,
+                           struct tsig_session *tsig, struct soa_timers *out, char *why)
+{
+	const knot_rrset_t *soa;
+	enum soa_verdict verdict = SOA_FAILED;
+	knot_pkt_t *reply;
+
+	/* A truncated reply may be cut anywhere, its TSIG included: nothing in it is worth a look. */
+	if (reply_matches(expected, wire, length) && knot_wire_get_tc(wire))
+		return SOA_TRUNCATED;
+	reply = reply_parse(expected, wire, length, tsig, why);
+	if (reply == NULL)
+		return SOA_FAILED;
+	soa = find_soa(expected, reply);
+	if (!knot_wire_get_aa(wire))
+		snprintf(why, TRANSFER_WHY, "%s failed: the primary is not authoritative for the zone", expected->what);
+	else if (soa == NULL || soa_read(soa->rrs.rdata->data, soa->rrs.rdata->len, out) != 0)
+		snprintf(why, TRANSFER_WHY, "%s failed: no SOA of the zone in the reply", expected->what);
+	else
+		verdict = SOA_ANSWERED;
+	knot_pkt_free(reply);
+	return verdict;
+}

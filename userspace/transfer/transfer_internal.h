@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What the files of this room share. From the bottom to the top:
+ *
+ *   tsig.c          signing a query, verifying its replies
+ *   message.c       making a query, judging a reply's header, question and rcode; the SOA reply
+ *   axfr_in.c       the messages of one AXFR, in order, into a zone builder; no sockets
+ *   exchange.c      one query to one address over UDP or TCP, with its deadlines; no DNS but the length prefix
+ *   transfer_log.c  what operators read
+ *   attempt.c       the state machine: one attempt over all primaries
+ *   attempt_build.c its second half: sorting and publishing what came
+ *   notify_in.c     NOTIFY received
+ *   follower.c      life cycle, clocks, waiters
+ */
+#ifndef PEREGRINE_TRANSFER_INTERNAL_H
+#define PEREGRINE_TRANSFER_INTERNAL_H
+
+#include "common/log.h"
+#include "transfer/transfer.h"
+
+#include <libknot/libknot.h>
+
+/* Bounds and deadlines. One set for the process, at its defaults but in tests. Times in milliseconds. */
+struct transfer_limits {
+	unsigned udp_tries;
+	uint64_t udp_wait;     /* for the reply to each try */
+	uint64_t connect;      /* until the TCP connection stands */
+	uint64_t progress;     /* without any octet; and the window in which ... */
+	size_t window_octets;  /* ... so many octets or one whole message must come */
+	uint64_t total;        /* for one exchange over TCP, from the connection to the last message */
+	uint64_t max_records;  /* of one transfer */
+	uint64_t max_octets;   /* of one transfer, names decompressed: what the builder has to hold */
+	uint64_t refresh_min;  /* bounds on what the SOA asks for */
+	uint64_t retry_min;    /* likewise */
+	uint64_t interval_max; /* likewise, for both */
+	uint64_t backoff_min;  /* between attempts while there is no SOA to give a retry interval: doubled each time */
+	uint64_t backoff_max;
+	uint64_t
+	    notify_pause;   /* between two attempts that begin for a NOTIFY: it may be forged, so it may not press us */
+	uint64_t log_pause; /* between two lines that say the same */
+};
+extern struct transfer_limits transfer_limits;
+
+#define TRANSFER_WHY 256 /* room for a reason, one line */
+#define TRANSFER_QUERY 1024
+#define TRANSFER_MESSAGE 65535
+
+/* ---- tsig.c: RFC 8945 ---- */
+
+#define TSIG_MAC_ROOM 64 /* HMAC-SHA512, the longest */
+
+/* One signed query and the messages that answer it. */
+struct tsig_session {
+	bool on;                    /* there is a key */
+	bool begun;                 /* the first message has been verified */
+	knot_tsig_key_t key;        /* a copy: the configuration may be replaced while we wait */
+	uint8_t mac[TSIG_MAC_ROOM]; /* of the query, then of the last signed message */
+	size_t mac_length;
+	uint8_t *unsigned_octets; /* messages since then, one after another (section 5.3.1) */
+	size_t unsigned_length, unsigned_room;
+	unsigned unsigned_count;
+};
+
+/* `key` may be NULL. Returns 0, or -1 with the reason. */
+int tsig_session_init(struct tsig_session *session, const knot_tsig_key_t *key, char *why);
+void tsig_session_clear(struct tsig_session *session);
+/* Appends the signature to the query. Returns 0 or -1. */
+int tsig_session_sign(struct tsig_session *session, uint8_t *wire, size_t *length, size_t room);
+/* Verifies one more message, parsed and so stripped of its TSIG. Returns 0, or -1 with the reason. */
+int tsig_session_check(struct tsig_session *session, knot_pkt_t *message, char *why);
+/* Whether all messages so far are covered by a signature. */
+bool tsig_session_covered(const struct tsig_session *session);
+/* The key with its name in lower case, as the digest wants it (section 4.3.3). `name` holds the name. */
+knot_tsig_key_t tsig_key_canonical(const knot_tsig_key_t *key, knot_dname_storage_t name);
+/* Checks key name and algorithm before libknot looks at the digest, which it sizes by the message's algorithm.
+ * Returns KNOT_EOK or KNOT_TSIG_EBADKEY. */
+int tsig_key_fits(knot_rrset_t *tsig, const knot_tsig_key_t *key);
+/* "the primary's clock is 400 seconds ahead" */
+void tsig_skew_text(uint64_t theirs, char *text, size_t size);
+
+/* ---- message.c ---- */
+
+/* Writes a query for the zone's SOA or AXFR and signs it. Returns its length, 0 when it cannot be made. */
+size_t query_make(uint8_t *wire, size_t room, uint16_t id, const knot_dname_t *apex, uint16_t type,
+                  struct tsig_session *tsig);
+
+struct reply_expected {
+	const char *what; /* "SOA query" or "AXFR", for reasons */
+	uint16_t id;
+	uint16_t type;
+	const knot_dname_t *apex;
+	bool first; /* of its answer: it must repeat the question (RFC 5936 section 2.2.1) */
+};
+
+/* Whether this is a reply to this query at all: what a forger who sees nothing cannot know. */
+bool reply_matches(const struct reply_expected *expected, const uint8_t *wire, size_t length);
+/* Parses and judges header, question, rcode and TSIG. Returns the packet, which uses and changes `wire`, or NULL with
+ * the reason. */
+knot_pkt_t *reply_parse(const struct reply_expected *expected, uint8_t *wire, size_t length, struct tsig_session *tsig,
+                        char *why);
+
+struct soa_timers {
+	uint32_t serial, refresh, retry, expire;
+};
+/* The SOA's numbers, at the end of its rdata whatever the names. Returns 0 or -1. */
+int soa_read(const uint8_t *rdata, size_t length, struct soa_timers *out);
+
+enum soa_verdict { SOA_ANSWERED, SOA_TRUNCATED, SOA_FAILED };
+enum soa_verdict soa_reply(const struct reply_expected *expected, uint8_t *wire, size_t length,
+                           struct tsig_session *tsig, struct soa_timers *out, char *why);
+
+/* RFC 1982 section 3.2; neither is newer when they are 2^31 apart. */
+bool serial_newer(uint32_t serial, uint32_t than);
+uint32_t random_below(uint32_t bound);
+
+/* ---- axfr_in.c: RFC 5936 ---- */
+
+#define AXFR_SOA_ROOM (2 * KNOT_DNAME_MAXLEN + 20)
+
+struct axfr_in {
+	struct reply_expected expected;
+	struct tsig_session *tsig;
+	struct zone_builder *builder; /* its owner takes it when the transfer is done */
+	struct soa_timers soa;        /* valid once `opened` */
+	bool opened, closed;
+	uint8_t first_soa[AXFR_SOA_ROOM];
+	size_t first_soa_length;
+	uint64_t records;  /* the closing SOA not counted */
+	uint64_t octets;   /* on the wire */
+	uint64_t expanded; /* as the builder gets them */
+	char why[TRANSFER_WHY];
+};
+
+enum axfr_result { AXFR_MORE, AXFR_DONE, AXFR_FAILED };
+
+/* Returns 0, or -1 when memory is short. `apex` and `tsig` must outlive it. */
+int axfr_in_init(struct axfr_in *in, const knot_dname_t *apex, uint16_t id, struct tsig_session *tsig);
+void axfr_in_clear(struct axfr_in *in);
+/* Takes the next message; changes it. */
+enum axfr_result axfr_in_message(struct axfr_in *in, uint8_t *wire, size_t length);
+
+/* ---- exchange.c ---- */
+
+struct exchange;
+
+struct exchange_events {
+	/* A whole message, to be changed at will. Over TCP more may follow, until exchange_end. */
+	void (*message)(void *context, uint8_t *wire, size_t length);
+	/* Nothing more will come; exchange_end is still to be called. */
+	void (*failed)(void *context, const char *why);
+};
+
+/* Both return NULL with the reason when nothing could be begun; no event comes before they return. */
+struct exchange *exchange_udp(uv_loop_t *loop, const struct sockaddr_storage *address, const uint8_t *query,
+                              size_t length, const struct exchange_events *events, void *context, char *why);
+struct exchange *exchange_tcp(uv_loop_t *loop, const struct sockaddr_storage *address, const uint8_t *query,
+                              size_t length, const struct exchange_events *events, void *context, char *why);
+/* No event comes after this; handles are closed and memory freed by the loop. NULL is allowed. */
+void exchange_end(struct exchange *exchange);
+
+/* ---- the follower: follower.c, attempt.c, attempt_build.c, notify_in.c ---- */
+
+/*
+ * IDLE: a clock runs. SOA: a primary is asked for its serial. AXFR: a zone comes in. BUILD: it is sorted and checked on
+ * a worker thread. PUBLISH: the hook has it.
+ */
+enum follower_state { FOLLOWER_IDLE, FOLLOWER_SOA, FOLLOWER_AXFR, FOLLOWER_BUILD, FOLLOWER_PUBLISH };
+
+struct waiter {
+	struct waiter *next;
+	enum follower_force force;
+	void (*done)(void *context, const char *error);
+	void *context;
+};
+
+struct waiters {
+	struct waiter *first, **end;
+};
+
+/* A primary and the one of its addresses to begin with. */
+struct turn {
+	size_t primary;
+	size_t address;
+	bool failed; /* in the attempt under way, with all its addresses */
+};
+
+struct build_job;   /* attempt_build.c: a builder on its way through a worker thread */
+struct publication; /* attempt_build.c: what the publish hook gives back */
+
+struct log_memory {
+	uint64_t hash;
+	uint64_t time;
+	bool used;
+};
+#define LOG_MEMORY 16
+
+struct follower {
+	uv_loop_t *loop;
+	const struct config_zone *zone;
+	struct follower_hooks hooks;
+	uv_timer_t timer; /* the next attempt */
+	bool gone;        /* follower_free was called: memory is there until the timer is closed, nothing else */
+
+	enum follower_state state;
+	struct turn *turns; /* primaries in the order to be tried, those that failed last at the end */
+	size_t turn_count;
+
+	/* What is served. */
+	bool loaded;
+	bool timers_known; /* `served` has more than the serial */
+	struct soa_timers served;
+
+	/* Why and when the next attempt begins. */
+	uint64_t planned;   /* by the clocks, in loop time */
+	unsigned failures;  /* attempts in a row, for the backoff */
+	bool notified;      /* a NOTIFY has not been followed yet */
+	struct turn hinted; /* from where */
+	uint64_t notify_begun;
+	bool notify_begun_set;
+	struct waiters waiting; /* for an attempt that has not begun */
+
+	/* The attempt under way. */
+	struct waiters attending;
+	bool full;
+	struct turn *plan; /* `turns` as this attempt takes them */
+	size_t at_turn;
+	size_t at_address; /* counted from the turn's first */
+	bool any_older;    /* a primary answered, with an older serial */
+	bool over_tcp;
+	uint64_t transfer_begun;
+	uint64_t transfer_ms;
+	struct exchange *exchange;
+	struct reply_expected expected;
+	struct tsig_session tsig;
+	struct axfr_in axfr;
+	struct build_job *build;
+	struct publication *publication;
+
+	struct follower_status status;
+	struct log_memory log_memory[LOG_MEMORY];
+	unsigned log_next;
+};
+
+/* attempt.c */
+void attempt_begin(struct follower *follower);
+/* Drops what is under way, whatever the state, without any callback. */
+void attempt_cancel(struct follower *follower);
+/* The present address was no good: says so, and goes on to the next. */
+void attempt_address_failed(struct follower *follower, const char *why);
+/* The present address is the one to begin with next time. */
+void attempt_address_good(struct follower *follower);
+enum attempt_outcome { ATTEMPT_GOOD, ATTEMPT_OLDER, ATTEMPT_FAILED };
+void attempt_end(struct follower *follower, enum attempt_outcome outcome, const char *error);
+
+/* attempt_build.c */
+void build_begin(struct follower *follower);
+void build_forget(struct follower *follower);
+
+/* follower.c */
+/* Back to IDLE: sets the clocks and calls those who waited. The follower may be gone afterwards. */
+void follower_ended(struct follower *follower, enum attempt_outcome outcome, const char *error);
+/* Lets the timer fire when the next attempt is due. */
+void follower_plan(struct follower *follower);
+void waiters_move(struct waiters *to, struct waiters *from);
+
+/* transfer_log.c */
+/* Writes "zone Z: [primary SOURCE: ]CAUSE; serving serial N on", at `level` the first time and at debug while it
+ * repeats within a minute; other numbers in the cause do not make it another line. Keeps it as the last error. */
+void transfer_log_repeated(struct follower *follower, enum log_level level, const char *source, const char *cause);
+void transfer_log_served(const struct follower *follower);
+
+#endif

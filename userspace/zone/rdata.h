@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Rdata taken apart by the type's descriptor in libknot: where names stand in it, and whether it is whole. */
+#ifndef PEREGRINE_ZONE_RDATA_H
+#define PEREGRINE_ZONE_RDATA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* A stretch of rdata: octets as they are, or one name. */
+struct zone_rdata_block {
+	const uint8_t *start;
+	size_t length;
+	bool is_name;
+	bool compressible; /* a name that may be compressed in a reply (RFC 3597 section 4) */
+};
+#define ZONE_RDATA_BLOCKS 8
+
+/* Cuts rdata into blocks. Returns their number, or -1 when the rdata is not what its type needs. */
+int zone_rdata_blocks(uint16_t type, const uint8_t *rdata, size_t length, struct zone_rdata_block *blocks);
+
+/* Whether rdata is well-formed as far as its descriptor, and for A and AAAA their length, tell. */
+bool zone_rdata_ok(uint16_t type, const uint8_t *rdata, size_t length);
+
+#endif
