@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# make deps all demo test bench install clean; V=1 shows the commands.
+#
+#   make deps demo test        one command each, on a fresh machine; as root
+#   make all install clean     BUILD=, DESTDIR=, PREFIX= as usual; V=1 shows the commands
+#   make unit asan test-bpf lint fuzz integration vm bench format      parts of `make test`, and more
 
+VERSION = 0.1.0
 BUILD ?= build
 PREFIX ?= /usr/local
 DESTDIR ?=
 V ?= 0
 CC = gcc
 CLANG ?= clang
-BPFTOOL ?= $(shell command -v bpftool || echo /usr/sbin/bpftool)
+BPFTOOL ?= $(shell PATH="$$PATH:/usr/sbin" command -v bpftool)
+PYTHON ?= /usr/bin/python3
 SANITIZE ?=
+FUZZ_SECONDS ?= 600
 
 ifeq ($(V),0)
 Q = @
@@ -18,42 +24,64 @@ Q =
 say = @:
 endif
 
-# The packages are there only after `make deps`; then this make starts once more by itself.
-LIBRARIES = libbpf libelf libknot cyaml libuv liburcu-memb libnl-3.0 libnl-route-3.0 jansson libsystemd
-PKG_CFLAGS := $(shell pkg-config --cflags $(subst cyaml,libcyaml,$(LIBRARIES)) 2>/dev/null)
-PKG_LIBS := $(shell pkg-config --libs $(subst cyaml,libcyaml,$(LIBRARIES)) 2>/dev/null)
-TRIPLET := $(shell $(CC) -dumpmachine)
-VERSION := 0.1.0
+# Looked up when make starts: before `make deps` was run there is nothing to be found, so `demo` and `test` start make
+# once more.
+LIBRARIES = libbpf libelf libknot libcyaml libuv liburcu-memb libnl-3.0 libnl-route-3.0 jansson libsystemd
+PKG_CFLAGS := $(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null)
+PKG_LIBS := $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null)
+TRIPLET := $(shell gcc -print-multiarch 2>/dev/null)
 
 WARN = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-unused-parameter
 CFLAGS ?= -O2 -g
-ALL_CFLAGS = -std=gnu11 $(CFLAGS) $(WARN) $(SANITIZE) -MMD -MP -D_GNU_SOURCE -DPEREGRINE_VERSION='"$(VERSION)"' \
-	-D_FORTIFY_SOURCE=2 -fstack-protector-strong -Ibpf -Iuserspace -I$(BUILD) $(PKG_CFLAGS)
-ifneq ($(SANITIZE),)
-ALL_CFLAGS += -U_FORTIFY_SOURCE -fno-omit-frame-pointer
-endif
-ALL_LIBS = $(PKG_LIBS) -lpthread $(SANITIZE)
+ALL_CFLAGS = -std=gnu11 $(CFLAGS) $(WARN) -MMD -MP -D_GNU_SOURCE -DPEREGRINE_VERSION='"$(VERSION)"' \
+	-fstack-protector-strong -Ibpf -Iuserspace -I$(BUILD) $(PKG_CFLAGS) $(HARDENING)
+# Sanitizers make gcc see truncation and loose ends where there are none.
+HARDENING = $(if $(SANITIZE),$(SANITIZE) -fno-omit-frame-pointer -Wno-error,-D_FORTIFY_SOURCE=2)
+ALL_LIBS = $(PKG_LIBS) -lpthread
 BPF_CFLAGS = -O2 -g -target bpf -mcpu=v3 -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter -MMD -MP \
 	-Ibpf -I/usr/include/$(TRIPLET)
 
-LIB_SOURCES := $(filter-out userspace/agent/main.c,$(wildcard userspace/*/*.c))
-LIB_OBJECTS := $(LIB_SOURCES:%.c=$(BUILD)/%.o)
 LIB := $(BUILD)/libperegrine.a
-CLI_SOURCES := $(wildcard tools/peregrine/*.c)
-CLI_OBJECTS := $(CLI_SOURCES:%.c=$(BUILD)/%.o)
+LIB_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out userspace/agent/main.c,$(wildcard userspace/*/*.c)))
+CLI_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tools/peregrine/*.c))
 SKELETON := $(BUILD)/peregrine.skel.h
+UNIT_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
+BPF_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bpf/test_*.c))
+FUZZ_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
+
+export PEREGRINE_BUILD = $(abspath $(BUILD))
+export FUZZ_SECONDS
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps demo test bench install clean unit format lint
+.DEFAULT_GOAL = all
+.PHONY: all deps demo test install clean unit asan test-bpf lint fuzz integration vm bench format
+.PHONY: unit-programs bpf-programs fuzz-programs tidy
 
 all: $(BUILD)/peregrined $(BUILD)/peregrine
 
-$(BUILD)/peregrined: $(BUILD)/userspace/agent/main.o $(LIB)
-	$(call say,LINK,$@)
-	$(Q)$(CC) $(SANITIZE) -o $@ $^ $(ALL_LIBS)
+deps:
+	$(Q)tools/deps
 
+demo: deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(PYTHON) tools/lab/demo.py
+
+test: deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(PYTHON) tests/run
+
+unit asan test-bpf lint fuzz: all
+	$(Q)$(PYTHON) tests/run $@
+
+integration vm: all
+	$(Q)$(PYTHON) tests/run $@
+
+# Binaries.
+
+$(BUILD)/peregrined: $(BUILD)/userspace/agent/main.o $(LIB)
 $(BUILD)/peregrine: $(CLI_OBJECTS) $(LIB)
+$(BUILD)/peregrined $(BUILD)/peregrine:
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(SANITIZE) -o $@ $^ $(ALL_LIBS)
 
@@ -69,13 +97,57 @@ $(SKELETON): $(BUILD)/bpf/peregrine.bpf.o
 	$(call say,SKEL,$@)
 	$(Q)$(BPFTOOL) gen skeleton $< name peregrine_bpf > $@
 
-$(BUILD)/userspace/publish/fastpath.o $(BUILD)/userspace/publish/types.o: $(SKELETON)
+$(LIB_OBJECTS) $(addsuffix .o,$(UNIT_PROGRAMS) $(BPF_PROGRAMS) $(FUZZ_PROGRAMS)): | $(SKELETON)
 
 $(BUILD)/%.o: %.c
 	$(call say,CC,$@)
+	$(if $(PKG_LIBS),,$(error libraries are missing: run `make deps` first))
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -c $< -o $@
 
+# Tests. `tests/run` builds and runs them suite by suite, and counts.
+
+unit-programs: $(UNIT_PROGRAMS)
+bpf-programs: $(BPF_PROGRAMS)
+fuzz-programs: $(FUZZ_PROGRAMS)
+
+$(UNIT_PROGRAMS) $(BPF_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o $(LIB)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(SANITIZE) -o $@ $^ -lcmocka -lzscanner $(ALL_LIBS)
+
+$(FUZZ_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o $(LIB)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(SANITIZE) -fsanitize=fuzzer -o $@ $^ -lzscanner $(ALL_LIBS)
+
+C_FILES = $(sort $(wildcard bpf/*.[ch] bpf/*/*.[ch] userspace/*/*.[ch] tools/*/*.[ch] tests/*/*.[ch]))
+
+format:
+	$(Q)clang-format -i $(C_FILES)
+
+# clang-tidy reads every source with the flags that it is compiled with.
+TIDY_CFLAGS = $(patsubst -I$(BUILD),-isystem $(BUILD),$(filter-out -MMD -MP,$(ALL_CFLAGS)))
+TIDY_SOURCES = $(filter userspace/%.c tools/%.c,$(C_FILES))
+tidy: $(SKELETON) $(TIDY_SOURCES:%.c=$(BUILD)/tidy/%)
+$(BUILD)/tidy/%: %.c .clang-tidy $(wildcard bpf/*.h bpf/*/*.h userspace/*/*.h)
+	$(call say,TIDY,$<)
+	$(Q)mkdir -p $(@D) && clang-tidy --quiet $< -- $(TIDY_CFLAGS) && touch $@
+
+-include tools/bench/bench.mk
+
+# Installing.
+
+install: all
+	install -Dm755 -t $(DESTDIR)$(PREFIX)/sbin $(BUILD)/peregrined
+	install -Dm755 -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/peregrine
+	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/man/man1 docs/man/peregrine.1
+	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/man/man5 docs/man/peregrine.conf.5
+	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/man/man8 docs/man/peregrined.8
+	install -Dm644 tools/peregrine/completion.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/peregrine
+	install -Dm644 -t $(DESTDIR)/etc/peregrine tools/packaging/peregrine.yaml.example
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|@PREFIX@|$(PREFIX)|' tools/packaging/peregrined.service.in \
+		> $(DESTDIR)$(PREFIX)/lib/systemd/system/peregrined.service
+
 clean:
-	$(Q)rm -rf build
+	$(Q)rm -rf $(BUILD)
 
 -include $(shell [ -d $(BUILD) ] && find $(BUILD) -name '*.d')

@@ -40,7 +40,7 @@ typedef __u32 pg_ref;
 enum pg_role {
 	PG_ROLE_ZONE = 1,      /* apex -> slot in `zones` (in zone_index only) */
 	PG_ROLE_NAME = 2,      /* authoritative name, empty non-terminal or delegation -> node */
-	PG_ROLE_ADDRESSES = 3, /* A and AAAA as additional data or glue -> node with full owner names */
+	PG_ROLE_ADDRESSES = 3, /* A and AAAA as additional data or glue -> node */
 };
 
 /* One cell of a hash index: written and read as one aligned 64-bit word, so that it changes at once. */
@@ -158,7 +158,7 @@ struct pg_relocation {
 struct pg_target {
 	__u64 hash;     /* of (zone, PG_ROLE_ADDRESSES, name) */
 	__u32 required; /* glue that a referral must carry, RFC 9471 */
-	__u32 reserved;
+	__u32 position; /* where the name stands in the fragment's data: what the owners of its addresses point to */
 };
 
 _Static_assert(sizeof(struct pg_cell) == 8, "a cell is one word");

@@ -92,11 +92,10 @@ int peregrine_xdp(struct xdp_md *ctx)
 		return XDP_PASS;
 	exit = decide(ctx, w, &p);
 	if (!exit) {
-		/* The tail goes by the frame's length, which may include padding: the message's end is the reply's. */
-		int have = bpf_xdp_get_buff_len(ctx);
-		int want = p.udp + sizeof(struct udphdr) + pg_reply_length(w);
+		/* By the length of the frame, which may include padding behind the query. */
+		__u32 headers = p.udp + sizeof(struct udphdr);
 
-		if (have != want && bpf_xdp_adjust_tail(ctx, want - have))
+		if (resize(ctx, headers + pg_reply_length(w), headers + PG_HEADER_SIZE + w->question_length))
 			exit = PG_EXIT_NO_ROOM;
 	}
 	if (exit) {

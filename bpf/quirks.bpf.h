@@ -17,4 +17,8 @@
  * rather check a sum and subtract. */
 #define PG_OPAQUE(pointer) asm volatile("" : "+r"(pointer))
 
+/* A loop must not begin at the instruction behind a call: the check of the control flow in Linux 6.1 takes the jump back
+ * there for a recursion ("back-edge"). This puts an instruction between. */
+#define PG_APART(value) asm volatile("%0 = %0" : "+r"(value))
+
 #endif

@@ -15,8 +15,11 @@ enum pg_section { PG_ANSWER, PG_AUTHORITY, PG_ADDITIONAL };
 #define PG_TOO_LARGE (-2) /* the fragment exceeds what the reply may have */
 #define PG_FULL (-3)      /* no more places */
 
-/* Puts a fragment at the end of the reply. A section's fragments must come after those of the section before. */
-PG_STAGE int pg_place(struct pg_work *w, pg_ref ref, __u32 section)
+/*
+ * Puts a fragment at the end of the reply. A section's fragments must come after those of the section before. Its
+ * owner's name ends at message offset `end` and has `octets` octets.
+ */
+PG_STAGE int pg_place(struct pg_work *w, pg_ref ref, __u32 section, __u32 end, __u32 octets)
 {
 	const struct pg_fragment *fragment;
 	__u32 i, opt;
@@ -32,10 +35,11 @@ PG_STAGE int pg_place(struct pg_work *w, pg_ref ref, __u32 section)
 	i = w->placed;
 	if (i >= PG_PLACED_MAX)
 		return PG_FULL;
-	w->place[i].fragment = ref;
-	w->place[i].end = w->end;
-	w->place[i].sname = w->name_length;
 	w->placed = i + 1;
+	i = PG_MASK(i, PG_PLACED_MAX - 1);
+	w->place[i].fragment = ref;
+	w->place[i].end = end;
+	w->place[i].sname = octets;
 	w->length += fragment->length;
 	if (section == PG_ANSWER)
 		w->answers += fragment->records;
@@ -58,7 +62,7 @@ PG_INLINE int pg_truncate(struct pg_work *w)
 
 PG_INLINE int pg_place_due(struct pg_work *w, pg_ref ref, enum pg_section section)
 {
-	int result = pg_place(w, ref, section);
+	int result = pg_place(w, ref, section, w->end, w->name_length);
 
 	if (result == PG_TOO_LARGE)
 		return pg_truncate(w);
@@ -79,14 +83,16 @@ PG_INLINE const struct pg_target *pg_target_of(const struct pg_fragment *fragmen
 	return (const struct pg_target *)((const __u8 *)fragment + at);
 }
 
-/* Places the address RRsets of one target. */
-PG_STAGE int pg_place_addresses(struct pg_work *w, __u64 hash, __u32 required)
+/* Places the address RRsets of one target, whose name stands at message offset `at`. */
+PG_STAGE int pg_place_addresses(struct pg_work *w, __u64 hash, __u32 required, __u32 at)
 {
 	const struct pg_node *node;
 	int result;
 
 	if (!w)
 		return PG_EXIT_INTERNAL;
+	if (at > PG_POINTER_MAX)
+		return PG_EXIT_ANSWERED;
 	result = pg_probe_addresses(w, hash);
 	if (result == PG_FOUND_BROKEN)
 		return PG_EXIT_INTERNAL;
@@ -99,7 +105,7 @@ PG_STAGE int pg_place_addresses(struct pg_work *w, __u64 hash, __u32 required)
 		const struct pg_rrset *rrset =
 			(const void *)((const __u8 *)(node + 1) + ((node->name_length + 7U) & ~7U));
 
-		result = pg_place(w, w->probed + rrset[i].fragment, PG_ADDITIONAL);
+		result = pg_place(w, w->probed + rrset[i].fragment, PG_ADDITIONAL, at, 0);
 		if (result == PG_EXIT_INTERNAL)
 			return result;
 		if (result && required)
@@ -108,23 +114,26 @@ PG_STAGE int pg_place_addresses(struct pg_work *w, __u64 hash, __u32 required)
 	return PG_EXIT_ANSWERED;
 }
 
-/* The addresses of an RRset's targets: those that must come, then those that may. */
+/* The addresses of the targets of the RRset placed last: those that must come, then those that may. */
 PG_STAGE int pg_place_additional(struct pg_work *w, pg_ref ref, __u32 count)
 {
 	const struct pg_fragment *fragment;
+	__u32 start;
 
 	if (!w)
 		return PG_EXIT_INTERNAL;
 	fragment = pg_record(w, ref);
 	if (!fragment)
 		return PG_EXIT_INTERNAL;
+	start = w->length - fragment->length;
+	PG_APART(start);
 	for (__u32 i = 0; i < PG_TARGETS_MAX && i < count; i++) {
 		const struct pg_target *target = pg_target_of(fragment, i);
 		int result;
 
 		if (!target)
 			return PG_EXIT_LARGE;
-		result = pg_place_addresses(w, target->hash, target->required);
+		result = pg_place_addresses(w, target->hash, target->required, start + target->position);
 		if (result == PG_TOO_LARGE)
 			return pg_truncate(w);
 		if (result)
@@ -166,12 +175,12 @@ PG_STAGE int pg_visit(struct pg_work *w)
 		return PG_FOUND_BROKEN;
 	hash = pg_hash_suffix(w, 0, PG_HASH_FACTOR);
 	chain = w->chain;
-	if (chain >= PG_CHAIN_MAX)
+	if (chain > PG_CHAIN_MAX)
 		return PG_FOUND_BROKEN;
-	for (__u32 i = 0; i < PG_CHAIN_MAX && i < chain; i++)
+	for (__u32 i = 0; i < PG_CHAIN_ROOM && i < chain; i++)
 		if (w->visited[i] == hash)
 			return PG_FOUND;
-	w->visited[chain] = hash;
+	w->visited[PG_MASK(chain, PG_CHAIN_ROOM - 1)] = hash;
 	return PG_NOT_FOUND;
 }
 
@@ -187,12 +196,11 @@ PG_STAGE int pg_follow(struct pg_work *w)
 		return PG_EXIT_INTERNAL;
 	if (!w->chain && pg_visit(w) == PG_FOUND_BROKEN)
 		return PG_EXIT_INTERNAL;
-	if (++w->chain >= PG_CHAIN_MAX)
-		return PG_EXIT_ANSWERED;
+	w->chain++;
 	last = w->placed - 1;
 	if (last >= PG_PLACED_MAX)
 		return PG_EXIT_INTERNAL;
-	fragment = pg_record(w, w->place[last].fragment);
+	fragment = pg_record(w, w->place[PG_MASK(last, PG_PLACED_MAX - 1)].fragment);
 	if (!fragment)
 		return PG_EXIT_INTERNAL;
 	target = (const __u8 *)(fragment + 1) + PG_HEADER_SIZE;
@@ -222,7 +230,7 @@ PG_INLINE int pg_negative(struct pg_work *w, __u32 rcode)
 PG_INLINE int pg_decide_node(struct pg_work *w, pg_ref ref, const struct pg_node *node)
 {
 	const struct pg_rrset *rrset;
-	int found, result;
+	int found, result, follow;
 
 	found = pg_find_rrset(w, ref);
 	if (found < 0 || found > PG_RRSETS_REACH)
@@ -231,10 +239,13 @@ PG_INLINE int pg_decide_node(struct pg_work *w, pg_ref ref, const struct pg_node
 		return pg_negative(w, PG_RCODE_NOERROR);
 	rrset = (const void *)((const __u8 *)(node + 1) + ((node->name_length + 7U) & ~7U) +
 	                       (__u32)found * sizeof(*rrset));
+	follow = rrset->type == PG_TYPE_CNAME && w->qtype != PG_TYPE_CNAME && w->qtype != PG_TYPE_ANY;
+	if (follow && w->chain == PG_CHAIN_MAX)
+		return PG_EXIT_ANSWERED;
 	result = pg_place_due(w, ref + rrset->fragment, PG_ANSWER);
 	if (result || w->flags & PG_WORK_TC)
 		return result;
-	if (rrset->type == PG_TYPE_CNAME && w->qtype != PG_TYPE_CNAME && w->qtype != PG_TYPE_ANY)
+	if (follow)
 		return pg_follow(w);
 	if (rrset->additional)
 		return pg_place_additional(w, ref + rrset->fragment, rrset->additional);

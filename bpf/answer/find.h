@@ -130,9 +130,9 @@ PG_STAGE int pg_probe_zone(struct pg_work *w, __u32 first)
 	const struct pg_settings *settings = pg_settings(w);
 	__u32 start;
 
-	if (!w || !settings || first > PG_LABELS_MAX)
+	if (!w || !settings)
 		return PG_FOUND_BROKEN;
-	start = w->label[first];
+	start = w->label[PG_MASK(first, PG_LABELS_MAX)];
 	return pg_search(w, PG_ROLE_ZONE, pg_hash_suffix(w, start, pg_hash_start(settings->hash_seed, PG_ROLE_ZONE, 0)),
 	                 start);
 }
@@ -143,9 +143,9 @@ PG_STAGE int pg_probe_name(struct pg_work *w, __u32 first)
 	const struct pg_settings *settings = pg_settings(w);
 	__u32 start;
 
-	if (!w || !settings || first > PG_LABELS_MAX)
+	if (!w || !settings)
 		return PG_FOUND_BROKEN;
-	start = w->label[first];
+	start = w->label[PG_MASK(first, PG_LABELS_MAX)];
 	return pg_search(w, PG_ROLE_NAME,
 	                 pg_hash_suffix(w, start, pg_hash_start(settings->hash_seed, PG_ROLE_NAME, w->zone)), start);
 }

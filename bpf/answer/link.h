@@ -44,8 +44,9 @@ PG_STAGE int pg_relocate(PG_CONTEXT *ctx, struct pg_work *w, __u32 number)
 	const __u8 *start, *end;
 	__u32 relocations, at, sname, first, last;
 
-	if (!w || number >= PG_PLACED_MAX)
+	if (!w)
 		return -1;
+	number = PG_MASK(number, PG_PLACED_MAX - 1);
 	fragment = pg_record(w, w->place[number].fragment);
 	if (!fragment || pg_message(ctx, w, &start, &end))
 		return -1;
@@ -82,8 +83,9 @@ PG_STAGE int pg_link_fragment(PG_CONTEXT *ctx, struct pg_work *w, __u32 number)
 	const __u8 *msg, *end;
 	__u32 at;
 
-	if (!w || number >= PG_PLACED_MAX)
+	if (!w)
 		return -1;
+	number = PG_MASK(number, PG_PLACED_MAX - 1);
 	fragment = pg_record(w, w->place[number].fragment);
 	if (!fragment || pg_message(ctx, w, &msg, &end))
 		return -1;

@@ -63,9 +63,9 @@ PG_INLINE __u64 pg_hash_suffix(const struct pg_work *w, __u32 start, __u64 hash)
 	for (__u32 i = 0; i < PG_NAME_WORDS; i++) {
 		__u32 at = start + i * 8;
 
-		if (at >= w->name_length || at > PG_NAME_ROOM)
+		if (at >= w->name_length)
 			break;
-		hash = pg_hash_word(hash, pg_load64(&w->name[at]));
+		hash = pg_hash_word(hash, pg_load64(&w->name[PG_MASK(at, PG_NAME_ROOM - 1)]));
 	}
 	return pg_hash_end(hash);
 }
@@ -78,9 +78,9 @@ PG_INLINE int pg_same_suffix(const struct pg_work *w, __u32 start, const __u8 *n
 	for (__u32 i = 0; i < PG_NAME_WORDS; i++) {
 		__u32 at = start + i * 8;
 
-		if (i * 8 >= length || at > PG_NAME_ROOM)
+		if (i * 8 >= length)
 			break;
-		if (pg_load64(&w->name[at]) != pg_load64(name + i * 8))
+		if (pg_load64(&w->name[PG_MASK(at, PG_NAME_ROOM - 1)]) != pg_load64(name + i * 8))
 			return 0;
 	}
 	return 1;
@@ -101,6 +101,7 @@ PG_STAGE int pg_find_labels(struct pg_work *w, __u32 room)
 
 		if (at >= room || at >= PG_NAME_MAX)
 			return -1;
+		at = PG_MASK(at, PG_NAME_ROOM - 1);
 		w->label[i] = at;
 		length = w->name[at];
 		if (!length) {

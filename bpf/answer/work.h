@@ -11,9 +11,10 @@
 
 /* Fragments in one reply, all sections together. */
 #define PG_PLACED_MAX 64
-/* CNAMEs followed in one reply, the same on both paths. A longer chain is answered as far as that, which leaves the
- * rest to the resolver, as it is for any target outside the zones served. */
-#define PG_CHAIN_MAX 16
+/* CNAMEs in one reply, the same on both paths, and as Knot DNS has it. A longer chain is answered as far as that, which
+ * leaves the rest to the resolver, as with any target outside the zones served. */
+#define PG_CHAIN_MAX 5
+#define PG_CHAIN_ROOM 8
 
 /* A fragment that is due, and the sname that its pointers refer to. */
 struct pg_placed {
@@ -52,7 +53,7 @@ struct pg_work {
 	__u32 rcode;  /* extended RCODE */
 	__u32 end;    /* message offset just behind sname */
 	__u32 chain;  /* CNAMEs followed */
-	__u64 visited[PG_CHAIN_MAX]; /* hashes of the names searched for, if there was a CNAME */
+	__u64 visited[PG_CHAIN_ROOM]; /* hashes of the names searched for, if there was a CNAME */
 	__u32 length; /* octets of the reply as decided so far, without OPT */
 	__u32 placed;
 	__u16 answers, authorities, additionals;

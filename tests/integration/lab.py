@@ -13,6 +13,9 @@ nothing else is ever touched.
         agent = lab.peregrine(["example.org."], key=Key()).start()
         with lab.client.udp(lab.service[0]) as sock:
             reply = ask(sock, wire("www.example.org.", A, edns=1232))
+
+The client's frames are padded, so that the driver can answer all of them, as on a real device; `Lab(roomy=False)` leaves
+them as veth makes them.
 """
 
 from __future__ import annotations
@@ -64,6 +67,30 @@ __attribute__((section("xdp"), used)) int pass(void *context) { return 2; }
 char _license[] __attribute__((section("license"), used)) = "GPL";
 """
 
+# A frame that a socket sends over veth has next to no room behind it since Linux 6.8: the receiving end takes just what it
+# needs from a page. Drivers of real devices give a page or half of one. Trailing Ethernet padding has the same effect.
+ROOM_SOURCE = """\
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+SEC("tc") int room(struct __sk_buff *skb)
+{
+	__u8 protocol = 0;
+
+	if (skb->protocol == bpf_htons(0x0800))
+		bpf_skb_load_bytes(skb, 14 + 9, &protocol, 1);
+	else if (skb->protocol == bpf_htons(0x86dd))
+		bpf_skb_load_bytes(skb, 14 + 6, &protocol, 1);
+	if (protocol == 17 && skb->len < 1514)
+		bpf_skb_change_tail(skb, 1514, 0);
+	return TC_ACT_OK;
+}
+char _license[] SEC("license") = "GPL";
+"""
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
 _numbers = itertools.count()
@@ -86,14 +113,24 @@ def _die_with_parent() -> None:
 
 def build_pass_program() -> Path:
     """The bare XDP_PASS program that wakes the client's end of a veth when the other end replies by XDP_TX."""
+    return _build_program("pass", PASS_SOURCE)
+
+
+def build_room_program() -> Path:
+    """The program that pads the client's UDP frames, so that they have the room that a real driver gives."""
+    return _build_program("room", ROOM_SOURCE)
+
+
+def _build_program(name: str, text: str) -> Path:
     place = BUILD / "lab"
-    made = place / "pass.bpf.o"
+    made = place / f"{name}.bpf.o"
     if not made.exists():
         place.mkdir(parents=True, exist_ok=True)
-        source = place / f"pass.{os.getpid()}.bpf.c"
-        source.write_text(PASS_SOURCE)
-        partial = place / f"pass.{os.getpid()}.bpf.o"
-        run("clang", "-O2", "-g", "-target", "bpf", "-c", str(source), "-o", str(partial))
+        source = place / f"{name}.{os.getpid()}.bpf.c"
+        source.write_text(text)
+        partial = place / f"{name}.{os.getpid()}.bpf.o"
+        headers = f"-I/usr/include/{run('gcc', '-dumpmachine').strip()}"
+        run("clang", "-O2", "-g", "-target", "bpf", headers, "-c", str(source), "-o", str(partial))
         partial.rename(made)
         source.unlink()
     return made
@@ -199,8 +236,8 @@ class Lab:
     primary_addresses = ("192.0.2.129", "2001:db8:0:2::1")
     back_addresses = ("192.0.2.130", "2001:db8:0:2::2")
 
-    def __init__(self) -> None:
-        self.number = next(_numbers)
+    def __init__(self, *, roomy: bool = True) -> None:
+        self.number, self.roomy = next(_numbers), roomy
         self.tag = f"{os.getpid()}-{self.number}" if self.number else f"{os.getpid()}"
         self.pins = BPFFS / f"peregrine-lab-{self.tag}"
         self._stack = ExitStack()
@@ -246,6 +283,8 @@ class Lab:
         self.server.addresses = list(self.service)
         self.primary.addresses = list(self.primary_addresses)
         self.attach_pass(self.client, "front")
+        if self.roomy:
+            self.give_room(self.client, "front")
 
     def close(self) -> None:
         if self in _live:
@@ -276,6 +315,12 @@ class Lab:
 
     def attach_pass(self, namespace: Namespace, interface: str) -> None:
         namespace.ip("link", "set", "dev", interface, "xdpdrv", "obj", str(build_pass_program()), "sec", "xdp")
+
+    def give_room(self, namespace: Namespace, interface: str) -> None:
+        """Pads what the interface sends by UDP: the other end then gets frames that can grow to a whole reply."""
+        namespace.run("tc", "qdisc", "add", "dev", interface, "clsact")
+        program = ["bpf", "direct-action", "object-file", str(build_room_program()), "section", "tc"]
+        namespace.run("tc", "filter", "add", "dev", interface, "egress", *program)
 
     def make_directory(self, name: str) -> Path:
         assert self._directory is not None

@@ -12,7 +12,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from lab import Knot, Lab, LabError, Namespace, NameServer, Nsd, Tally, Zone, ask, ask_many, ask_tcp_many
-from wire import compare
+from wire import NS, CNAME, Normal, compare, parse
+
+
+def minimal(seen: Normal, rrtype: int) -> Normal:
+    """A reply without what Knot DNS leaves out of positive answers and NSD and BIND put in: the NS records of the apex
+    and the addresses that are there for these alone. What the answer itself points to stays.
+
+    The rule "either of the references, field by field" would not do: authority and additional go together here.
+    """
+    positive = any(record.rrtype in (rrtype, rrtype if rrtype != 255 else record.rrtype) for record in seen.answer)
+    if seen.rcode or not positive or any(record.rrtype != NS for record in seen.authority):
+        return seen
+    wanted = b"".join(record.rdata for record in seen.answer if record.rrtype != CNAME).lower()
+    kept = frozenset(record for record in seen.additional if record.owner in wanted)
+    return seen._replace(authority=frozenset(), additional=kept)
 
 
 @dataclass
@@ -87,6 +101,11 @@ class Oracle:
         for index, (query, reply) in enumerate(zip(queries, replies)):
             if reply is None:
                 made.lost.append(index)
-            elif lines := compare(reply, self.said(query, tcp), query, ignore=ignore):
+                continue
+            rrtype = parse(query).questions[0][1]
+            lines = compare(
+                reply, self.said(query, tcp), query, ignore=ignore, adjust=lambda seen: minimal(seen, rrtype)
+            )
+            if lines:
                 made.wrong.append((index, lines))
         return made

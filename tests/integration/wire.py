@@ -8,7 +8,7 @@ and a test of a nameserver wants to see what really stood there.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -359,13 +359,18 @@ def query_text(query: bytes) -> str:
 
 
 def compare(
-    mine: bytes | None, refs: Mapping[str, bytes | None], query: bytes | None = None, *, ignore: Iterable[str] = ()
+    mine: bytes | None,
+    refs: Mapping[str, bytes | None],
+    query: bytes | None = None,
+    *,
+    ignore: Iterable[str] = (),
+    adjust: Callable[[Normal], Normal] = lambda seen: seen,
 ) -> list[str]:
     """Differences of a reply from what the references say; empty when it is as it should be.
 
     Field by field the value must be that of one of the references: where they differ from each other, either is
     allowed. A truncated reply is compared by rcode and TC alone, since what is kept in it is everyone's own choice.
-    `ignore` names fields that are left out.
+    `ignore` names fields that are left out; `adjust` is done to each reference's reply first.
     """
     asked = query_text(query) if query else "query"
     if mine is None:
@@ -376,7 +381,7 @@ def compare(
     shared = {fault for reply in refs.values() if reply is not None for fault in faults(reply, query)}
     wrong = [text for text in wrong if not (text.startswith("duplicate") and text in shared)]
     seen = normalise(mine)
-    known = {who: normalise(reply) for who, reply in refs.items() if reply is not None}
+    known = {who: adjust(normalise(reply)) for who, reply in refs.items() if reply is not None}
     if not known:
         return [f"{asked}: no reference answered"]
     fields = ["rcode", "tc"]

@@ -37,7 +37,7 @@ struct plan {
 struct plan *plan_new(const struct zone_version *zone);
 void plan_free(struct plan *plan);
 
-/* Where in the rdata of a type the name stands whose addresses are additional data (RFC 1035 section 3.3, RFC 2782), counted from 1; 0: nowhere. */
+/* Where in the rdata of a type the name stands whose addresses are additional data (RFC 1035 section 3.3, RFC 2782, RFC 9460), counted from 1; 0: nowhere. */
 size_t compile_target_offset(uint16_t type);
 
 /* What the compiled form depends on besides the records. */

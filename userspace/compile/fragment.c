@@ -52,6 +52,7 @@ struct link {
 	size_t data; /* where its data starts in `out` */
 	struct pg_relocation *relocations;
 	size_t count, room;
+	size_t name; /* position of the last name in rdata */
 };
 
 static int put(struct link *link, const void *octets, size_t length)
@@ -116,9 +117,9 @@ static int put_owner(struct link *link, const struct fragment_request *request)
 	if (request->form == OWNER_SNAME)
 		return put_pointer(link, 0);
 	/* The root is shorter than a pointer to it. */
-	if (request->form == OWNER_SUFFIX && request->owner[0])
-		return put_pointer(link, knot_dname_size(request->owner));
-	return put_compressed(link, request->owner, request->context);
+	if (!request->owner[0])
+		return put(link, request->owner, 1);
+	return put_pointer(link, knot_dname_size(request->owner));
 }
 
 static int put_rdata(struct link *link, uint16_t type, const uint8_t *rdata, size_t length, const uint8_t *context)
@@ -134,6 +135,8 @@ static int put_rdata(struct link *link, uint16_t type, const uint8_t *rdata, siz
 		/* The target of a CNAME may become sname, which stands uncompressed. */
 		bool compress = blocks[i].is_name && blocks[i].compressible && type != KNOT_RRTYPE_CNAME;
 
+		if (blocks[i].is_name)
+			link->name = link->out->length - link->data;
 		if (compress ? put_compressed(link, blocks[i].start, context)
 		             : put(link, blocks[i].start, blocks[i].length))
 			return -1;
@@ -149,6 +152,10 @@ static int put_records(struct link *link, const struct fragment_request *request
 {
 	const struct zone_rrset *rrset = request->rrset;
 	const uint8_t *at = rrset->rdata;
+	uint32_t numbers[PG_TARGETS_MAX]; /* of the RRs that name the targets */
+
+	for (size_t i = 0; i < request->target_count; i++)
+		numbers[i] = request->targets[i].position;
 
 	for (uint32_t i = 0; i < rrset->count; i++) {
 		uint16_t length;
@@ -157,6 +164,9 @@ static int put_records(struct link *link, const struct fragment_request *request
 		if (put_owner(link, request) || put16(link, rrset->type) || put16(link, KNOT_CLASS_IN) ||
 		    put32(link, request->ttl) || put_rdata(link, rrset->type, at + 2, length, request->context))
 			return -1;
+		for (size_t j = 0; j < request->target_count; j++)
+			if (numbers[j] == i)
+				request->targets[j].position = link->name;
 		at += 2U + length;
 		if (link->out->length - link->data > UINT16_MAX)
 			return -1;

@@ -16,7 +16,6 @@ int buffer_align(struct compile_buffer *buffer);
 enum owner_form {
 	OWNER_SNAME,  /* the searched name: a pointer to it */
 	OWNER_SUFFIX, /* a suffix of the searched name (delegation, apex): a pointer to that */
-	OWNER_FULL,   /* any name of the zone: its labels, then a pointer to the suffix it shares with the context */
 };
 
 struct fragment_request {
@@ -27,8 +26,9 @@ struct fragment_request {
 	/* The name of which every suffix is known to be one of the searched name: names in rdata are compressed against
 	 * it. */
 	const uint8_t *context;
-	/* For the additional section: hashes of the targets, or NULL when there are none. */
-	const struct pg_target *targets;
+	/* For the additional section: the targets, `position` being the number of the RR that names each; the positions
+	 * of their names are put in its place. */
+	struct pg_target *targets;
 	size_t target_count;
 };
 

@@ -16,6 +16,8 @@ size_t compile_target_offset(uint16_t type)
 	case KNOT_RRTYPE_NS:
 		return 1;
 	case KNOT_RRTYPE_MX:
+	case KNOT_RRTYPE_SVCB:
+	case KNOT_RRTYPE_HTTPS:
 		return 1 + 2;
 	case KNOT_RRTYPE_SRV:
 		return 1 + 6;
@@ -52,6 +54,7 @@ static size_t find_targets(const struct compile_context *context, const struct p
 				.hash = engine_hash(context->settings, PG_ROLE_ADDRESSES, context->slot, target,
 			                            knot_dname_size(target)),
 				.required = required,
+				.position = i,
 			};
 		}
 	}
@@ -119,18 +122,17 @@ static int add_rrset(struct compile_buffer *out, size_t table, size_t number, co
 	return 0;
 }
 
-/* A node in the role of additional data: full owners, compressed against the apex. */
-static int add_addresses(const struct compile_context *context, const struct plan_entry *entry,
-                         struct compile_buffer *out, size_t table)
+/* A node in the role of additional data. */
+static int add_addresses(const struct plan_entry *entry, struct compile_buffer *out, size_t table)
 {
 	size_t number = 0;
 
 	for (int i = 0; i < 2; i++) {
 		struct fragment_request request = {
 			.rrset = entry->addresses[i],
-			.form = OWNER_FULL,
+			.form = OWNER_SNAME,
 			.owner = entry->name,
-			.context = context->plan->zone->apex,
+			.context = entry->name,
 		};
 
 		if (!entry->addresses[i])
@@ -185,7 +187,7 @@ int compile_node(const struct compile_context *context, size_t number, pg_ref wi
 	table = out->length;
 	if (!buffer_extend(out, rrsets * sizeof(struct pg_rrset)))
 		return refuse(entry, "out of memory", why, why_size);
-	if (is_target ? add_addresses(context, entry, out, table) : add_rrsets(context, entry, out, table))
+	if (is_target ? add_addresses(entry, out, table) : add_rrsets(context, entry, out, table))
 		return refuse(entry, "an RRset larger than a DNS message (64 KiB)", why, why_size);
 	if (finish_node(out))
 		return refuse(entry, "more than 1020 KiB of records at one name", why, why_size);

@@ -18,7 +18,8 @@ struct pg_message {
 #define PG_REPLY_MAX 65535U
 #define PG_REPLY_MASK 0x1ffff
 #define PG_OPAQUE(pointer)
-#define PG_MASK(value, mask) (value)
+#define PG_APART(value)
+#define PG_MASK(value, mask) ((value) & (mask))
 
 #include "answer/primitives.h"
 

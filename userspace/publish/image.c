@@ -106,7 +106,7 @@ static int make_outer(struct image *image, const char *name, int inner, uint32_t
 
 static int make_segment_template(void)
 {
-	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_MMAPABLE | BPF_F_RDONLY_PROG);
+	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_MMAPABLE);
 
 	return bpf_map_create(BPF_MAP_TYPE_ARRAY, "pg_segment", sizeof(uint32_t), PG_SEGMENT_SIZE, 1, &options);
 }
@@ -120,7 +120,7 @@ static int make_settings(struct image *image)
 		return image->settings ? 0 : -1;
 	}
 	image->maps.settings = types_create_array("settings", "pg_settings", sizeof(struct pg_settings), 1,
-	                                          BPF_F_MMAPABLE | BPF_F_RDONLY_PROG);
+	                                          BPF_F_MMAPABLE);
 	snprintf(path, sizeof(path), "%s/settings", image->pins);
 	return image->maps.settings < 0 ? -1 : bpf_obj_pin(image->maps.settings, path);
 }
@@ -139,7 +139,7 @@ static int map_settings(struct image *image)
 
 static int make_maps(struct image *image)
 {
-	const uint32_t flags = BPF_F_MMAPABLE | BPF_F_INNER_MAP | BPF_F_RDONLY_PROG;
+	const uint32_t flags = BPF_F_MMAPABLE | BPF_F_INNER_MAP;
 	struct image_maps *maps = &image->maps;
 
 	maps->image = make_outer(image, "image", make_segment_template(), PG_SEGMENTS_MAX);

@@ -36,7 +36,7 @@ int table_make(struct table *table, const struct table_kind *kind, int map, cons
 	*table = (struct table){.kind = kind, .map = map, .pins = pins, .entries = entries, .inner = -1};
 	if (map >= 0) {
 		table->inner = types_create_array(kind->name, kind->value_type, kind->value_size, entries,
-		                                  BPF_F_MMAPABLE | BPF_F_INNER_MAP | BPF_F_RDONLY_PROG);
+		                                  BPF_F_MMAPABLE | BPF_F_INNER_MAP);
 		if (table->inner < 0) {
 			log_error("image: cannot make %s with %u entries: %s", kind->name, entries, strerror(errno));
 			return -1;

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Zones, image and programs of the benchmark. */
+#include "bench.h"
+#include "image_of_bench.h"
+
+#include "common/log.h"
+#include "publish/fastpath_internal.h"
+#include "publish/image_internal.h"
+#include "zone/zone.h"
+
+#include "bench_bench.skel.h"
+#include "bench_stages.skel.h"
+#include "peregrine.skel.h"
+
+#include <bpf/bpf.h>
+#include <libzscanner/scanner.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+static struct image *image;
+static struct fastpath *fastpath;
+static struct bench_bench_bpf *around;
+static struct bench_stages_bpf *stages;
+static char pins[64];
+
+const char *const stage_names[STAGES] = {"packet", "parse", "clock", "zone", "name", "decide", "grow", "link"};
+
+struct image *bench_image(void)
+{
+	return image;
+}
+
+static void add_record(zs_scanner_t *scanner)
+{
+	if (zone_builder_add(scanner->process.data, scanner->r_owner, scanner->r_type, scanner->r_ttl, scanner->r_data,
+	                     scanner->r_data_length))
+		scanner->state = ZS_STATE_STOP;
+}
+
+static void visible(void *context)
+{
+}
+
+static int publish(const char *origin, const char *text)
+{
+	knot_dname_storage_t apex;
+	zs_scanner_t scanner;
+	struct zone_builder *builder;
+	struct zone_version *version;
+	char why[512] = "memory is short";
+	int failed = 1;
+
+	knot_dname_from_str(apex, origin, sizeof(apex));
+	builder = zone_builder_new(apex, 0);
+	if (!builder || zs_init(&scanner, origin, KNOT_CLASS_IN, 3600))
+		return -1;
+	if (!zs_set_processing(&scanner, add_record, NULL, builder) && !zs_set_input_string(&scanner, text, strlen(text)))
+		failed = zs_parse_all(&scanner);
+	zs_deinit(&scanner);
+	version = zone_builder_finish(builder, why, sizeof(why));
+	if (version && !failed)
+		failed = image_add_zone(image, version->apex) < 0 ||
+		         image_commit(image, version, UINT64_MAX, visible, NULL, why, sizeof(why));
+	if (version)
+		zone_unref(version);
+	if (failed)
+		log_error("zone %s: %s", origin, why);
+	return failed ? -1 : 0;
+}
+
+/* A zone of 1,000 names with an address each, and one with what the other kinds of answers need. */
+static int make_zones(void)
+{
+	static const char start[] = "@ SOA ns1 host 1 600 300 86400 60\n@ NS ns1\n";
+	char *text = malloc(100000);
+	size_t at;
+	int failed;
+
+	if (!text)
+		return -1;
+	at = sprintf(text, "%sns1 A 192.0.2.1\n", start);
+	for (int i = 0; i < 1000; i++)
+		at += sprintf(text + at, "h%04d A 10.0.%d.%d\n", i, i / 250, i % 250);
+	failed = publish("example.test.", text);
+	at = sprintf(text, "%sns1 A 192.0.2.1\nwww A 192.0.2.2\ns NS ns.s\nns.s A 192.0.2.3\n*.w A 192.0.2.4\n", start);
+	for (int i = 0; i < 1000; i++)
+		at += sprintf(text + at, "c%04d CNAME www\n", i);
+	failed |= publish("kinds.test.", text);
+	free(text);
+	return failed;
+}
+
+/* The stages run on the product's maps. */
+static int open_stages(void)
+{
+	const struct peregrine_bpf *product = fastpath->skeleton;
+
+	stages = bench_stages_bpf__open();
+	if (!stages)
+		return -1;
+	bpf_program__set_autoload(stages->progs.peregrine_xdp, false);
+	if (bpf_map__reuse_fd(stages->maps.image, bpf_map__fd(product->maps.image)) ||
+	    bpf_map__reuse_fd(stages->maps.index_table, bpf_map__fd(product->maps.index_table)) ||
+	    bpf_map__reuse_fd(stages->maps.zones_table, bpf_map__fd(product->maps.zones_table)) ||
+	    bpf_map__reuse_fd(stages->maps.zone_index_table, bpf_map__fd(product->maps.zone_index_table)) ||
+	    bpf_map__reuse_fd(stages->maps.settings, bpf_map__fd(product->maps.settings)) ||
+	    bpf_map__reuse_fd(stages->maps.addresses, bpf_map__fd(product->maps.addresses)))
+		return -1;
+	return bench_stages_bpf__load(stages);
+}
+
+int world_open(void)
+{
+	struct sockaddr_storage address = {.ss_family = AF_INET};
+
+	/* Pins stand on a bpffs that ends with this process, however it ends. */
+	if (unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL)) {
+		log_error("peregrine-bench needs root: it loads BPF programs");
+		return -1;
+	}
+	umount2("/sys/fs/bpf", MNT_DETACH);
+	snprintf(pins, sizeof(pins), "/sys/fs/bpf/peregrine-bench-%d", getpid());
+	memcpy(&((struct sockaddr_in *)&address)->sin_addr, "\xc0\0\2\x35", 4);
+	if (fastpath_mount_bpffs(pins))
+		return -1;
+	image = image_open(pins, 64 << 20, 53, 1232);
+	if (!image || make_zones())
+		return -1;
+	fastpath = fastpath_open(pins, image);
+	if (!fastpath || fastpath_set_addresses(fastpath, &address, 1))
+		return -1;
+	around = bench_bench_bpf__open_and_load();
+	if (!around || open_stages()) {
+		log_error("the benchmark's own programs cannot be loaded");
+		return -1;
+	}
+	return 0;
+}
+
+void world_close(void)
+{
+	bench_stages_bpf__destroy(stages);
+	bench_bench_bpf__destroy(around);
+	fastpath_close(fastpath);
+	image_close(image);
+	if (pins[0])
+		fastpath_remove(pins);
+}
+
+int world_program(unsigned program)
+{
+	if (program == WORLD_RETURN)
+		return bpf_program__fd(around->progs.bench_return);
+	if (program == WORLD_REFLECT)
+		return bpf_program__fd(around->progs.bench_reflect);
+	if (program == WORLD_PEREGRINE)
+		return fastpath->program;
+	return bpf_program__fd((struct bpf_program *[STAGES]){
+	    stages->progs.stage_packet, stages->progs.stage_parse, stages->progs.stage_clock, stages->progs.stage_zone,
+	    stages->progs.stage_name, stages->progs.stage_decide, stages->progs.stage_grow,
+	    stages->progs.stage_link}[program - WORLD_STAGES]);
+}
+
+int world_set_queries(const struct bench_query *queries, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (bpf_map_update_elem(bpf_map__fd(around->maps.queries), &i, &queries[i], BPF_ANY))
+			return -1;
+	around->bss->query_next = 0;
+	around->data->query_count = count;
+	return 0;
+}
+
+int world_set_measured(int program)
+{
+	const uint32_t zero = 0;
+
+	return bpf_map_update_elem(bpf_map__fd(around->maps.measured), &zero, &program, BPF_ANY);
+}
+
+static double run(int program, const void *frame, uint32_t length, uint32_t repeat, int verdict)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame, .data_size_in = length, .repeat = repeat);
+
+	if (bpf_prog_test_run_opts(program, &options) || (int)options.retval != verdict)
+		return -1;
+	return options.duration;
+}
+
+double world_time_restored(uint32_t repeat)
+{
+	static const uint8_t frame[BENCH_FRAME];
+
+	return run(bpf_program__fd(around->progs.bench_restore), frame, sizeof(frame), repeat, XDP_TX);
+}
+
+double world_time_alone(int program, const struct bench_query *query, uint32_t repeat)
+{
+	return run(program, query->octets, query->length, repeat, XDP_TX);
+}
+
+int world_run(uint32_t number, uint8_t *frame, uint32_t *length)
+{
+	static const uint8_t before[BENCH_FRAME];
+	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = before, .data_size_in = sizeof(before), .data_out = frame,
+	            .data_size_out = *length, .repeat = 1);
+
+	around->bss->query_next = number;
+	if (bpf_prog_test_run_opts(bpf_program__fd(around->progs.bench_restore), &options))
+		return -1;
+	*length = options.data_size_out;
+	return options.retval;
+}
