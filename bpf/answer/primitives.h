@@ -7,7 +7,7 @@
  *                      once and whose result it knows nothing of, so that loops do not multiply through the stages.
  *   PG_SCAN_MAX        RRsets, targets and relocations gone through before the engine gives up with PG_EXIT_LARGE
  *   PG_RECORD_ROOM     octets that may be read behind a record's start
- *   PG_MASK, PG_OPAQUE, PG_APART  bounds made plain to the verifier (quirks.bpf.h); nothing on the host
+ *   PG_MASK, PG_OPAQUE, PG_APART: what the verifier wants to see (quirks.bpf.h); the host needs PG_MASK alone
  *
  *   pg_message()       the DNS message in memory: its start, and the first octet behind what may be touched
  *   pg_settings()      the settings, or NULL

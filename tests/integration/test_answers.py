@@ -18,6 +18,7 @@ from zones import Query, ZoneFile, any_queries, corpus, family
 
 NAMES = 1000
 UDP_SIZE = 1232
+ORDINARY = ("positive", "positive, mixed case", "NODATA", "NXDOMAIN", "wildcard", "random type")
 AAAA_OCTETS = 28  # an address record with its owner compressed, at most
 
 pytestmark = pytest.mark.timeout(60)
@@ -98,13 +99,15 @@ def judge(world: World, examined: Examined, asked: list[Query]) -> str:
 @pytest.mark.parametrize("edns", [None, 512, 1232, 4096])
 @pytest.mark.parametrize("address_family", [0, 1], ids=["IPv4", "IPv6"])
 def test_driver_answers_alone(world: World, edns: int | None, address_family: int) -> None:
-    wires = [wire(query.name, query.rrtype, edns=edns, id=7) for query in world.asked]
+    """Ordinary names with the sizes that resolvers send; whatever is a special case with every size."""
+    asked = [query for query in world.asked if edns in (None, 1232) or query.group not in ORDINARY]
+    wires = [wire(query.name, query.rrtype, edns=edns, id=7) for query in asked]
     world.agent.freeze()
     try:
         examined = world.oracle.examine(world.lab.client, world.lab.service[address_family], wires)
     finally:
         world.agent.thaw()
-    wrong = judge(world, examined, world.asked)
+    wrong = judge(world, examined, asked)
     assert not wrong, wrong
     assert examined.tally.answered == len(wires) and not examined.tally.stray
 

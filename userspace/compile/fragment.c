@@ -52,7 +52,7 @@ struct link {
 	size_t data; /* where its data starts in `out` */
 	struct pg_relocation *relocations;
 	size_t count, room;
-	size_t name; /* position of the last name in rdata */
+	size_t rdata; /* position of the last RR's rdata */
 };
 
 static int put(struct link *link, const void *octets, size_t length)
@@ -131,12 +131,11 @@ static int put_rdata(struct link *link, uint16_t type, const uint8_t *rdata, siz
 
 	if (count < 0 || put16(link, 0))
 		return -1;
+	link->rdata = link->out->length - link->data;
 	for (int i = 0; i < count; i++) {
 		/* The target of a CNAME may become sname, which stands uncompressed. */
 		bool compress = blocks[i].is_name && blocks[i].compressible && type != KNOT_RRTYPE_CNAME;
 
-		if (blocks[i].is_name)
-			link->name = link->out->length - link->data;
 		if (compress ? put_compressed(link, blocks[i].start, context)
 		             : put(link, blocks[i].start, blocks[i].length))
 			return -1;
@@ -166,7 +165,7 @@ static int put_records(struct link *link, const struct fragment_request *request
 			return -1;
 		for (size_t j = 0; j < request->target_count; j++)
 			if (numbers[j] == i)
-				request->targets[j].position = link->name;
+				request->targets[j].position = link->rdata + compile_target_offset(rrset->type) - 1;
 		at += 2U + length;
 		if (link->out->length - link->data > UINT16_MAX)
 			return -1;
