@@ -153,8 +153,7 @@ struct pg_relocation {
 	__u16 suffix;   /* octets of the suffix of sname pointed to; 0: the whole of sname */
 };
 
-/* A name whose addresses belong in the additional section: at most PG_TARGETS_MAX for an RRset, the required first. */
-#define PG_TARGETS_MAX 32
+/* A name whose addresses belong in the additional section. The required ones come first. */
 struct pg_target {
 	__u64 hash;     /* of (zone, PG_ROLE_ADDRESSES, name) */
 	__u32 required; /* glue that a referral must carry, RFC 9471 */

@@ -104,6 +104,7 @@ struct {
 #define PG_CONTEXT struct xdp_md
 #define PG_STAGE __attribute__((noinline))
 #define PG_SCAN_MAX 64
+#define PG_TARGETS_MAX 32
 #define PG_RRSETS_REACH PG_SCAN_MAX
 #define PG_RECORD_ROOM PG_SEGMENT_GUARD
 /* The most octets that a reply may have here, and the largest offset of the message in the frame: Ethernet, two tags,

@@ -108,6 +108,8 @@ PG_STAGE int pg_place_addresses(struct pg_work *w, __u64 hash, __u32 required, _
 		result = pg_place(w, w->probed + rrset[i].fragment, PG_ADDITIONAL, at, 0);
 		if (result == PG_EXIT_INTERNAL)
 			return result;
+		if (result == PG_FULL)
+			return PG_EXIT_LARGE;
 		if (result && required)
 			return PG_TOO_LARGE;
 	}
@@ -139,7 +141,7 @@ PG_STAGE int pg_place_additional(struct pg_work *w, pg_ref ref, __u32 count)
 		if (result)
 			return result;
 	}
-	return PG_EXIT_ANSWERED;
+	return count > PG_TARGETS_MAX ? PG_EXIT_LARGE : PG_EXIT_ANSWERED;
 }
 
 /* Finds the RRset that answers qtype at a node: its number, or `rrsets` when there is none. A CNAME answers all types. */

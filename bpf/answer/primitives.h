@@ -5,7 +5,7 @@
  *   PG_CONTEXT         the type behind the first argument of a stage: the packet (struct xdp_md), or struct pg_message
  *   PG_STAGE           how a stage is declared. In the program a stage is a global function, which the verifier checks
  *                      once and whose result it knows nothing of, so that loops do not multiply through the stages.
- *   PG_SCAN_MAX        RRsets, targets and relocations gone through before the engine gives up with PG_EXIT_LARGE
+ *   PG_SCAN_MAX, PG_TARGETS_MAX  RRsets and relocations, and targets, gone through before PG_EXIT_LARGE
  *   PG_RECORD_ROOM     octets that may be read behind a record's start
  *   PG_MASK, PG_OPAQUE, PG_APART: what the verifier wants to see (quirks.bpf.h); the host needs PG_MASK alone
  *

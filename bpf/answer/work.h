@@ -9,8 +9,12 @@
 #include "image_shared.h"
 #include "settings_shared.h"
 
-/* Fragments in one reply, all sections together. */
+/* Fragments in one reply, all sections together. What does not fit in the kernel's work area is passed. */
+#ifdef __bpf__
 #define PG_PLACED_MAX 64
+#else
+#define PG_PLACED_MAX 8192
+#endif
 /* CNAMEs in one reply, the same on both paths, and as Knot DNS has it. A longer chain is answered as far as that, which
  * leaves the rest to the resolver, as with any target outside the zones served. */
 #define PG_CHAIN_MAX 5

@@ -52,7 +52,7 @@ struct link {
 	size_t data; /* where its data starts in `out` */
 	struct pg_relocation *relocations;
 	size_t count, room;
-	size_t rdata; /* position of the last RR's rdata */
+	uint32_t *rdata; /* positions of the RRs' rdata */
 };
 
 static int put(struct link *link, const void *octets, size_t length)
@@ -122,7 +122,8 @@ static int put_owner(struct link *link, const struct fragment_request *request)
 	return put_pointer(link, knot_dname_size(request->owner));
 }
 
-static int put_rdata(struct link *link, uint16_t type, const uint8_t *rdata, size_t length, const uint8_t *context)
+static int put_rdata(struct link *link, uint16_t type, const uint8_t *rdata, size_t length, const uint8_t *context,
+                     uint32_t *position)
 {
 	struct zone_rdata_block blocks[ZONE_RDATA_BLOCKS];
 	int count = zone_rdata_blocks(type, rdata, length, blocks);
@@ -131,7 +132,7 @@ static int put_rdata(struct link *link, uint16_t type, const uint8_t *rdata, siz
 
 	if (count < 0 || put16(link, 0))
 		return -1;
-	link->rdata = link->out->length - link->data;
+	*position = link->out->length - link->data;
 	for (int i = 0; i < count; i++) {
 		/* The target of a CNAME may become sname, which stands uncompressed. */
 		bool compress = blocks[i].is_name && blocks[i].compressible && type != KNOT_RRTYPE_CNAME;
@@ -151,21 +152,14 @@ static int put_records(struct link *link, const struct fragment_request *request
 {
 	const struct zone_rrset *rrset = request->rrset;
 	const uint8_t *at = rrset->rdata;
-	uint32_t numbers[PG_TARGETS_MAX]; /* of the RRs that name the targets */
-
-	for (size_t i = 0; i < request->target_count; i++)
-		numbers[i] = request->targets[i].position;
 
 	for (uint32_t i = 0; i < rrset->count; i++) {
 		uint16_t length;
 
 		memcpy(&length, at, sizeof(length));
 		if (put_owner(link, request) || put16(link, rrset->type) || put16(link, KNOT_CLASS_IN) ||
-		    put32(link, request->ttl) || put_rdata(link, rrset->type, at + 2, length, request->context))
+		    put32(link, request->ttl) || put_rdata(link, rrset->type, at + 2, length, request->context, &link->rdata[i]))
 			return -1;
-		for (size_t j = 0; j < request->target_count; j++)
-			if (numbers[j] == i)
-				request->targets[j].position = link->rdata + compile_target_offset(rrset->type) - 1;
 		at += 2U + length;
 		if (link->out->length - link->data > UINT16_MAX)
 			return -1;
@@ -197,7 +191,8 @@ int fragment_compile(const struct fragment_request *request, struct compile_buff
 	struct link link = {.out = out, .data = start + sizeof(header)};
 	int result = -1;
 
-	if (request->rrset->count > UINT16_MAX || !buffer_extend(out, sizeof(header)) || put_records(&link, request))
+	link.rdata = calloc(request->rrset->count, sizeof(*link.rdata));
+	if (!link.rdata || request->rrset->count > UINT16_MAX || !buffer_extend(out, sizeof(header)) || put_records(&link, request))
 		goto out;
 	length = out->length - link.data;
 	if (length > UINT16_MAX || link.count > UINT16_MAX)
@@ -206,6 +201,10 @@ int fragment_compile(const struct fragment_request *request, struct compile_buff
 	header.sum = fragment_sum(out->octets + link.data, length);
 	if (buffer_align(out) || put_relocations(&link, &header))
 		goto out;
+	/* From the number of the RR to where the name stands in it. */
+	for (size_t i = 0; i < request->target_count; i++)
+		request->targets[i].position =
+			link.rdata[request->targets[i].position] + compile_target_offset(request->rrset->type) - 1;
 	if (request->target_count &&
 	    put(&link, request->targets, request->target_count * sizeof(*request->targets)))
 		goto out;
@@ -213,5 +212,6 @@ int fragment_compile(const struct fragment_request *request, struct compile_buff
 	result = 0;
 out:
 	free(link.relocations);
+	free(link.rdata);
 	return result;
 }

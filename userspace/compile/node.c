@@ -35,7 +35,7 @@ static size_t find_targets(const struct compile_context *context, const struct p
 	for (int required = 1; offset && required >= 0; required--) {
 		const uint8_t *at = rrset->rdata;
 
-		for (uint32_t i = 0; i < rrset->count && count < PG_TARGETS_MAX; i++) {
+		for (uint32_t i = 0; i < rrset->count; i++) {
 			knot_dname_storage_t target;
 			uint16_t length;
 			int is_required;
@@ -153,7 +153,6 @@ static int add_rrsets(const struct compile_context *context, const struct plan_e
 	 * two, on which the engine relies. */
 	for (size_t i = 0; entry->data && i < entry->data->rrset_count; i++) {
 		const struct zone_rrset *rrset = &entry->data->rrsets[i];
-		struct pg_target targets[PG_TARGETS_MAX];
 		bool refers = entry->flags & PG_NODE_DELEGATION && rrset->type == KNOT_RRTYPE_NS;
 		struct fragment_request request = {
 			.rrset = rrset,
@@ -162,14 +161,21 @@ static int add_rrsets(const struct compile_context *context, const struct plan_e
 			.owner = entry->name,
 			/* A wildcard's own label is not part of sname. */
 			.context = entry->name[0] == 1 && entry->name[1] == '*' ? entry->name + 2 : entry->name,
-			.targets = targets,
 		};
+		int result;
 
 		if (entry->flags & PG_NODE_DELEGATION && !refers && rrset->type != KNOT_RRTYPE_DS)
 			continue;
-		request.target_count = find_targets(context, entry, rrset, targets);
-		if (add_rrset(out, table, number++, &request))
-			return -1;
+		if (compile_target_offset(rrset->type)) {
+			request.targets = calloc(rrset->count, sizeof(*request.targets));
+			if (!request.targets)
+				return -1;
+			request.target_count = find_targets(context, entry, rrset, request.targets);
+		}
+		result = add_rrset(out, table, number++, &request);
+		free(request.targets);
+		if (result)
+			return result;
 	}
 	return 0;
 }
