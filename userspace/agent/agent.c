@@ -134,6 +134,8 @@ static void stop(struct agent *agent)
 	agent->stopping = true;
 	if (agent->control)
 		control_close(agent->control);
+	agent_keep_off(agent, NULL, false);
+	free(agent->detached);
 	agent_drop_zones(agent);
 	if (agent->fallback)
 		fallback_close(agent->fallback);

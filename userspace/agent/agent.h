@@ -37,6 +37,8 @@ struct agent {
 	uv_signal_t signals[3];
 	uv_timer_t attach_timer; /* bounds the wait for zones before another schema's program is replaced */
 	bool attach_waits;
+	char **detached; /* interfaces that `peregrine detach` took the program off: left alone until `attach` or `reload` */
+	size_t detached_count;
 	bool stopping;
 	bool detach_at_end;
 	time_t started;
@@ -53,6 +55,8 @@ struct agent_zone *agent_find_zone(struct agent *agent, const uint8_t *apex);
 /* agent/host.c: service addresses and interfaces as the host has them now. */
 void agent_follow_host(struct agent *agent);
 void agent_attach(struct agent *agent);
+/* Keeps the program off an interface, or no longer; `name` NULL: off none. */
+void agent_keep_off(struct agent *agent, const char *name, bool off);
 /* Puts off attaching where a program of another schema answers, until the zones are there. */
 void agent_attach_at_start(struct agent *agent);
 void agent_zone_settled(struct agent *agent);

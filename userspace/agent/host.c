@@ -41,6 +41,34 @@ static struct sockaddr_storage *service_addresses(struct agent *agent, size_t *c
 	return all;
 }
 
+static bool is_kept_off(const struct agent *agent, const char *name)
+{
+	for (size_t i = 0; i < agent->detached_count; i++)
+		if (!strcmp(agent->detached[i], name))
+			return true;
+	return false;
+}
+
+void agent_keep_off(struct agent *agent, const char *name, bool off)
+{
+	char **detached;
+
+	for (size_t i = agent->detached_count; i-- > 0;)
+		if (!name || !strcmp(agent->detached[i], name)) {
+			free(agent->detached[i]);
+			agent->detached[i] = agent->detached[--agent->detached_count];
+		}
+	if (!off || !name)
+		return;
+	detached = realloc(agent->detached, (agent->detached_count + 1) * sizeof(*detached));
+	if (!detached)
+		return;
+	agent->detached = detached;
+	agent->detached[agent->detached_count] = strdup(name);
+	if (agent->detached[agent->detached_count])
+		agent->detached_count++;
+}
+
 void agent_attach(struct agent *agent)
 {
 	const struct config *config = agent->config;
@@ -48,6 +76,8 @@ void agent_attach(struct agent *agent)
 	for (size_t i = 0; agent->fastpath && i < config->interface_count; i++) {
 		struct fastpath_interface got = {};
 
+		if (is_kept_off(agent, config->interfaces[i]))
+			continue;
 		if (fastpath_attach(agent->fastpath, config->interfaces[i], config->mode, &got))
 			log_warning("interface %s: no fast path: %s", config->interfaces[i], got.why);
 		else if (!strcmp(got.mode, "generic"))

@@ -264,6 +264,7 @@ int agent_reload(struct agent *agent, size_t *added, size_t *removed, char **err
 	if (!config)
 		return -1;
 	warn_of_restart(agent->config, config);
+	agent_keep_off(agent, NULL, false);
 	result = agent_apply_zones(agent, config, added, removed);
 	detach_unnamed(agent);
 	agent_follow_host(agent);
@@ -315,6 +316,7 @@ static void run_interfaces(struct agent *agent, struct control_request *request,
 		struct fastpath_interface got = {.mode = "none"};
 		json_t *entry = json_object();
 
+		agent_keep_off(agent, name, !attach);
 		if (attach)
 			fastpath_attach(agent->fastpath, name, agent->config->mode, &got);
 		else if (fastpath_detach(agent->fastpath, name))

@@ -29,6 +29,7 @@ struct image {
 	struct image_view *view; /* RCU */
 	struct image_zone *zone_data; /* by slot, IMAGE_ZONES_MAX of them: address space, not memory */
 	uint32_t depth_zones[PG_DEPTHS_MAX]; /* zones whose apex has that many labels */
+	uint32_t zone_cursor; /* where the search for a free slot begins */
 	bool adopted;
 	/* Held to change, or, in another thread than the publisher's, to read, zone records and their index. Never held
 	 * for long. */

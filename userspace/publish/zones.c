@@ -103,11 +103,18 @@ static int grow_zone_index(struct image *image)
 
 static int64_t free_slot(struct image *image)
 {
-	for (uint32_t slot = 0; slot < image->zones.entries; slot++)
-		if (!(image_zone(image, slot)->flags & PG_ZONE_IN_USE))
+	/* Once round from where the last one was found. */
+	for (uint32_t i = 0; i < image->zones.entries; i++) {
+		uint32_t slot = (image->zone_cursor + i) % image->zones.entries;
+
+		if (!(image_zone(image, slot)->flags & PG_ZONE_IN_USE)) {
+			image->zone_cursor = slot + 1;
 			return slot;
+		}
+	}
 	if (grow_zones(image))
 		return -1;
+	image->zone_cursor = image->zones.entries / 2 + 1;
 	return image->zones.entries / 2;
 }
 
