@@ -112,9 +112,8 @@ static __always_inline int parse_ipv6(const __u8 *data, const __u8 *end, struct 
 		return PG_EXIT_NOT_UDP;
 	}
 	/* Multicast, or the unspecified and the loopback address. */
-	if (ip->saddr.s6_addr[0] == 0xff ||
-	    (!ip->saddr.s6_addr32[0] && !ip->saddr.s6_addr32[1] && !ip->saddr.s6_addr32[2] &&
-	     !(ip->saddr.s6_addr32[3] & ~bpf_htonl(1))))
+	if (ip->saddr.s6_addr[0] == 0xff || (!ip->saddr.s6_addr32[0] && !ip->saddr.s6_addr32[1] &&
+	                                     !ip->saddr.s6_addr32[2] && !(ip->saddr.s6_addr32[3] & ~bpf_htonl(1))))
 		return PG_EXIT_BAD_SOURCE;
 	p->udp = p->ip + sizeof(*ip);
 	p->payload = bpf_ntohs(ip->payload_len);
@@ -195,8 +194,8 @@ static __always_inline int move_to_start(struct xdp_md *ctx, __u32 length, __u32
 /*
  * Makes the frame `want` octets long, of which the first `keep` stay as they are. Most drivers leave a page's rest
  * behind the frame. Where they do not (veth since Linux 6.8 or so packs frames of the stack tightly; some drivers use
- * half pages) there is still the headroom that XDP is owed: the frame then grows at its head, and `keep` octets move. Returns -1, the frame being as it was,
- * when neither suffices.
+ * half pages) there is still the headroom that XDP is owed: the frame then grows at its head, and `keep` octets move.
+ * Returns -1, the frame being as it was, when neither suffices.
  */
 static __always_inline int resize(struct xdp_md *ctx, int want, __u32 keep)
 {

@@ -10,9 +10,9 @@
 /* The single value of map `settings`. `schema` stands first in every schema. */
 struct pg_settings {
 	__u32 schema;
-	__u16 port;       /* UDP port answered, host byte order */
-	__u16 udp_size;   /* the largest UDP payload of a reply, and the size given in OPT */
-	__u64 hash_seed;  /* secret, drawn when the image is made */
+	__u16 port;      /* UDP port answered, host byte order */
+	__u16 udp_size;  /* the largest UDP payload of a reply, and the size given in OPT */
+	__u64 hash_seed; /* secret, drawn when the image is made */
 	__u32 depth_count;
 	/* Label counts of the apexes of all zones, descending: the suffixes worth searching. While the agent rewrites
 	 * the list it may hold a count twice, never lack one. */
@@ -42,12 +42,12 @@ struct pg_address {
 	X(11, SECTIONS, sections, "section counts of no ordinary query")                                               \
 	X(12, MALFORMED, malformed, "malformed DNS message")                                                           \
 	X(13, CLASS, class, "class other than IN")                                                                     \
-	X(14, META_TYPE, meta_type, "a zone transfer")                                                     \
+	X(14, META_TYPE, meta_type, "a zone transfer")                                                                 \
 	X(15, EDNS, edns, "EDNS that the fallback must judge")                                                         \
-	X(16, NO_ZONE, no_zone, "a zone that is expired or not loaded")                                      \
-	X(17, LARGE, large, "more data than the driver handles")                                             \
-	X(18, NO_ROOM, no_room, "frame cannot grow to the reply's size")                                     \
-	X(19, VERSION, version, "data replaced meanwhile")                                                   \
+	X(16, NO_ZONE, no_zone, "a zone that is expired or not loaded")                                                \
+	X(17, LARGE, large, "more data than the driver handles")                                                       \
+	X(18, NO_ROOM, no_room, "frame cannot grow to the reply's size")                                               \
+	X(19, VERSION, version, "data replaced meanwhile")                                                             \
 	X(20, INTERNAL, internal, "cannot happen")
 
 enum pg_exit {
@@ -63,9 +63,9 @@ enum pg_exit {
 /* The single value, one for each CPU, of map `counters`. Only ever counted up. */
 struct pg_counters {
 	__u64 exits[PG_EXIT_ROOM]; /* packets, by enum pg_exit */
-	__u64 rcodes[PG_RCODES];    /* answers given by the program, by extended RCODE; the last: others */
-	__u64 truncated;            /* answers with TC=1 */
-	__u64 query_octets;         /* DNS payload of queries answered */
+	__u64 rcodes[PG_RCODES];   /* answers given by the program, by extended RCODE; the last: others */
+	__u64 truncated;           /* answers with TC=1 */
+	__u64 query_octets;        /* DNS payload of queries answered */
 	__u64 reply_octets;
 	__u64 ipv6; /* answers over IPv6 */
 };

@@ -103,7 +103,7 @@ PG_STAGE int pg_place_addresses(struct pg_work *w, __u64 hash, __u32 required, _
 		return PG_EXIT_INTERNAL;
 	for (__u32 i = 0; i < 2 && i < node->rrsets; i++) {
 		const struct pg_rrset *rrset =
-			(const void *)((const __u8 *)(node + 1) + ((node->name_length + 7U) & ~7U));
+		    (const void *)((const __u8 *)(node + 1) + ((node->name_length + 7U) & ~7U));
 
 		result = pg_place(w, w->probed + rrset[i].fragment, PG_ADDITIONAL, at, 0);
 		if (result == PG_EXIT_INTERNAL)
@@ -144,7 +144,8 @@ PG_STAGE int pg_place_additional(struct pg_work *w, pg_ref ref, __u32 count)
 	return count > PG_TARGETS_MAX ? PG_EXIT_LARGE : PG_EXIT_ANSWERED;
 }
 
-/* Finds the RRset that answers qtype at a node: its number, or `rrsets` when there is none. A CNAME answers all types. */
+/* Finds the RRset that answers qtype at a node: its number, or `rrsets` when there is none. A CNAME answers all types.
+ */
 PG_STAGE int pg_find_rrset(struct pg_work *w, pg_ref ref)
 {
 	const struct pg_node *node;
@@ -167,7 +168,8 @@ PG_STAGE int pg_find_rrset(struct pg_work *w, pg_ref ref)
 	return i < node->rrsets ? -1 : (int)i;
 }
 
-/* Remembers sname as one that was searched for; PG_FOUND when it had been before, by which a chain of CNAMEs is a loop. */
+/* Remembers sname as one that was searched for; PG_FOUND when it had been before, by which a chain of CNAMEs is a loop.
+ */
 PG_STAGE int pg_visit(struct pg_work *w)
 {
 	__u64 hash;
@@ -239,8 +241,8 @@ PG_INLINE int pg_decide_node(struct pg_work *w, pg_ref ref, const struct pg_node
 		return PG_EXIT_LARGE;
 	if (found >= node->rrsets)
 		return pg_negative(w, PG_RCODE_NOERROR);
-	rrset = (const void *)((const __u8 *)(node + 1) + ((node->name_length + 7U) & ~7U) +
-	                       (__u32)found * sizeof(*rrset));
+	rrset =
+	    (const void *)((const __u8 *)(node + 1) + ((node->name_length + 7U) & ~7U) + (__u32)found * sizeof(*rrset));
 	follow = rrset->type == PG_TYPE_CNAME && w->qtype != PG_TYPE_CNAME && w->qtype != PG_TYPE_ANY;
 	if (follow && w->chain == PG_CHAIN_MAX)
 		return PG_EXIT_ANSWERED;
@@ -257,8 +259,7 @@ PG_INLINE int pg_decide_node(struct pg_work *w, pg_ref ref, const struct pg_node
 /* The referral of a delegation: NS is its first RRset. */
 PG_INLINE int pg_refer(struct pg_work *w, pg_ref ref, const struct pg_node *node)
 {
-	const struct pg_rrset *rrset =
-		(const void *)((const __u8 *)(node + 1) + ((node->name_length + 7U) & ~7U));
+	const struct pg_rrset *rrset = (const void *)((const __u8 *)(node + 1) + ((node->name_length + 7U) & ~7U));
 	int result;
 
 	if (!w->chain)

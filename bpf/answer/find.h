@@ -28,7 +28,8 @@ PG_INLINE const struct pg_node *pg_visible(const struct pg_work *w, pg_ref *ref)
 	return node;
 }
 
-/* Whether the node at `ref` is the suffix of sname from octet `start` on, in sname's zone. Sets w->probed to the version of it that is visible. */
+/* Whether the node at `ref` is the suffix of sname from octet `start` on, in sname's zone. Sets w->probed to the
+ * version of it that is visible. */
 PG_STAGE int pg_match_node(struct pg_work *w, pg_ref ref, __u32 start)
 {
 	const struct pg_node *node;
@@ -64,8 +65,8 @@ PG_STAGE int pg_match_zone(struct pg_work *w, __u32 slot, __u32 start)
 	return PG_FOUND;
 }
 
-/* Whether the node at `ref` holds the addresses that `hash` stands for. The hash is all there is to compare: both come from one zone, whose
- * publisher has seen to it that no two names of it share one. */
+/* Whether the node at `ref` holds the addresses that `hash` stands for. The hash is all there is to compare: both come
+ * from one zone, whose publisher has seen to it that no two names of it share one. */
 PG_STAGE int pg_match_hash(struct pg_work *w, pg_ref ref, __u64 hash)
 {
 	const struct pg_node *node;

@@ -24,7 +24,8 @@ PG_INLINE __u32 pg_sum_at(__u32 sum, __u32 at)
 	return at & 1 ? pg_be16(sum) : sum;
 }
 
-/* Writes a compression pointer at octet `at` of the message; the sum takes it in instead of `before` (network order). */
+/* Writes a compression pointer at octet `at` of the message; the sum takes it in instead of `before` (network order).
+ */
 PG_INLINE int pg_put_pointer(struct pg_work *w, __u8 *msg, const __u8 *end, __u32 at, __u32 target, __u16 before)
 {
 	__u16 pointer = pg_be16(PG_POINTER | target);
@@ -114,7 +115,8 @@ PG_STAGE int pg_link_header(PG_CONTEXT *ctx, struct pg_work *w)
 	header = (__u8 *)msg;
 	if (header + PG_HEADER_SIZE > end)
 		return -1;
-	/* RD is given back (RFC 1035 section 4.1.1); CD and AD are cleared (RFC 4035 section 3.1.6), as are RA and Z. */
+	/* RD is given back (RFC 1035 section 4.1.1); CD and AD are cleared (RFC 4035 section 3.1.6), as are RA and Z.
+	 */
 	header[2] = PG_FLAG_QR | (header[2] & PG_FLAG_RD) | (w->flags & PG_WORK_AA ? PG_FLAG_AA : 0) |
 	            (w->flags & PG_WORK_TC ? PG_FLAG_TC : 0);
 	header[3] = w->rcode & 0xf;
@@ -162,7 +164,8 @@ PG_STAGE int pg_link_opt(PG_CONTEXT *ctx, struct pg_work *w)
 	opt[6] = 0;
 	pg_store16(opt + 7, w->flags & PG_WORK_DO ? pg_be16(0x8000) : 0);
 	pg_store16(opt + 9, 0);
-	/* The root's octet puts all that follows at the opposite parity; version, rest of the flags and length are 0. */
+	/* The root's octet puts all that follows at the opposite parity; version, rest of the flags and length are 0.
+	 */
 	sum = pg_be16(PG_TYPE_OPT) + pg_be16(settings->udp_size) + (w->rcode >> 4) +
 	      (w->flags & PG_WORK_DO ? pg_be16(0x8000) : 0);
 	w->sum += pg_sum_at(pg_sum_fold(sum), at + 1);

@@ -8,8 +8,8 @@
 #define PG_NAME_WORDS (PG_NAME_ROOM / 8)
 
 /*
- * Eight octets of a name in lower case at once. Length octets are at most 63, less than 'A', so that a whole name in wire
- * format can be folded without looking at its labels; octets from 128 on stay as they are (RFC 4343).
+ * Eight octets of a name in lower case at once. Length octets are at most 63, less than 'A', so that a whole name in
+ * wire format can be folded without looking at its labels; octets from 128 on stay as they are (RFC 4343).
  */
 PG_INLINE __u64 pg_fold(__u64 word)
 {
@@ -23,9 +23,9 @@ PG_INLINE __u64 pg_fold(__u64 word)
 }
 
 /*
- * The hash of a key: a keyed multiply-and-shift over the name's words (the mixing steps of Austin Appleby's MurmurHash2,
- * 64 bit). The seed is secret, the table bounds how far a search goes, and every hit is compared: a collision costs
- * time, never correctness.
+ * The hash of a key: a keyed multiply-and-shift over the name's words (the mixing steps of Austin Appleby's
+ * MurmurHash2, 64 bit). The seed is secret, the table bounds how far a search goes, and every hit is compared: a
+ * collision costs time, never correctness.
  */
 #define PG_HASH_FACTOR 0xc6a4a7935bd1e995ULL
 

@@ -39,26 +39,26 @@ struct pg_work {
 	__u32 message_length;  /* octets */
 	__u32 question_length; /* octets of the question section */
 	__u16 qtype;
-	__u16 flags;           /* enum pg_work_flag */
-	__u32 limit;           /* octets that the reply may have, OPT included */
-	__u64 now;             /* CLOCK_BOOTTIME, nanoseconds */
+	__u16 flags; /* enum pg_work_flag */
+	__u32 limit; /* octets that the reply may have, OPT included */
+	__u64 now;   /* CLOCK_BOOTTIME, nanoseconds */
 
 	/* What was found. */
 	__u32 zone;        /* slot */
 	__u32 zone_labels; /* of its apex */
 	__u32 version;     /* V: the committed version when the zone was found */
 	pg_ref head;
-	pg_ref node;       /* exact match, or the closest encloser */
+	pg_ref node; /* exact match, or the closest encloser */
 	__u32 node_labels;
-	pg_ref probed;     /* result of the last look-up in an index */
+	pg_ref probed;                      /* result of the last look-up in an index */
 	__u32 first, exists, missing, step; /* of the search for the closest encloser */
 
 	/* What was decided. */
-	__u32 rcode;  /* extended RCODE */
-	__u32 end;    /* message offset just behind sname */
-	__u32 chain;  /* CNAMEs followed */
+	__u32 rcode;                  /* extended RCODE */
+	__u32 end;                    /* message offset just behind sname */
+	__u32 chain;                  /* CNAMEs followed */
 	__u64 visited[PG_CHAIN_ROOM]; /* hashes of the names searched for, if there was a CNAME */
-	__u32 length; /* octets of the reply as decided so far, without OPT */
+	__u32 length;                 /* octets of the reply as decided so far, without OPT */
 	__u32 placed;
 	__u16 answers, authorities, additionals;
 	__u16 reserved;

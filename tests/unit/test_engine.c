@@ -1,109 +1,20 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Compiler, image and engine together, in plain memory: a zone in, answers out. */
-#include "engine/engine.h"
-#include "publish/image_internal.h"
-#include "zone/zone.h"
-
-#include <libknot/libknot.h>
-#include <libzscanner/scanner.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
-#include <urcu/urcu-memb.h>
-
-#define FOREVER UINT64_MAX
+#include "zone_text.h"
 
 static struct pg_work work;
-
-static void add_record(zs_scanner_t *scanner)
-{
-	struct zone_builder *builder = scanner->process.data;
-
-	assert_int_equal(0, zone_builder_add(builder, scanner->r_owner, scanner->r_type, scanner->r_ttl, scanner->r_data,
-	                                     scanner->r_data_length));
-}
-
-static struct zone_version *make_zone(const char *origin, const char *text)
-{
-	knot_dname_storage_t apex;
-	zs_scanner_t scanner;
-	struct zone_builder *builder;
-	struct zone_version *version;
-	char why[512] = "";
-
-	assert_non_null(knot_dname_from_str(apex, origin, sizeof(apex)));
-	builder = zone_builder_new(apex, 0);
-	assert_int_equal(0, zs_init(&scanner, origin, KNOT_CLASS_IN, 3600));
-	assert_int_equal(0, zs_set_processing(&scanner, add_record, NULL, builder));
-	assert_int_equal(0, zs_set_input_string(&scanner, text, strlen(text)));
-	assert_int_equal(0, zs_parse_all(&scanner));
-	zs_deinit(&scanner);
-	version = zone_builder_finish(builder, why, sizeof(why));
-	if (!version)
-		fail_msg("%s", why);
-	return version;
-}
-
-static void ignore(void *context)
-{
-}
-
-static void publish(struct image *image, const char *origin, const char *text)
-{
-	struct zone_version *version = make_zone(origin, text);
-	char why[512] = "";
-
-	assert_true(image_add_zone(image, version->apex) >= 0);
-	if (image_commit(image, version, FOREVER, ignore, NULL, why, sizeof(why)))
-		fail_msg("%s", why);
-	zone_unref(version);
-}
-
-/* A query's wire. `size`: of EDNS, 0 without. */
-static size_t make_query(uint8_t *wire, const char *name, uint16_t type, uint16_t size)
-{
-	knot_dname_storage_t qname;
-	size_t length = 12;
-
-	memset(wire, 0, 12);
-	wire[0] = 0x12;
-	wire[1] = 0x34;
-	wire[5] = 1;
-	assert_non_null(knot_dname_from_str(qname, name, sizeof(qname)));
-	memcpy(wire + length, qname, knot_dname_size(qname));
-	length += knot_dname_size(qname);
-	knot_wire_write_u16(wire + length, type);
-	knot_wire_write_u16(wire + length + 2, 1);
-	length += 4;
-	if (size) {
-		wire[11] = 1;
-		memset(wire + length, 0, 11);
-		wire[length + 2] = 41;
-		knot_wire_write_u16(wire + length + 3, size);
-		length += 11;
-	}
-	return length;
-}
 
 /* Asks, checks the sum the engine kept, and gives the reply parsed by libknot. */
 static knot_pkt_t *ask(struct image *image, const char *name, uint16_t type, uint16_t size)
 {
 	static uint8_t query[600], reply[65535];
 	uint8_t exact[600];
-	size_t length = make_query(query, name, type, size), reply_length = 0;
-	const struct image_view *view;
+	size_t length = zone_text_query(query, name, type, size), reply_length = 0;
 	knot_pkt_t *pkt;
 	enum pg_exit exit;
 
 	memcpy(exact, query, length);
-	urcu_memb_read_lock();
-	view = image_view_get(image);
-	exit = engine_answer(view, &work, false, 1, query, length, reply, sizeof(reply), &reply_length);
-	urcu_memb_read_unlock();
+	exit = zone_text_ask(image, &work, query, length, reply, &reply_length);
 	assert_int_equal(PG_EXIT_ANSWERED, exit);
 	assert_memory_equal(exact, query, length);
 	pkt = knot_pkt_new(reply, reply_length, NULL);
@@ -154,7 +65,8 @@ static void dump(knot_pkt_t *pkt, char *text, size_t size)
 			size_t room = sizeof(buffer);
 
 			if (rrset->type == KNOT_RRTYPE_OPT) {
-				at += snprintf(text + at, size - at, "%d OPT %u\n", section, knot_edns_get_payload(rrset));
+				at += snprintf(text + at, size - at, "%d OPT %u\n", section,
+				               knot_edns_get_payload(rrset));
 				continue;
 			}
 			knot_rrset_txt_dump(rrset, &out, &room, &KNOT_DUMP_STYLE_DEFAULT);
@@ -178,24 +90,24 @@ static void expect(struct image *image, const char *name, const char *type, uint
 }
 
 static const char example[] = "@ 3600 SOA ns1 host 7 600 300 86400 60\n"
-			      "@ 3600 NS ns1\n@ NS ns.other.test.\n@ MX 10 mail.sub2\n"
-			      "ns1 A 192.0.2.1\nns1 AAAA 2001:db8::1\n"
-			      "www A 192.0.2.2\nwww A 192.0.2.3\nwww TXT \"hello\"\n"
-			      "a.b.c A 192.0.2.4\n"
-			      "*.w A 192.0.2.5\nno.w TXT \"block\"\n"
-			      "*.wc CNAME www\n"
-			      "alias CNAME www\nalias2 CNAME alias\nloop1 CNAME loop2\nloop2 CNAME loop1\n"
-			      "out CNAME www.elsewhere.test.\ngone CNAME nothing\n"
-			      "sub NS ns.sub\nsub NS ns1\nns.sub A 192.0.2.6\nwww.sub A 192.0.2.7\n"
-			      "mail.sub2 A 192.0.2.8\n"
-			      "x TYPE65400 \\# 3 010203\n";
+                              "@ 3600 NS ns1\n@ NS ns.other.test.\n@ MX 10 mail.sub2\n"
+                              "ns1 A 192.0.2.1\nns1 AAAA 2001:db8::1\n"
+                              "www A 192.0.2.2\nwww A 192.0.2.3\nwww TXT \"hello\"\n"
+                              "a.b.c A 192.0.2.4\n"
+                              "*.w A 192.0.2.5\nno.w TXT \"block\"\n"
+                              "*.wc CNAME www\n"
+                              "alias CNAME www\nalias2 CNAME alias\nloop1 CNAME loop2\nloop2 CNAME loop1\n"
+                              "out CNAME www.elsewhere.test.\ngone CNAME nothing\n"
+                              "sub NS ns.sub\nsub NS ns1\nns.sub A 192.0.2.6\nwww.sub A 192.0.2.7\n"
+                              "mail.sub2 A 192.0.2.8\n"
+                              "x TYPE65400 \\# 3 010203\n";
 
 static struct image *make_image(void)
 {
 	struct image *image = image_open(NULL, 64 << 20, 53, 1232);
 
 	assert_non_null(image);
-	publish(image, "example.test.", example);
+	zone_text_publish(image, "example.test.", example);
 	return image;
 }
 
@@ -205,7 +117,8 @@ static void answers(void **state)
 
 	expect(image, "WWW.example.TEST.", "A", 0,
 	       "rcode 0 aa\n0 www.example.test. 3600 A 192.0.2.2\n0 www.example.test. 3600 A 192.0.2.3\n");
-	expect(image, "www.example.test.", "TXT", 1232, "rcode 0 aa\n0 www.example.test. 3600 TXT \"hello\"\n2 OPT 1232\n");
+	expect(image, "www.example.test.", "TXT", 1232,
+	       "rcode 0 aa\n0 www.example.test. 3600 TXT \"hello\"\n2 OPT 1232\n");
 	expect(image, "x.example.test.", "TYPE65400", 0, "rcode 0 aa\n0 x.example.test. 3600 TYPE65400 \\# 3 010203\n");
 	expect(image, "example.test.", "NS", 0,
 	       "rcode 0 aa\n0 example.test. 3600 NS ns.other.test.\n0 example.test. 3600 NS ns1.example.test.\n"
@@ -240,8 +153,9 @@ static void wildcards_and_chains(void **state)
 	expect(image, "q.w.example.test.", "A", 0, "rcode 0 aa\n0 q.w.example.test. 3600 A 192.0.2.5\n");
 	expect(image, "p.q.w.example.test.", "A", 0, "rcode 0 aa\n0 p.q.w.example.test. 3600 A 192.0.2.5\n");
 	expect(image, "q.w.example.test.", "MX", 0, "rcode 0 aa\n" SOA60);
-	expect(image, "q.wc.example.test.", "TXT", 0,
-	       "rcode 0 aa\n0 q.wc.example.test. 3600 CNAME www.example.test.\n0 www.example.test. 3600 TXT \"hello\"\n");
+	expect(
+	    image, "q.wc.example.test.", "TXT", 0,
+	    "rcode 0 aa\n0 q.wc.example.test. 3600 CNAME www.example.test.\n0 www.example.test. 3600 TXT \"hello\"\n");
 	expect(image, "alias2.example.test.", "TXT", 0,
 	       "rcode 0 aa\n0 alias2.example.test. 3600 CNAME alias.example.test.\n"
 	       "0 alias.example.test. 3600 CNAME www.example.test.\n0 www.example.test. 3600 TXT \"hello\"\n");
@@ -252,17 +166,17 @@ static void wildcards_and_chains(void **state)
 	       "0 loop2.example.test. 3600 CNAME loop1.example.test.\n");
 	expect(image, "gone.example.test.", "A", 0,
 	       "rcode 3 aa\n0 gone.example.test. 3600 CNAME nothing.example.test.\n" SOA60);
-	expect(image, "out.example.test.", "A", 0,
-	       "rcode 0 aa\n0 out.example.test. 3600 CNAME www.elsewhere.test.\n");
+	expect(image, "out.example.test.", "A", 0, "rcode 0 aa\n0 out.example.test. 3600 CNAME www.elsewhere.test.\n");
 	image_close(image);
 }
 
 static void referrals(void **state)
 {
-	static const char referral[] = "1 sub.example.test. 3600 NS ns.sub.example.test.\n"
-				       "1 sub.example.test. 3600 NS ns1.example.test.\n"
-				       "2 ns.sub.example.test. 3600 A 192.0.2.6\n"
-				       "2 ns1.example.test. 3600 A 192.0.2.1\n2 ns1.example.test. 3600 AAAA 2001:db8::1\n";
+	static const char referral[] =
+	    "1 sub.example.test. 3600 NS ns.sub.example.test.\n"
+	    "1 sub.example.test. 3600 NS ns1.example.test.\n"
+	    "2 ns.sub.example.test. 3600 A 192.0.2.6\n"
+	    "2 ns1.example.test. 3600 A 192.0.2.1\n2 ns1.example.test. 3600 AAAA 2001:db8::1\n";
 	char text[2048];
 	struct image *image = make_image();
 
@@ -272,13 +186,15 @@ static void referrals(void **state)
 	expect(image, "a.b.c.www.sub.example.test.", "ANY", 0, text);
 	expect(image, "sub.example.test.", "DS", 0, "rcode 0 aa\n" SOA60);
 	/* The child is served too: it answers, and the parent for DS. */
-	publish(image, "sub.example.test.", "@ SOA ns host 1 1 1 1 1\n@ NS ns\nns A 192.0.2.6\nwww A 192.0.2.9\n");
+	zone_text_publish(image, "sub.example.test.",
+	                  "@ SOA ns host 1 1 1 1 1\n@ NS ns\nns A 192.0.2.6\nwww A 192.0.2.9\n");
 	expect(image, "www.sub.example.test.", "A", 0, "rcode 0 aa\n0 www.sub.example.test. 3600 A 192.0.2.9\n");
 	expect(image, "sub.example.test.", "DS", 0, "rcode 0 aa\n" SOA60);
 	image_close(image);
 }
 
-/* A thousand edits: after each, every name is answered as in an image that saw the last version alone, and memory does not leak. */
+/* A thousand edits: after each, every name is answered as in an image that saw the last version alone, and memory does
+ * not leak. */
 static void versions(void **state)
 {
 	struct image *image = make_image();
@@ -292,7 +208,7 @@ static void versions(void **state)
 			if ((i * 7 + round) % 3)
 				at += snprintf(zone + at, sizeof(zone) - at, "n%d A 192.0.2.%d\n", i,
 				               (i + (i % 5 ? 0 : round)) % 256);
-		publish(image, "edit.test.", zone);
+		zone_text_publish(image, "edit.test.", zone);
 		for (int i = 0; i < 200; i++) {
 			char name[64], expected[256];
 
@@ -319,8 +235,8 @@ static void versions(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(answers),   cmocka_unit_test(denials),  cmocka_unit_test(wildcards_and_chains),
-		cmocka_unit_test(referrals), cmocka_unit_test(versions),
+	    cmocka_unit_test(answers),   cmocka_unit_test(denials),  cmocka_unit_test(wildcards_and_chains),
+	    cmocka_unit_test(referrals), cmocka_unit_test(versions),
 	};
 
 	urcu_memb_register_thread();

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Life cycle. Start goes from the bottom up: image, zones, program, sockets, control; the end goes the other way and leaves image and program pinned.
+ * Life cycle. Start goes from the bottom up: image, zones, program, sockets, control; the end goes the other way and
+ * leaves image and program pinned.
  */
 #include "agent/agent.h"
 #include "common/log.h"
@@ -64,11 +65,11 @@ static int open_servers(struct agent *agent)
 {
 	const struct config *config = agent->config;
 	struct fallback_options options = {
-		.udp_workers = config->udp_workers,
-		.tcp_clients = config->tcp_clients,
-		.identity = config->identity,
-		.notify = notify_receive,
-		.notify_context = agent,
+	    .udp_workers = config->udp_workers,
+	    .tcp_clients = config->tcp_clients,
+	    .identity = config->identity,
+	    .notify = notify_receive,
+	    .notify_context = agent,
 	};
 	char path[512];
 
@@ -113,7 +114,8 @@ static int start(struct agent *agent)
 		struct fastpath_interface got;
 
 		for (size_t i = 0; i < config->interface_count; i++)
-			if (fastpath_attach(agent->fastpath, config->interfaces[i], config->mode, &got) && got.ifindex) {
+			if (fastpath_attach(agent->fastpath, config->interfaces[i], config->mode, &got) &&
+			    got.ifindex) {
 				log_error("interface %s: no native XDP: %s; `mode: auto` would take generic mode",
 				          config->interfaces[i], got.why);
 				return -1;
@@ -174,9 +176,9 @@ static void on_signal(uv_signal_t *handle, int number)
 		return;
 	}
 	log_notice("ending on signal %d; %s", number,
-	           !agent->fastpath           ? "nothing stays behind"
-	           : agent->detach_at_end     ? "the fast path is taken off"
-	                                      : "the fast path stays and answers until the zones expire");
+	           !agent->fastpath       ? "nothing stays behind"
+	           : agent->detach_at_end ? "the fast path is taken off"
+	                                  : "the fast path stays and answers until the zones expire");
 	uv_stop(agent->loop);
 }
 
@@ -197,7 +199,7 @@ static void watch_signals(struct agent *agent)
 int agent_run(struct config *config, bool detach_at_end)
 {
 	struct agent agent = {
-		.loop = uv_default_loop(), .config = config, .detach_at_end = detach_at_end, .started = time(NULL)};
+	    .loop = uv_default_loop(), .config = config, .detach_at_end = detach_at_end, .started = time(NULL)};
 	char *pins = strdup(config->pin_directory);
 	bool uses_pins = config->mode != CONFIG_MODE_OFF;
 	int result;

@@ -25,7 +25,7 @@ struct agent_zone {
 
 struct agent {
 	uv_loop_t *loop;
-	struct config *config; /* RCU: the fallback's threads look up NOTIFY senders in it */
+	struct config *config;     /* RCU: the fallback's threads look up NOTIFY senders in it */
 	struct agent_zone **zones; /* as many as, and in the order of, the configuration's */
 	size_t zone_count;
 	struct publisher *publisher;
@@ -37,7 +37,8 @@ struct agent {
 	uv_signal_t signals[3];
 	uv_timer_t attach_timer; /* bounds the wait for zones before another schema's program is replaced */
 	bool attach_waits;
-	char **detached; /* interfaces that `peregrine detach` took the program off: left alone until `attach` or `reload` */
+	char **detached; /* interfaces that `peregrine detach` took the program off: left alone until `attach` or
+	                    `reload` */
 	size_t detached_count;
 	bool stopping;
 	bool detach_at_end;

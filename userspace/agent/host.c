@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The host's side: which addresses are served, on which interfaces the program is. Called at start and whenever either changes. */
+/* The host's side: which addresses are served, on which interfaces the program is. Called at start and whenever either
+ * changes. */
 #include "agent/agent.h"
 #include "common/log.h"
 #include "publish/pins.h"
@@ -133,8 +134,8 @@ static bool has_link(const struct agent *agent)
 
 void agent_attach_at_start(struct agent *agent)
 {
-	/* A program that is attached answers from the image it was loaded with. When that could not be taken up, the new
-	 * one is empty: the old program stays until the zones are there. */
+	/* A program that is attached answers from the image it was loaded with. When that could not be taken up, the
+	 * new one is empty: the old program stays until the zones are there. */
 	if (!agent->fastpath || publisher_adopted(agent->publisher) || !has_link(agent))
 		return;
 	agent->attach_waits = true;

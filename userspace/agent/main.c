@@ -8,30 +8,33 @@
 #include <stdlib.h>
 
 static const char help[] =
-	"Usage: peregrined -c FILE [--check-config] [--detach] [--verbose]\n"
-	"\n"
-	"The agent of Peregrine, a secondary nameserver that answers UDP queries in the network driver.\n"
-	"It transfers the configured zones from their primaries, fills the maps from which the XDP program\n"
-	"answers, and serves TCP and what the driver leaves. It stays in the foreground and logs to standard\n"
-	"error.\n"
-	"\n"
-	"  -c, --config FILE   the configuration: see peregrine.conf(5)\n"
-	"      --check-config  print every error of the configuration with its line, and exit: 0 none, 1 some\n"
-	"      --detach        take the program off its interfaces when the agent ends; without this it stays,\n"
-	"                      and goes on answering until the zones expire\n"
-	"  -v, --verbose       log what is of use to developers too\n"
-	"  -V, --version       print the version\n"
-	"  -h, --help          print this\n"
-	"\n"
-	"While it runs: `peregrine status`, `peregrine zone-status`; see peregrine(1).\n";
+    "Usage: peregrined -c FILE [--check-config] [--detach] [--verbose]\n"
+    "\n"
+    "The agent of Peregrine, a secondary nameserver that answers UDP queries in the network driver.\n"
+    "It transfers the configured zones from their primaries, fills the maps from which the XDP program\n"
+    "answers, and serves TCP and what the driver leaves. It stays in the foreground and logs to standard\n"
+    "error.\n"
+    "\n"
+    "  -c, --config FILE   the configuration: see peregrine.conf(5)\n"
+    "      --check-config  print every error of the configuration with its line, and exit: 0 none, 1 some\n"
+    "      --detach        take the program off its interfaces when the agent ends; without this it stays,\n"
+    "                      and goes on answering until the zones expire\n"
+    "  -v, --verbose       log what is of use to developers too\n"
+    "  -V, --version       print the version\n"
+    "  -h, --help          print this\n"
+    "\n"
+    "While it runs: `peregrine status`, `peregrine zone-status`; see peregrine(1).\n";
 
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"config", required_argument, NULL, 'c'},   {"check-config", no_argument, NULL, 'C'},
-		{"detach", no_argument, NULL, 'D'},         {"verbose", no_argument, NULL, 'v'},
-		{"version", no_argument, NULL, 'V'},        {"help", no_argument, NULL, 'h'},
-		{},
+	    {"config", required_argument, NULL, 'c'},
+	    {"check-config", no_argument, NULL, 'C'},
+	    {"detach", no_argument, NULL, 'D'},
+	    {"verbose", no_argument, NULL, 'v'},
+	    {"version", no_argument, NULL, 'V'},
+	    {"help", no_argument, NULL, 'h'},
+	    {},
 	};
 	const char *path = NULL;
 	bool check = false, detach = false;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * NOTIFY on its way in. The fallback's thread that received it checks the sender against the configuration (an RCU read), replies, and queues a copy; the main thread hands the copy to the zone's
- * follower. The queue is bounded: a NOTIFY lost is a poll later, as with any lost datagram.
+ * NOTIFY on its way in. The fallback's thread that received it checks the sender against the configuration (an RCU
+ * read), replies, and queues a copy; the main thread hands the copy to the zone's follower. The queue is bounded: a
+ * NOTIFY lost is a poll later, as with any lost datagram.
  */
 #include "agent/agent.h"
 #include "common/log.h"
@@ -100,9 +101,8 @@ static void deliver(uv_async_t *async)
 	while (message) {
 		struct notify_message *next = message->next;
 		knot_dname_storage_t apex;
-		struct agent_zone *zone = zone_of(message->wire, message->length, apex)
-		                                  ? agent_find_zone(queue->agent, apex)
-		                                  : NULL;
+		struct agent_zone *zone =
+		    zone_of(message->wire, message->length, apex) ? agent_find_zone(queue->agent, apex) : NULL;
 		uint8_t reply[512];
 		size_t reply_length;
 

@@ -131,11 +131,11 @@ json_t *report_status(struct agent *agent)
 	part = json_object();
 	json_object_set_new(part, "answered", json_integer(counters.exits[PG_EXIT_ANSWERED]));
 	json_object_set_new(part, "passed", json_integer(passed));
-	json_object_set_new(part, "share",
-	                    counters.exits[PG_EXIT_ANSWERED] + passed
-	                            ? json_real((double)counters.exits[PG_EXIT_ANSWERED] /
-	                                        (counters.exits[PG_EXIT_ANSWERED] + passed))
-	                            : json_null());
+	json_object_set_new(
+	    part, "share",
+	    counters.exits[PG_EXIT_ANSWERED] + passed
+	        ? json_real((double)counters.exits[PG_EXIT_ANSWERED] / (counters.exits[PG_EXIT_ANSWERED] + passed))
+	        : json_null());
 	json_object_set_new(status, "fast_path", part);
 	part = json_object();
 	json_object_set_new(part, "udp", json_integer(fallback.udp));
@@ -160,7 +160,10 @@ static json_t *report_rcodes(const uint64_t *counts, size_t size)
 		if (!counts[i])
 			continue;
 		snprintf(number, sizeof(number), "RCODE%zu", i);
-		json_object_set_new(rcodes, i == size - 1 ? "OTHER" : name ? name->name : number,
+		json_object_set_new(rcodes,
+		                    i == size - 1 ? "OTHER"
+		                    : name        ? name->name
+		                                  : number,
 		                    json_integer(counts[i]));
 	}
 	return rcodes;
@@ -173,7 +176,7 @@ static json_t *report_fast_path(const struct pg_counters *counters)
 		const char *name;
 	} exits[] = {
 #define EXIT_NAME(number, symbol, name, text) {PG_EXIT_##symbol, #name},
-		PG_EXITS(EXIT_NAME)
+	    PG_EXITS(EXIT_NAME)
 #undef EXIT_NAME
 	};
 	json_t *report = json_object(), *reasons = json_object();

@@ -23,8 +23,8 @@ static struct agent_zone *zone_argument(struct agent *agent, struct control_requ
 }
 
 /* The zones named, or all of them. NULL after answering the request. */
-static struct agent_zone **zone_arguments(struct agent *agent, struct control_request *request,
-                                          const json_t *arguments, size_t *count)
+static struct agent_zone **zone_arguments(struct agent *agent, struct control_request *request, const json_t *arguments,
+                                          size_t *count)
 {
 	size_t named = json_array_size(arguments);
 	struct agent_zone **zones = calloc((named ? named : agent->zone_count) + 1, sizeof(*zones));
@@ -297,7 +297,8 @@ static void run_reload(void *context, struct control_request *request, const jso
 static void run_stats(void *context, struct control_request *request, const json_t *arguments, const json_t *options)
 {
 	if (json_array_size(arguments))
-		control_fail(request, "counters of a single zone are not kept by this version; call `stats` without a zone");
+		control_fail(request,
+		             "counters of a single zone are not kept by this version; call `stats` without a zone");
 	else
 		control_reply(request, report_stats(context));
 }
@@ -357,13 +358,13 @@ static void run_detach(void *context, struct control_request *request, const jso
 }
 
 const struct control_verb agent_verbs[] = {
-	{"status", run_status},
-	{"zone-status", run_zone_status},
-	{"zone-reload", run_zone_reload},
-	{"zone-retransfer", run_zone_retransfer},
-	{"reload", run_reload},
-	{"stats", run_stats},
-	{"attach", run_attach},
-	{"detach", run_detach},
-	{},
+    {"status", run_status},
+    {"zone-status", run_zone_status},
+    {"zone-reload", run_zone_reload},
+    {"zone-retransfer", run_zone_retransfer},
+    {"reload", run_reload},
+    {"stats", run_stats},
+    {"attach", run_attach},
+    {"detach", run_detach},
+    {},
 };

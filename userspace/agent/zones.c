@@ -192,7 +192,7 @@ struct agent_zone *agent_find_zone(struct agent *agent, const uint8_t *apex)
 {
 	const struct config *config = agent->config;
 	const struct config_zone *found =
-		bsearch(apex, config->zones, config->zone_count, sizeof(*config->zones), compare_apex);
+	    bsearch(apex, config->zones, config->zone_count, sizeof(*config->zones), compare_apex);
 
 	return found ? agent->zones[found - config->zones] : NULL;
 }

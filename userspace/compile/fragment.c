@@ -158,7 +158,8 @@ static int put_records(struct link *link, const struct fragment_request *request
 
 		memcpy(&length, at, sizeof(length));
 		if (put_owner(link, request) || put16(link, rrset->type) || put16(link, KNOT_CLASS_IN) ||
-		    put32(link, request->ttl) || put_rdata(link, rrset->type, at + 2, length, request->context, &link->rdata[i]))
+		    put32(link, request->ttl) ||
+		    put_rdata(link, rrset->type, at + 2, length, request->context, &link->rdata[i]))
 			return -1;
 		at += 2U + length;
 		if (link->out->length - link->data > UINT16_MAX)
@@ -192,7 +193,8 @@ int fragment_compile(const struct fragment_request *request, struct compile_buff
 	int result = -1;
 
 	link.rdata = calloc(request->rrset->count, sizeof(*link.rdata));
-	if (!link.rdata || request->rrset->count > UINT16_MAX || !buffer_extend(out, sizeof(header)) || put_records(&link, request))
+	if (!link.rdata || request->rrset->count > UINT16_MAX || !buffer_extend(out, sizeof(header)) ||
+	    put_records(&link, request))
 		goto out;
 	length = out->length - link.data;
 	if (length > UINT16_MAX || link.count > UINT16_MAX)
@@ -204,9 +206,8 @@ int fragment_compile(const struct fragment_request *request, struct compile_buff
 	/* From the number of the RR to where the name stands in it. */
 	for (size_t i = 0; i < request->target_count; i++)
 		request->targets[i].position =
-			link.rdata[request->targets[i].position] + compile_target_offset(request->rrset->type) - 1;
-	if (request->target_count &&
-	    put(&link, request->targets, request->target_count * sizeof(*request->targets)))
+		    link.rdata[request->targets[i].position] + compile_target_offset(request->rrset->type) - 1;
+	if (request->target_count && put(&link, request->targets, request->target_count * sizeof(*request->targets)))
 		goto out;
 	memcpy(out->octets + start, &header, sizeof(header));
 	result = 0;

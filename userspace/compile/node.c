@@ -26,7 +26,8 @@ size_t compile_target_offset(uint16_t type)
 	}
 }
 
-/* The targets of an RRset within the zone; those at or below the delegation's own name, without which it cannot be followed, first. */
+/* The targets of an RRset within the zone; those at or below the delegation's own name, without which it cannot be
+ * followed, first. */
 static size_t find_targets(const struct compile_context *context, const struct plan_entry *entry,
                            const struct zone_rrset *rrset, struct pg_target *targets)
 {
@@ -46,15 +47,15 @@ static size_t find_targets(const struct compile_context *context, const struct p
 			knot_dname_to_lower(target);
 			if (knot_dname_in_bailiwick(target, context->plan->zone->apex) < 0)
 				continue;
-			is_required = entry->flags & PG_NODE_DELEGATION &&
-			              knot_dname_in_bailiwick(target, entry->name) >= 0;
+			is_required =
+			    entry->flags & PG_NODE_DELEGATION && knot_dname_in_bailiwick(target, entry->name) >= 0;
 			if (is_required != required)
 				continue;
 			targets[count++] = (struct pg_target){
-				.hash = engine_hash(context->settings, PG_ROLE_ADDRESSES, context->slot, target,
-			                            knot_dname_size(target)),
-				.required = required,
-				.position = i,
+			    .hash = engine_hash(context->settings, PG_ROLE_ADDRESSES, context->slot, target,
+			                        knot_dname_size(target)),
+			    .required = required,
+			    .position = i,
 			};
 		}
 	}
@@ -83,11 +84,11 @@ static int start_node(const struct compile_context *context, const uint8_t *name
 	if (!node)
 		return -1;
 	*node = (struct pg_node){
-		.hash = engine_hash(context->settings, role, context->slot, name, length),
-		.since = context->version,
-		.zone = context->slot,
-		.name_length = length,
-		.flags = role == PG_ROLE_ADDRESSES ? PG_NODE_ADDRESSES : 0,
+	    .hash = engine_hash(context->settings, role, context->slot, name, length),
+	    .since = context->version,
+	    .zone = context->slot,
+	    .name_length = length,
+	    .flags = role == PG_ROLE_ADDRESSES ? PG_NODE_ADDRESSES : 0,
 	};
 	at = buffer_extend(out, length);
 	if (!at)
@@ -114,9 +115,9 @@ static int add_rrset(struct compile_buffer *out, size_t table, size_t number, co
 		return -1;
 	rrset = (struct pg_rrset *)(out->octets + table) + number;
 	*rrset = (struct pg_rrset){
-		.type = request->rrset->type,
-		.additional = request->target_count,
-		.fragment = start / PG_UNIT,
+	    .type = request->rrset->type,
+	    .additional = request->target_count,
+	    .fragment = start / PG_UNIT,
 	};
 	((struct pg_node *)out->octets)->rrsets = number + 1;
 	return 0;
@@ -129,10 +130,10 @@ static int add_addresses(const struct plan_entry *entry, struct compile_buffer *
 
 	for (int i = 0; i < 2; i++) {
 		struct fragment_request request = {
-			.rrset = entry->addresses[i],
-			.form = OWNER_SNAME,
-			.owner = entry->name,
-			.context = entry->name,
+		    .rrset = entry->addresses[i],
+		    .form = OWNER_SNAME,
+		    .owner = entry->name,
+		    .context = entry->name,
 		};
 
 		if (!entry->addresses[i])
@@ -144,23 +145,23 @@ static int add_addresses(const struct plan_entry *entry, struct compile_buffer *
 	return 0;
 }
 
-static int add_rrsets(const struct compile_context *context, const struct plan_entry *entry,
-                      struct compile_buffer *out, size_t table)
+static int add_rrsets(const struct compile_context *context, const struct plan_entry *entry, struct compile_buffer *out,
+                      size_t table)
 {
 	size_t number = 0;
 
-	/* At a delegation, NS makes the referral, and DS is answered; all else is the child's. NS (2) is the first of the
-	 * two, on which the engine relies. */
+	/* At a delegation, NS makes the referral, and DS is answered; all else is the child's. NS (2) is the first of
+	 * the two, on which the engine relies. */
 	for (size_t i = 0; entry->data && i < entry->data->rrset_count; i++) {
 		const struct zone_rrset *rrset = &entry->data->rrsets[i];
 		bool refers = entry->flags & PG_NODE_DELEGATION && rrset->type == KNOT_RRTYPE_NS;
 		struct fragment_request request = {
-			.rrset = rrset,
-			.ttl = rrset->ttl,
-			.form = refers ? OWNER_SUFFIX : OWNER_SNAME,
-			.owner = entry->name,
-			/* A wildcard's own label is not part of sname. */
-			.context = entry->name[0] == 1 && entry->name[1] == '*' ? entry->name + 2 : entry->name,
+		    .rrset = rrset,
+		    .ttl = rrset->ttl,
+		    .form = refers ? OWNER_SUFFIX : OWNER_SNAME,
+		    .owner = entry->name,
+		    /* A wildcard's own label is not part of sname. */
+		    .context = entry->name[0] == 1 && entry->name[1] == '*' ? entry->name + 2 : entry->name,
 		};
 		int result;
 
@@ -225,12 +226,12 @@ int compile_head(const struct compile_context *context, struct compile_buffer *o
 	for (size_t i = 0; i < apex->rrset_count; i++) {
 		const struct zone_rrset *rrset = &apex->rrsets[i];
 		struct fragment_request request = {
-			.rrset = rrset,
-			/* RFC 2308 section 3. */
-			.ttl = rrset->ttl < plan->zone->minimum ? rrset->ttl : plan->zone->minimum,
-			.form = OWNER_SUFFIX,
-			.owner = apex->owner,
-			.context = apex->owner,
+		    .rrset = rrset,
+		    /* RFC 2308 section 3. */
+		    .ttl = rrset->ttl < plan->zone->minimum ? rrset->ttl : plan->zone->minimum,
+		    .form = OWNER_SUFFIX,
+		    .owner = apex->owner,
+		    .context = apex->owner,
 		};
 
 		if (rrset->type == KNOT_RRTYPE_SOA && fragment_compile(&request, out))
@@ -238,12 +239,12 @@ int compile_head(const struct compile_context *context, struct compile_buffer *o
 	}
 	head = (struct pg_head *)out->octets;
 	*head = (struct pg_head){
-		.units = out->length / PG_UNIT,
-		.zone = context->slot,
-		.version = context->version,
-		.serial = plan->zone->serial,
-		.names = plan->names,
-		.denial = sizeof(*head) / PG_UNIT,
+	    .units = out->length / PG_UNIT,
+	    .zone = context->slot,
+	    .version = context->version,
+	    .serial = plan->zone->serial,
+	    .names = plan->names,
+	    .denial = sizeof(*head) / PG_UNIT,
 	};
 	return 0;
 }

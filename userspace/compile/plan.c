@@ -178,8 +178,8 @@ static int compare_entries(const void *left, const void *right)
 static const struct zone_name *find_addresses(const struct plan *plan, const uint8_t *target)
 {
 	const struct zone_name key = {.owner = target};
-	const struct zone_name *exact = bsearch(&key, plan->zone->names, plan->zone->name_count, sizeof(key),
-	                                        compare_names);
+	const struct zone_name *exact =
+	    bsearch(&key, plan->zone->names, plan->zone->name_count, sizeof(key), compare_names);
 	size_t apex_labels = plan->zone->names[0].labels, labels = knot_dname_labels(target, NULL);
 
 	if (exact)
@@ -187,7 +187,7 @@ static const struct zone_name *find_addresses(const struct plan *plan, const uin
 	for (const uint8_t *name = target; labels >= apex_labels; labels--, name += name[0] + 1) {
 		const struct plan_entry encloser = {.name = name};
 		const struct plan_entry *found =
-			bsearch(&encloser, plan->entries, plan->names, sizeof(encloser), compare_entries);
+		    bsearch(&encloser, plan->entries, plan->names, sizeof(encloser), compare_entries);
 
 		if (!found)
 			continue;

@@ -78,7 +78,7 @@ static int adopt_cell(struct image *image, struct pg_cell *cell)
 		if (ref != cell->ref)
 			cell_store(cell, cell->tag, ref);
 		return segments_mark(&image->segments, ref, node->units) || remember(&image->zone_data[slot], ref) ? -1
-		                                                                                                     : 0;
+		                                                                                                   : 0;
 	}
 	buckets_remove(&image->index, cell);
 	return 0;

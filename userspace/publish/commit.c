@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Publishing one zone version (docs/architecture.md, "Versions"): nodes that are new or changed are written beside those that readers see, one store of the zone's head shows them all, and what
- * they replace is given back when nobody reads it any more.
+ * Publishing one zone version (docs/architecture.md, "Versions"): nodes that are new or changed are written beside
+ * those that readers see, one store of the zone's head shows them all, and what they replace is given back when nobody
+ * reads it any more.
  */
 #include "publish/image_internal.h"
 #include "common/log.h"
@@ -22,7 +23,7 @@ struct commit {
 	struct image *image;
 	struct compile_context context;
 	struct compile_buffer buffer;
-	pg_ref *nodes; /* of the plan's entries */
+	pg_ref *nodes;            /* of the plan's entries */
 	struct ref_list written;  /* nodes of this version */
 	struct ref_list found;    /* nodes of the version before that were kept or replaced */
 	struct ref_list replaced; /* of these, the replaced ones */
@@ -233,8 +234,7 @@ static int write_version(struct commit *commit)
 	for (size_t i = plan->count; i-- > 0;)
 		if (write_entry(commit, i))
 			return -1;
-	if (write_absences(commit) ||
-	    compile_head(&commit->context, &commit->buffer, commit->why, commit->why_size))
+	if (write_absences(commit) || compile_head(&commit->context, &commit->buffer, commit->why, commit->why_size))
 		return -1;
 	commit->head = take(commit, &commit->buffer);
 	return commit->head ? 0 : -1;
@@ -320,8 +320,8 @@ static void keep_nodes(struct commit *commit)
 	commit->nodes = NULL;
 }
 
-int image_commit(struct image *image, struct zone_version *version, uint64_t expires_at,
-                 void (*visible)(void *context), void *context, char *why, size_t why_size)
+int image_commit(struct image *image, struct zone_version *version, uint64_t expires_at, void (*visible)(void *context),
+                 void *context, char *why, size_t why_size)
 {
 	struct commit commit = {.image = image, .why = why, .why_size = why_size};
 	struct plan *plan = plan_new(version);
@@ -339,7 +339,7 @@ int image_commit(struct image *image, struct zone_version *version, uint64_t exp
 		return refuse(&commit, slot < 0 ? "the zone is not configured any more" : "out of memory");
 	}
 	commit.context = (struct compile_context){
-		.plan = plan, .settings = image->settings, .slot = slot, .version = before.version + 1};
+	    .plan = plan, .settings = image->settings, .slot = slot, .version = before.version + 1};
 	result = write_version(&commit);
 	if (result) {
 		roll_back(&commit);

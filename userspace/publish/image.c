@@ -27,8 +27,8 @@ static const struct table_kind zone_index_kind = {"zone_index", "pg_bucket", siz
 static const struct table_kind zones_kind = {"zones", "pg_zone", sizeof(struct pg_zone)};
 
 /* The pins that make an image, besides its segments. */
-static const char *const image_pins[] = {"settings", "image",           "index_table", "zones_table", "zone_index_table",
-                                         "index",    "zone_index", "zones"};
+static const char *const image_pins[] = {"settings",         "image", "index_table", "zones_table",
+                                         "zone_index_table", "index", "zone_index",  "zones"};
 
 const struct image_view *image_view_get(const struct image *image)
 {
@@ -68,14 +68,14 @@ int image_renew_view(struct image *image)
 	if (!view)
 		return -1;
 	*view = (struct image_view){
-		.base = image->segments.base,
-		.index = buckets_entries(&image->index),
-		.zone_index = buckets_entries(&image->zone_index),
-		.zones = (const struct pg_zone *)image->zones.memory,
-		.index_buckets = image->index.mask + 1,
-		.zone_buckets = image->zone_index.mask + 1,
-		.zone_slots = image->zones.entries,
-		.settings = image->settings,
+	    .base = image->segments.base,
+	    .index = buckets_entries(&image->index),
+	    .zone_index = buckets_entries(&image->zone_index),
+	    .zones = (const struct pg_zone *)image->zones.memory,
+	    .index_buckets = image->index.mask + 1,
+	    .zone_buckets = image->zone_index.mask + 1,
+	    .zone_slots = image->zones.entries,
+	    .settings = image->settings,
 	};
 	rcu_assign_pointer(image->view, view);
 	if (old) {
@@ -119,8 +119,8 @@ static int make_settings(struct image *image)
 		image->settings = calloc(1, sizeof(*image->settings));
 		return image->settings ? 0 : -1;
 	}
-	image->maps.settings = types_create_array("settings", "pg_settings", sizeof(struct pg_settings), 1,
-	                                          BPF_F_MMAPABLE);
+	image->maps.settings =
+	    types_create_array("settings", "pg_settings", sizeof(struct pg_settings), 1, BPF_F_MMAPABLE);
 	snprintf(path, sizeof(path), "%s/settings", image->pins);
 	return image->maps.settings < 0 ? -1 : bpf_obj_pin(image->maps.settings, path);
 }
@@ -130,7 +130,7 @@ static int map_settings(struct image *image)
 	if (!image->pins)
 		return 0;
 	image->settings =
-		mmap(NULL, sizeof(*image->settings), PROT_READ | PROT_WRITE, MAP_SHARED, image->maps.settings, 0);
+	    mmap(NULL, sizeof(*image->settings), PROT_READ | PROT_WRITE, MAP_SHARED, image->maps.settings, 0);
 	if (image->settings != MAP_FAILED)
 		return 0;
 	image->settings = NULL;
@@ -145,8 +145,9 @@ static int make_maps(struct image *image)
 	maps->image = make_outer(image, "image", make_segment_template(), PG_SEGMENTS_MAX);
 	maps->index = make_outer(image, "index_table",
 	                         types_create_array("index", "pg_bucket", sizeof(struct pg_bucket), 1, flags), 1);
-	maps->zone_index = make_outer(image, "zone_index_table",
-	                              types_create_array("zone_index", "pg_bucket", sizeof(struct pg_bucket), 1, flags), 1);
+	maps->zone_index =
+	    make_outer(image, "zone_index_table",
+	               types_create_array("zone_index", "pg_bucket", sizeof(struct pg_bucket), 1, flags), 1);
 	maps->zones = make_outer(image, "zones_table",
 	                         types_create_array("zones", "pg_zone", sizeof(struct pg_zone), 1, flags), 1);
 	if (maps->image >= 0 && maps->index >= 0 && maps->zone_index >= 0 && maps->zones >= 0)

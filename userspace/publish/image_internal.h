@@ -26,10 +26,10 @@ struct image {
 	struct buckets zone_index;
 	struct table zones;
 	struct pg_settings *settings;
-	struct image_view *view; /* RCU */
-	struct image_zone *zone_data; /* by slot, IMAGE_ZONES_MAX of them: address space, not memory */
+	struct image_view *view;             /* RCU */
+	struct image_zone *zone_data;        /* by slot, IMAGE_ZONES_MAX of them: address space, not memory */
 	uint32_t depth_zones[PG_DEPTHS_MAX]; /* zones whose apex has that many labels */
-	uint32_t zone_cursor; /* where the search for a free slot begins */
+	uint32_t zone_cursor;                /* where the search for a free slot begins */
 	bool adopted;
 	/* Held to change, or, in another thread than the publisher's, to read, zone records and their index. Never held
 	 * for long. */
@@ -78,8 +78,8 @@ void image_wait_readers(struct image *image);
  * Publishes a zone version (docs/architecture.md, "Versions"). `visible` is called as soon as it is served; cleaning up
  * goes on after that. Returns 0, or -1 with one line in `why`; then what was served is served on.
  */
-int image_commit(struct image *image, struct zone_version *version, uint64_t expires_at,
-                 void (*visible)(void *context), void *context, char *why, size_t why_size);
+int image_commit(struct image *image, struct zone_version *version, uint64_t expires_at, void (*visible)(void *context),
+                 void *context, char *why, size_t why_size);
 
 /* Octets of memory that the image takes. */
 uint64_t image_memory_used(const struct image *image);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The memory that nodes and heads stand in: segments, added one by one, and which units of them are taken. One contiguous range of addresses, so that a reference is an
- * offset. Used by the publisher thread alone.
+ * The memory that nodes and heads stand in: segments, added one by one, and which units of them are taken. One
+ * contiguous range of addresses, so that a reference is an offset. Used by the publisher thread alone.
  */
 #ifndef PEREGRINE_SEGMENTS_H
 #define PEREGRINE_SEGMENTS_H
@@ -17,10 +17,10 @@ struct segments {
 	uint32_t limit;   /* segments that the memory bound allows */
 	uint64_t **taken; /* a bitmap of units for each segment */
 	uint32_t *free_units;
-	uint32_t cursor;  /* where the last allocation ended, in units: the next search starts there */
-	uint64_t used;    /* units taken, all segments together */
-	int map;          /* the map of maps, or -1 for plain memory */
-	char *pins;       /* where segments are pinned, or NULL */
+	uint32_t cursor; /* where the last allocation ended, in units: the next search starts there */
+	uint64_t used;   /* units taken, all segments together */
+	int map;         /* the map of maps, or -1 for plain memory */
+	char *pins;      /* where segments are pinned, or NULL */
 };
 
 /* `pin_directory` may be NULL: plain memory. Returns 0 or -1 after logging. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * An array that readers see whole: an mmapable inner map behind a map of maps with one slot. It grows by being replaced by a larger one. Its pin under a plain name is
- * for people with bpftool; what counts is the slot.
+ * An array that readers see whole: an mmapable inner map behind a map of maps with one slot. It grows by being replaced
+ * by a larger one. Its pin under a plain name is for people with bpftool; what counts is the slot.
  */
 #ifndef PEREGRINE_TABLE_H
 #define PEREGRINE_TABLE_H
@@ -19,16 +19,17 @@ struct table_kind {
 
 struct table {
 	const struct table_kind *kind;
-	int map;              /* the map of maps, or -1: plain memory */
-	const char *pins;     /* pin directory */
+	int map;          /* the map of maps, or -1: plain memory */
+	const char *pins; /* pin directory */
 	uint32_t entries;
 	uint8_t *memory;
-	int inner;            /* -1: plain memory */
+	int inner; /* -1: plain memory */
 };
 
 /* Makes a table of zeros that nobody sees yet. */
 int table_make(struct table *table, const struct table_kind *kind, int map, const char *pins, uint32_t entries);
-/* Puts it before the readers: the slot, then the pin. Waits, inside the kernel, for the program's readers of what was there before. */
+/* Puts it before the readers: the slot, then the pin. Waits, inside the kernel, for the program's readers of what was
+ * there before. */
 int table_show(struct table *table);
 /* Takes up the table that is pinned. */
 int table_adopt(struct table *table, const struct table_kind *kind, int map, const char *pins);
@@ -65,7 +66,8 @@ static inline const struct pg_bucket *buckets_entries(const struct buckets *buck
 /* Whether the table should be replaced by a larger, or a cleaned one, before `more` cells come. */
 static inline int buckets_crowded(const struct buckets *buckets, uint64_t more)
 {
-	/* Five of eight cells: a bucket overflows seldom, and a search of a name that is not there mostly ends in its first. */
+	/* Five of eight cells: a bucket overflows seldom, and a search of a name that is not there mostly ends in its
+	 * first. */
 	return (buckets->filled + more) * 8 > (uint64_t)(buckets->mask + 1) * PG_BUCKET_CELLS * 5;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The types of map values for the kernel, so that `bpftool map dump` prints named fields: the BTF of the program's object. */
+/* The types of map values for the kernel, so that `bpftool map dump` prints named fields: the BTF of the program's
+ * object. */
 #ifndef PEREGRINE_TYPES_H
 #define PEREGRINE_TYPES_H
 

@@ -34,7 +34,8 @@ int64_t image_find_zone(const struct image *image, const uint8_t *apex)
 	return cell ? (int64_t)cell->ref - 1 : -1;
 }
 
-/* Puts a label count into, or takes it out of, the descending list in the settings. A reader may meet a count twice while the list moves, but never misses one. */
+/* Puts a label count into, or takes it out of, the descending list in the settings. A reader may meet a count twice
+ * while the list moves, but never misses one. */
 static void change_depths(struct image *image, uint8_t depth, bool add)
 {
 	struct pg_settings *settings = image->settings;

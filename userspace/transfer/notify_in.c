@@ -138,7 +138,8 @@ static bool nothing_new(const struct follower *follower, const knot_pkt_t *messa
 	       !serial_newer(soa.serial, follower->served.serial);
 }
 
-/* Who sent it, and whether it is believed. Writes the reply in any case. `zone` is NULL when none is configured by that name. */
+/* Who sent it, and whether it is believed. Writes the reply in any case. `zone` is NULL when none is configured by that
+ * name. */
 static bool judge(const struct config_zone *zone, const struct sockaddr_storage *from, knot_pkt_t *message,
                   struct turn *sender, uint8_t *reply, size_t *reply_length)
 {

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The image as memory: bounds, leaks, and what is left when its writer dies at any moment. The latter needs BPF maps,
+ * and so root.
+ */
+#include "zone_text.h"
+
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define NAMES 300
+#define KILLS 60
+
+static struct pg_work work;
+static char pins[128];
+
+/* A zone every address of which tells its serial. Names come and go with it. */
+static void serial_text(char *text, size_t size, unsigned serial)
+{
+	size_t at = snprintf(text, size, "@ SOA ns host %u 1 1 1 60\n@ NS ns\n@ MX 1 n1\n", serial);
+
+	for (unsigned i = 0; i < NAMES; i++)
+		if ((i + serial) % 7)
+			at += snprintf(text + at, size - at, "n%u A 10.%u.%u.%u\n", i, serial >> 16 & 255,
+			               serial >> 8 & 255, serial & 255);
+}
+
+/* The serial that an answer tells: the last four octets of an A record, or the SOA's. */
+static unsigned serial_of(const uint8_t *reply, size_t length)
+{
+	knot_pkt_t *pkt = knot_pkt_new((uint8_t *)reply, length, NULL);
+	const knot_pktsection_t *section;
+	unsigned serial;
+
+	assert_int_equal(KNOT_EOK, knot_pkt_parse(pkt, 0));
+	section = knot_pkt_section(pkt, KNOT_ANSWER);
+	if (section->count) {
+		const uint8_t *data = knot_pkt_rr(section, 0)->rrs.rdata->data;
+
+		assert_int_equal(KNOT_RRTYPE_A, knot_pkt_rr(section, 0)->type);
+		serial = (unsigned)data[1] << 16 | data[2] << 8 | data[3];
+	} else {
+		section = knot_pkt_section(pkt, KNOT_AUTHORITY);
+		assert_int_equal(1, section->count);
+		assert_int_equal(KNOT_RCODE_NXDOMAIN, knot_wire_get_rcode(reply));
+		serial = knot_soa_serial(knot_pkt_rr(section, 0)->rrs.rdata);
+	}
+	knot_pkt_free(pkt);
+	return serial;
+}
+
+/* Every name tells the same serial, and is there exactly when that version has it. Returns the serial. */
+static unsigned check_whole(struct image *image)
+{
+	static uint8_t reply[65535];
+	unsigned serial = 0;
+
+	for (unsigned i = 0; i < NAMES; i++) {
+		uint8_t query[300];
+		char name[64];
+		size_t length, reply_length = 0;
+		unsigned told;
+
+		snprintf(name, sizeof(name), "n%u.kill.test.", i);
+		length = zone_text_query(query, name, KNOT_RRTYPE_A, 0);
+		assert_int_equal(PG_EXIT_ANSWERED, zone_text_ask(image, &work, query, length, reply, &reply_length));
+		told = serial_of(reply, reply_length);
+		if (!i)
+			serial = told;
+		assert_int_equal(serial, told);
+		assert_int_equal((i + serial) % 7 ? KNOT_RCODE_NOERROR : KNOT_RCODE_NXDOMAIN,
+		                 knot_wire_get_rcode(reply));
+	}
+	return serial;
+}
+
+/* The child: publishes version after version until it is killed. */
+static void publish_for_ever(unsigned serial)
+{
+	static char text[64 * NAMES];
+	struct image *image = image_open(pins, 64 << 20, 53, 1232);
+
+	while (image) {
+		serial_text(text, sizeof(text), ++serial);
+		zone_text_publish(image, "kill.test.", text);
+	}
+	_exit(1);
+}
+
+static void killed_at_any_moment(void **state)
+{
+	unsigned serial = 0, advanced = 0;
+	uint64_t used = 0;
+
+	srandom(1);
+	for (int i = 0; i < KILLS; i++) {
+		struct image *image;
+		pid_t child = fork();
+		unsigned found;
+
+		assert_true(child >= 0);
+		if (!child)
+			publish_for_ever(serial);
+		/* The first must get as far as publishing something. */
+		usleep(i ? random() % 30000 : 500000);
+		kill(child, SIGKILL);
+		waitpid(child, NULL, 0);
+		image = image_open(pins, 64 << 20, 53, 1232);
+		assert_non_null(image);
+		assert_true(image->adopted);
+		found = check_whole(image);
+		assert_true(found >= serial);
+		advanced += found > serial;
+		serial = found;
+		/* What was half done is swept: memory does not grow with the number of deaths. */
+		if (i == 10)
+			used = image->segments.used;
+		if (i > 10)
+			assert_in_range(image->segments.used, used * 9 / 10, used * 11 / 10);
+		image_close(image);
+	}
+	assert_true(advanced > KILLS / 4);
+}
+
+static void another_schema_is_replaced(void **state)
+{
+	struct image *image = image_open(pins, 64 << 20, 53, 1232);
+
+	assert_non_null(image);
+	assert_true(image->adopted);
+	image->settings->schema = PG_SCHEMA + 1;
+	image_close(image);
+	image = image_open(pins, 64 << 20, 53, 1232);
+	assert_non_null(image);
+	assert_false(image->adopted);
+	assert_int_equal(PG_SCHEMA, image->settings->schema);
+	assert_int_equal(-1, image_find_zone(image, (const uint8_t *)"\4kill\4test"));
+	image_close(image);
+}
+
+/* A version that does not fit is refused, and what was served is served on, to the octet. */
+static void memory_bound(void **state)
+{
+	struct image *image = image_open(NULL, 1 << 20, 53, 1232);
+	static char text[3 << 20];
+	struct zone_version *version;
+	char why[512] = "";
+	uint64_t used;
+	size_t at;
+
+	serial_text(text, sizeof(text), 5);
+	zone_text_publish(image, "kill.test.", text);
+	used = image->segments.used;
+	at = snprintf(text, sizeof(text), "@ SOA ns host 6 1 1 1 60\n@ NS ns\n");
+	for (int i = 0; i < 20000; i++)
+		at += snprintf(text + at, sizeof(text) - at, "n%d TXT \"%0100d\"\n", i, i);
+	version = zone_text("kill.test.", text);
+	assert_int_equal(-1, image_commit(image, version, UINT64_MAX, zone_text_visible, NULL, why, sizeof(why)));
+	assert_non_null(strstr(why, "fast-path.memory"));
+	zone_unref(version);
+	assert_int_equal(5, check_whole(image));
+	assert_int_equal(used, image->segments.used);
+	image_close(image);
+}
+
+/* Zones come and go; nothing of them stays. */
+static void zones_come_and_go(void **state)
+{
+	struct image *image = image_open(NULL, 64 << 20, 53, 1232);
+	uint64_t used;
+
+	/* The first segment has its first unit taken. */
+	zone_text_publish(image, "test.", "@ SOA a b 1 1 1 1 1\n@ NS a\na A 192.0.2.1\n");
+	used = image->segments.used;
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < 200; i++) {
+			char origin[64];
+
+			snprintf(origin, sizeof(origin), "%sz%d.test.", i % 3 ? "deep.er." : "", i);
+			zone_text_publish(image, origin, "@ SOA a b 1 1 1 1 1\n@ NS a\na A 192.0.2.1\n");
+		}
+		assert_int_equal(3, image->settings->depth_count);
+		for (int i = 0; i < 200; i++) {
+			char origin[64];
+			knot_dname_storage_t apex;
+
+			snprintf(origin, sizeof(origin), "%sz%d.test.", i % 3 ? "deep.er." : "", i);
+			assert_non_null(knot_dname_from_str(apex, origin, sizeof(apex)));
+			image_drop_zone(image, image_hide_zone(image, apex));
+		}
+		assert_int_equal(1, image->settings->depth_count);
+		assert_int_equal(used, image->segments.used);
+	}
+	image_close(image);
+}
+
+static int make_pins(void **state)
+{
+	if (geteuid()) {
+		print_error("this test needs root\n");
+		return -1;
+	}
+	mount("bpf", "/sys/fs/bpf", "bpf", 0, NULL);
+	snprintf(pins, sizeof(pins), "/sys/fs/bpf/peregrine-image-%d", getpid());
+	return mkdir(pins, 0700);
+}
+
+static int remove_pins(void **state)
+{
+	char command[256];
+
+	snprintf(command, sizeof(command), "rm -rf %s", pins);
+	return system(command);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(memory_bound),
+	    cmocka_unit_test(zones_come_and_go),
+	    cmocka_unit_test(killed_at_any_moment),
+	    cmocka_unit_test(another_schema_is_replaced),
+	};
+
+	urcu_memb_register_thread();
+	return cmocka_run_group_tests(tests, make_pins, remove_pins);
+}
