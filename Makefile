@@ -118,6 +118,8 @@ $(FUZZ_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o $(LIB)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(SANITIZE) -fsanitize=fuzzer -o $@ $^ -lzscanner $(ALL_LIBS)
 
+-include tools/bench/bench.mk
+
 C_FILES = $(sort $(wildcard bpf/*.[ch] bpf/*/*.[ch] userspace/*/*.[ch] tools/*/*.[ch] tests/*/*.[ch]))
 
 format:
@@ -125,13 +127,11 @@ format:
 
 # clang-tidy reads every source with the flags that it is compiled with.
 TIDY_CFLAGS = $(patsubst -I$(BUILD),-isystem $(BUILD),$(filter-out -MMD -MP,$(ALL_CFLAGS)))
-TIDY_SOURCES = $(filter userspace/%.c tools/%.c,$(C_FILES))
-tidy: $(SKELETON) $(TIDY_SOURCES:%.c=$(BUILD)/tidy/%)
-$(BUILD)/tidy/%: %.c .clang-tidy $(wildcard bpf/*.h bpf/*/*.h userspace/*/*.h)
+TIDY_SOURCES = $(filter-out %.bpf.c,$(filter userspace/%.c tools/%.c,$(C_FILES)))
+tidy: $(TIDY_SOURCES:%.c=$(BUILD)/tidy/%)
+$(BUILD)/tidy/%: %.c .clang-tidy $(wildcard bpf/*.h bpf/*/*.h userspace/*/*.h) | $(SKELETON) $(BENCH_SKELETONS)
 	$(call say,TIDY,$<)
 	$(Q)mkdir -p $(@D) && clang-tidy --quiet $< -- $(TIDY_CFLAGS) && touch $@
-
--include tools/bench/bench.mk
 
 # Installing.
 

@@ -40,6 +40,18 @@ static inline void sums_are_right(const char *what, const struct packet *out)
 		fail_msg("%s: UDP checksum", what);
 }
 
+/* The exit that was counted last. */
+static inline const char *counted_since(const struct pg_counters *before)
+{
+	struct pg_counters after;
+
+	assert_int_equal(fastpath_counters(fastpath, &after), 0);
+	for (unsigned i = 0; i < PG_EXIT_ROOM; i++)
+		if (after.exits[i] != before->exits[i])
+			return exit_name(i);
+	return "nothing counted";
+}
+
 /* Exactly one exit is counted, the one given; for an answer, what is counted of answers. */
 static inline void counted_once(const char *what, const struct pg_counters *before, unsigned exit, size_t query,
                                 const struct packet *out)
@@ -80,8 +92,8 @@ static inline void must_pass(const char *what, const struct packet *in, unsigned
 }
 
 /* The packet must be answered, with the DNS message given. Leaves the reply in *out. */
-static inline void must_answer(const char *what, const struct packet *in, size_t query, const uint8_t *dns, size_t length,
-                               struct packet *out)
+static inline void must_answer(const char *what, const struct packet *in, size_t query, const uint8_t *dns,
+                               size_t length, struct packet *out)
 {
 	static struct packet expected;
 	struct pg_counters before;
@@ -90,7 +102,7 @@ static inline void must_answer(const char *what, const struct packet *in, size_t
 	assert_int_equal(fastpath_counters(fastpath, &before), 0);
 	verdict = run_program(in, out);
 	if (verdict != XDP_TX)
-		fail_msg("%s: verdict %u instead of XDP_TX", what, verdict);
+		fail_msg("%s: verdict %u instead of XDP_TX: %s", what, verdict, counted_since(&before));
 	build_reply(&expected, in, dns, length);
 	same_packet(what, in, &expected, out);
 	out->ip = expected.ip;

@@ -24,18 +24,24 @@
 #define CLIENT_MAC "\x02\0\0\0\0\x07"
 
 /* IPv6 extension headers; hop-by-hop is number 0 on the wire, which here means none. */
-enum { EXTENSION_HOP_BY_HOP = 256, EXTENSION_ROUTING = 43, EXTENSION_FRAGMENT = 44, EXTENSION_AH = 51, EXTENSION_DESTINATION = 60 };
+enum {
+	EXTENSION_HOP_BY_HOP = 256,
+	EXTENSION_ROUTING = 43,
+	EXTENSION_FRAGMENT = 44,
+	EXTENSION_AH = 51,
+	EXTENSION_DESTINATION = 60
+};
 
 enum checksum { CHECKSUM_RIGHT, CHECKSUM_PARTIAL, CHECKSUM_GARBAGE, CHECKSUM_NONE };
 
 /* The headers around a query. All zero: plain IPv4. */
 struct frame {
 	bool v6;
-	int tags;            /* VLAN tags; with two or more the outer one is 802.1ad's */
-	int option_words;    /* of the IPv4 header */
-	int extension;       /* IPv6 extension header between IP and UDP */
-	int padding;         /* octets behind the IP packet */
-	int padding_octet;   /* what they are */
+	int tags;          /* VLAN tags; with two or more the outer one is 802.1ad's */
+	int option_words;  /* of the IPv4 header */
+	int extension;     /* IPv6 extension header between IP and UDP */
+	int padding;       /* octets behind the IP packet */
+	int padding_octet; /* what they are */
 	enum checksum checksum;
 };
 
@@ -45,13 +51,16 @@ struct query {
 	uint16_t type;
 	const char *opt; /* an OPT record in wire format, or anything else to stand behind the question */
 	size_t opt_length;
-	uint16_t flags;     /* second word of the header */
-	uint16_t qclass;    /* 0: IN */
-	const char *raw;    /* octets in the name's place */
+	uint16_t flags;  /* second word of the header */
+	uint16_t qclass; /* 0: IN */
+	const char *raw; /* octets in the name's place */
 	size_t raw_length;
 };
 
-#define ASK(what, of_type, ...) {.name = (what), .type = (of_type), ##__VA_ARGS__}
+#define ASK(what, of_type, ...)                                                                                        \
+	{                                                                                                              \
+		.name = (what), .type = (of_type), ##__VA_ARGS__                                                       \
+	}
 
 struct packet {
 	size_t length;
@@ -264,8 +273,8 @@ static inline void build_reply(struct packet *p, const struct packet *in, const 
 }
 
 /*
- * What a packet is, by the RFCs and by what Peregrine takes: true for a datagram to a service address and port that may be
- * answered; sets the offsets and *length, the octets of the DNS message.
+ * What a packet is, by the RFCs and by what Peregrine takes: true for a datagram to a service address and port that may
+ * be answered; sets the offsets and *length, the octets of the DNS message.
  */
 static inline bool classify_ip(struct packet *p, uint16_t type, size_t *payload)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Good queries, mutated at random, from a fixed seed: each is passed on as it came or answered with the engine's bytes, as an
- * independent dissection of the packet says. PG_MUTATIONS and PG_SEED in the environment choose others.
+ * Good queries, mutated at random, from a fixed seed: each is passed on as it came or answered with the engine's bytes,
+ * as an independent dissection of the packet says. PG_MUTATIONS and PG_SEED in the environment choose others.
  */
 #include "check.h"
 #include "zones.h"
@@ -19,10 +19,26 @@ static uint64_t draw(uint64_t below)
 }
 
 static const char *const names[] = {
-	"www.example.test.",   "example.test.",       "nothing.example.test.", "b.c.example.test.", "q.w.example.test.",
-	"q.wc.example.test.",  "alias2.example.test.", "www.sub.example.test.", "loop1.example.test.", LONG_NAME,
-	A126 "t.",             "many.exact.test.",    "crowd.exact.test.",     "e513.exact.test.",  "n30.exact.test.",
-	"www.elsewhere.test.", "www.expired.test.",   ".",                     "ds.example.test.",  "deep.example.test.",
+    "www.example.test.",
+    "example.test.",
+    "nothing.example.test.",
+    "b.c.example.test.",
+    "q.w.example.test.",
+    "q.wc.example.test.",
+    "alias2.example.test.",
+    "www.sub.example.test.",
+    "loop1.example.test.",
+    LONG_NAME,
+    A126 "t.",
+    "many.exact.test.",
+    "crowd.exact.test.",
+    "e513.exact.test.",
+    "n30.exact.test.",
+    "www.elsewhere.test.",
+    "www.expired.test.",
+    ".",
+    "ds.example.test.",
+    "deep.example.test.",
 };
 static const uint16_t types[] = {1, 1, 1, 28, 16, 2, 6, 5, 15, 43, 255, 252, 0, 65400};
 
@@ -33,7 +49,7 @@ static void make_query(struct packet *p)
 	static const char opt[] = "\0\0\x29\x04\xd0\0\0\x80\0\0\x13\0\x0a\0\x08\1\2\3\4\5\6\7\x08\xfd\xe9\0\3\1\2\3";
 	struct query query = ASK(names[draw(COUNT(names))], types[draw(COUNT(types))]);
 	struct frame frame = {
-		.v6 = draw(2), .tags = draw(3), .padding = draw(3) ? 0 : draw(40), .padding_octet = draw(256)};
+	    .v6 = draw(2), .tags = draw(3), .padding = draw(3) ? 0 : draw(40), .padding_octet = draw(256)};
 	uint8_t dns[2048];
 
 	if (draw(3)) {
@@ -108,7 +124,8 @@ static void mutations(void **state)
 	for (uint64_t i = 0; i < count; i++) {
 		char what[64];
 
-		snprintf(what, sizeof(what), "PG_SEED=%llu, packet %llu", (unsigned long long)seed, (unsigned long long)i);
+		snprintf(what, sizeof(what), "PG_SEED=%llu, packet %llu", (unsigned long long)seed,
+		         (unsigned long long)i);
 		random_state = seed << 32 ^ i;
 		make_query(&in);
 		for (uint64_t more = 1 + draw(3); more && in.length > in.dns; more--)

@@ -16,20 +16,20 @@
 #define A126 "a." A125
 
 static const char example_zone[] =
-	"@ 3600 SOA ns1 host 7 600 300 86400 60\n"
-	"@ 3600 NS ns1\n@ NS ns.other.test.\n@ MX 10 mail\n"
-	"ns1 A 192.0.2.1\nns1 AAAA 2001:db8::1\nmail A 192.0.2.8\nmail AAAA 2001:db8::8\n"
-	"www A 192.0.2.2\nwww A 192.0.2.3\nwww AAAA 2001:db8::2\nwww TXT \"hello\" \"world\"\n"
-	"a.b.c A 192.0.2.4\n"
-	"*.w A 192.0.2.5\nno.w TXT \"block\"\n*.w.w2 TXT \"odd\"\n"
-	"*.wc CNAME www\n*.wx CNAME www.other.test.\n"
-	"alias CNAME www\nalias2 CNAME alias\nloop1 CNAME loop2\nloop2 CNAME loop1\n"
-	"out CNAME www.elsewhere.test.\ngone CNAME nothing\nlate CNAME www.expired.test.\n"
-	"deep CNAME www.sub\n"
-	"sub NS ns.sub\nsub NS ns1\nns.sub A 192.0.2.6\nns.sub AAAA 2001:db8::6\nwww.sub A 192.0.2.7\n"
-	"lame NS ns.elsewhere.test.\n"
-	"ds NS ns1\nds DS 1 13 2 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n"
-	"x TYPE65400 \\# 3 010203\n_dns._udp SRV 0 5 53 ns1\n" LONG_NAME " A 192.0.2.9\n";
+    "@ 3600 SOA ns1 host 7 600 300 86400 60\n"
+    "@ 3600 NS ns1\n@ NS ns.other.test.\n@ MX 10 mail\n"
+    "ns1 A 192.0.2.1\nns1 AAAA 2001:db8::1\nmail A 192.0.2.8\nmail AAAA 2001:db8::8\n"
+    "www A 192.0.2.2\nwww A 192.0.2.3\nwww AAAA 2001:db8::2\nwww TXT \"hello\" \"world\"\n"
+    "a.b.c A 192.0.2.4\n"
+    "*.w A 192.0.2.5\nno.w TXT \"block\"\n*.w.w2 TXT \"odd\"\n"
+    "*.wc CNAME www\n*.wx CNAME www.other.test.\n"
+    "alias CNAME www\nalias2 CNAME alias\nloop1 CNAME loop2\nloop2 CNAME loop1\n"
+    "out CNAME www.elsewhere.test.\ngone CNAME nothing\nlate CNAME www.expired.test.\n"
+    "deep CNAME www.sub\n"
+    "sub NS ns.sub\nsub NS ns1\nns.sub A 192.0.2.6\nns.sub AAAA 2001:db8::6\nwww.sub A 192.0.2.7\n"
+    "lame NS ns.elsewhere.test.\n"
+    "ds NS ns1\nds DS 1 13 2 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n"
+    "x TYPE65400 \\# 3 010203\n_dns._udp SRV 0 5 53 ns1\n" LONG_NAME " A 192.0.2.9\n";
 
 static inline void add_text(char *zone, size_t room, const char *format, ...) __attribute__((format(printf, 3, 4)));
 

@@ -105,7 +105,7 @@ static void killed_at_any_moment(void **state)
 		if (!child)
 			publish_for_ever(serial);
 		/* The first must get as far as publishing something. */
-		usleep(i ? random() % 30000 : 500000);
+		usleep(i ? random() % 150000 : 500000);
 		kill(child, SIGKILL);
 		waitpid(child, NULL, 0);
 		image = image_open(pins, 64 << 20, 53, 1232);

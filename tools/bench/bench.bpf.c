@@ -2,9 +2,9 @@
 /*
  * What surrounds a measured program.
  *
- * BPF_PROG_TEST_RUN repeats a program on the packet that the run before has left. So `bench_restore` lays the next query
- * in the packet's place, gives it its length again, and goes over to the measured program by a tail call. What this costs is
- * measured with `bench_return` behind it, which does nothing.
+ * BPF_PROG_TEST_RUN repeats a program on the packet that the run before has left. So `bench_restore` lays the next
+ * query in the packet's place, gives it its length again, and goes over to the measured program by a tail call. What
+ * this costs is measured with `bench_return` behind it, which does nothing.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -70,8 +70,8 @@ int bench_return(struct xdp_md *ctx)
 	return XDP_TX;
 }
 
-/* What any reply costs at least: MAC, IPv4 and port change sides, QR is set. The sums stay right but for QR, which nobody
- * looks at here. */
+/* What any reply costs at least: MAC, IPv4 and port change sides, QR is set. The sums stay right but for QR, which
+ * nobody looks at here. */
 SEC("xdp.frags")
 int bench_reflect(struct xdp_md *ctx)
 {

@@ -31,6 +31,7 @@ int world_set_queries(const struct bench_query *queries, uint32_t count);
 int world_set_measured(int program);
 
 /* Nanoseconds a run of bench_restore with what stands behind it, or of a program alone; negative on error. */
+extern unsigned world_batches; /* parts of which the fastest counts */
 double world_time_restored(uint32_t repeat);
 double world_time_alone(int program, const struct bench_query *query, uint32_t repeat);
 
@@ -51,12 +52,13 @@ extern const struct kind kinds[];
 extern const size_t kind_count;
 void kind_queries(const struct kind *kind, struct bench_query *queries);
 
-/* Whether the program answers each query of a kind as the engine does on the host, and with the sections it should have. */
+/* Whether the program answers each query of a kind as the engine does on the host, and with the sections it should
+ * have. */
 bool kind_is_right(const struct kind *kind, const struct bench_query *queries);
 
 /* Times of all rounds. */
 struct series {
-	double value[64];
+	double value[4096];
 	size_t count;
 };
 void series_add(struct series *series, double value);

@@ -15,15 +15,15 @@
 #define NAMES 1000
 
 const struct kind kinds[] = {
-	{"A, 1,000 names", "h%04u.example.test.", 1, false, 0, 1, 0, 0, NAMES},
-	{"A, one name", "h0500.example.test.", 1, false, 0, 1, 0, 0, 1},
-	{"A with EDNS", "h%04u.example.test.", 1, true, 0, 1, 0, 1, NAMES},
-	{"NODATA", "h%04u.example.test.", 28, false, 0, 0, 1, 0, NAMES},
-	{"NXDOMAIN", "x%04u.example.test.", 1, false, 3, 0, 1, 0, NAMES},
-	{"referral", "n%04u.s.kinds.test.", 1, false, 0, 0, 1, 1, NAMES},
-	{"wildcard", "n%04u.w.kinds.test.", 1, false, 0, 1, 0, 0, NAMES},
-	{"CNAME", "c%04u.kinds.test.", 1, false, 0, 2, 0, 0, NAMES},
-	{"refused", "h%04u.elsewhere.test.", 1, false, 5, 0, 0, 0, NAMES},
+    {"A, 1,000 names", "h%04u.example.test.", 1, false, 0, 1, 0, 0, NAMES},
+    {"A, one name", "h0500.example.test.", 1, false, 0, 1, 0, 0, 1},
+    {"A with EDNS", "h%04u.example.test.", 1, true, 0, 1, 0, 1, NAMES},
+    {"NODATA", "h%04u.example.test.", 28, false, 0, 0, 1, 0, NAMES},
+    {"NXDOMAIN", "x%04u.example.test.", 1, false, 3, 0, 1, 0, NAMES},
+    {"referral", "n%04u.s.kinds.test.", 1, false, 0, 0, 1, 1, NAMES},
+    {"wildcard", "n%04u.w.kinds.test.", 1, false, 0, 1, 0, 0, NAMES},
+    {"CNAME", "c%04u.kinds.test.", 1, false, 0, 2, 0, 0, NAMES},
+    {"refused", "h%04u.elsewhere.test.", 1, false, 5, 0, 0, 0, NAMES},
 };
 const size_t kind_count = sizeof(kinds) / sizeof(kinds[0]);
 
@@ -38,10 +38,10 @@ static void put16(uint8_t *at, uint32_t value)
 static void make_query(const struct kind *kind, uint32_t number, struct bench_query *query)
 {
 	static const uint8_t headers[HEADERS + 12] = {
-		2, 0, 0, 0, 0, 0x53, 2, 0, 0, 0, 0, 7, 8, 0,                                  /* Ethernet */
-		0x45, 0, 0, 0, 0, 1, 0, 0, 64, 17, 0, 0, 198, 51, 100, 7, 192, 0, 2, 53,      /* IPv4 */
-		0x9c, 0x40, 0, 53, 0, 0, 0, 0,                                                /* UDP */
-		0x12, 0x34, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0,                                     /* DNS */
+	    2,    0,    0, 0,  0, 0x53, 2, 0, 0,  0,  0, 7, 8,   0,                         /* Ethernet */
+	    0x45, 0,    0, 0,  0, 1,    0, 0, 64, 17, 0, 0, 198, 51, 100, 7, 192, 0, 2, 53, /* IPv4 */
+	    0x9c, 0x40, 0, 53, 0, 0,    0, 0,                                               /* UDP */
+	    0x12, 0x34, 0, 0,  0, 1,    0, 0, 0,  0,  0, 0,                                 /* DNS */
 	};
 	static const uint8_t opt[11] = {0, 0, 41, 4, 0xd0};
 	uint8_t *at = query->octets + sizeof(headers);
@@ -85,9 +85,9 @@ static enum pg_exit ask_host(const struct bench_query *query, uint8_t *reply, si
 
 	clock_gettime(CLOCK_BOOTTIME, &now);
 	urcu_memb_read_lock();
-	exit = engine_answer(image_view_get(bench_image()), &work, false,
-	                     (uint64_t)now.tv_sec * 1000000000U + now.tv_nsec, query->octets + HEADERS,
-	                     query->length - HEADERS, reply, room, length);
+	exit =
+	    engine_answer(image_view_get(bench_image()), &work, false, (uint64_t)now.tv_sec * 1000000000U + now.tv_nsec,
+	                  query->octets + HEADERS, query->length - HEADERS, reply, room, length);
 	urcu_memb_read_unlock();
 	return exit;
 }

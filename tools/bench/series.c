@@ -19,12 +19,13 @@ static int compare(const void *a, const void *b)
 
 double series_at(const struct series *series, double part)
 {
-	struct series sorted = *series;
+	static struct series sorted;
 	double place = part * (series->count - 1);
 	size_t below = place;
 
 	if (!series->count)
 		return 0;
+	sorted = *series;
 	qsort(sorted.value, sorted.count, sizeof(sorted.value[0]), compare);
 	if (below + 1 >= sorted.count)
 		return sorted.value[sorted.count - 1];

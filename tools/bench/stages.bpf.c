@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The product's program, source and all, with more entries beside it that stop after a stage: the difference between two is
- * what a stage costs.
+ * The product's program, source and all, with more entries beside it that stop after a stage: the difference between
+ * two is what a stage costs.
  */
 #include "../../bpf/peregrine.bpf.c"
 

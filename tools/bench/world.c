@@ -27,6 +27,7 @@ static struct fastpath *fastpath;
 static struct bench_bench_bpf *around;
 static struct bench_stages_bpf *stages;
 static char pins[64];
+unsigned world_batches = 5;
 
 const char *const stage_names[STAGES] = {"packet", "parse", "clock", "zone", "name", "decide", "grow", "link"};
 
@@ -59,7 +60,8 @@ static int publish(const char *origin, const char *text)
 	builder = zone_builder_new(apex, 0);
 	if (!builder || zs_init(&scanner, origin, KNOT_CLASS_IN, 3600))
 		return -1;
-	if (!zs_set_processing(&scanner, add_record, NULL, builder) && !zs_set_input_string(&scanner, text, strlen(text)))
+	if (!zs_set_processing(&scanner, add_record, NULL, builder) &&
+	    !zs_set_input_string(&scanner, text, strlen(text)))
 		failed = zs_parse_all(&scanner);
 	zs_deinit(&scanner);
 	version = zone_builder_finish(builder, why, sizeof(why));
@@ -183,25 +185,33 @@ int world_set_measured(int program)
 	return bpf_map_update_elem(bpf_map__fd(around->maps.measured), &zero, &program, BPF_ANY);
 }
 
-static double run(int program, const void *frame, uint32_t length, uint32_t repeat, int verdict)
+/* The least of some batches: whatever else runs on this machine makes a batch slower, never faster. */
+static double run(int program, const void *frame, uint32_t length, uint32_t repeat)
 {
-	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame, .data_size_in = length, .repeat = repeat);
+	double least = -1;
 
-	if (bpf_prog_test_run_opts(program, &options) || (int)options.retval != verdict)
-		return -1;
-	return options.duration;
+	for (unsigned i = 0; i < world_batches; i++) {
+		LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame, .data_size_in = length,
+		            .repeat = repeat / world_batches);
+
+		if (bpf_prog_test_run_opts(program, &options) || options.retval != XDP_TX)
+			return -1;
+		if (least < 0 || options.duration < least)
+			least = options.duration;
+	}
+	return least;
 }
 
 double world_time_restored(uint32_t repeat)
 {
 	static const uint8_t frame[BENCH_FRAME];
 
-	return run(bpf_program__fd(around->progs.bench_restore), frame, sizeof(frame), repeat, XDP_TX);
+	return run(bpf_program__fd(around->progs.bench_restore), frame, sizeof(frame), repeat);
 }
 
 double world_time_alone(int program, const struct bench_query *query, uint32_t repeat)
 {
-	return run(program, query->octets, query->length, repeat, XDP_TX);
+	return run(program, query->octets, query->length, repeat);
 }
 
 int world_run(uint32_t number, uint8_t *frame, uint32_t *length)
