@@ -44,7 +44,7 @@ BPF_CFLAGS = -O2 -g -target bpf -mcpu=v3 -std=gnu11 -Wall -Wextra -Werror -Wno-u
 LIB := $(BUILD)/libperegrine.a
 LIB_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out userspace/agent/main.c,$(wildcard userspace/*/*.c)))
 CLI_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tools/peregrine/*.c))
-SKELETON := $(BUILD)/peregrine.skel.h
+SKELETON := $(BUILD)/peregrine.skel.h $(BUILD)/ingress.skel.h
 UNIT_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 BPF_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bpf/test_*.c))
 FUZZ_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -93,9 +93,9 @@ $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c
 	$(call say,BPF,$@)
 	$(Q)mkdir -p $(@D) && $(CLANG) $(BPF_CFLAGS) -c $< -o $@
 
-$(SKELETON): $(BUILD)/bpf/peregrine.bpf.o
+$(SKELETON): $(BUILD)/%.skel.h: $(BUILD)/bpf/%.bpf.o
 	$(call say,SKEL,$@)
-	$(Q)$(BPFTOOL) gen skeleton $< name peregrine_bpf > $@
+	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
 
 $(LIB_OBJECTS) $(addsuffix .o,$(UNIT_PROGRAMS) $(BPF_PROGRAMS) $(FUZZ_PROGRAMS)): | $(SKELETON)
 

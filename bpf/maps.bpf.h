@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The program's maps, and the engine's primitives on them (answer/primitives.h). */
+/* The programs' maps, and the engine's primitives on them (answer/primitives.h). The including program has defined
+ * PG_CONTEXT: struct xdp_md, or struct __sk_buff; both have `data` and `data_end`. */
 #ifndef PEREGRINE_MAPS_BPF_H
 #define PEREGRINE_MAPS_BPF_H
 
@@ -101,7 +102,6 @@ struct {
 	__type(value, struct pg_work);
 } work SEC(".maps");
 
-#define PG_CONTEXT struct xdp_md
 #define PG_STAGE __attribute__((noinline))
 #define PG_SCAN_MAX 64
 #define PG_TARGETS_MAX 32
@@ -113,7 +113,7 @@ struct {
 #define PG_REPLY_MASK 0xfff
 #define PG_MESSAGE_OFFSET_MAX (14 + 2 * 4 + 40 + 8)
 
-static __always_inline int pg_message(struct xdp_md *ctx, const struct pg_work *w, const __u8 **msg, const __u8 **end)
+static __always_inline int pg_message(PG_CONTEXT *ctx, const struct pg_work *w, const __u8 **msg, const __u8 **end)
 {
 	__u32 offset = PG_MASK(w->message, 0x7f);
 

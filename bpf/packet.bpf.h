@@ -143,7 +143,7 @@ static __always_inline int parse_udp(const __u8 *data, const __u8 *end, struct p
 }
 
 /* Ethernet to UDP: fills `p`; an exit for whatever is not a query to a service address. */
-static __always_inline int parse_packet(struct xdp_md *ctx, struct packet *p, __u16 port)
+static __always_inline int parse_packet(PG_CONTEXT *ctx, struct packet *p, __u16 port)
 {
 	const __u8 *data = (const __u8 *)(long)ctx->data, *end = (const __u8 *)(long)ctx->data_end;
 	__be16 protocol = 0;
@@ -158,63 +158,6 @@ static __always_inline int parse_packet(struct xdp_md *ctx, struct packet *p, __
 	else
 		exit = PG_EXIT_NOT_IP;
 	return exit ? exit : parse_udp(data, end, p, port);
-}
-
-/* Headroom that a frame has in native mode, less what the kernel keeps at its start when it sends the frame on
- * (struct xdp_frame). */
-#define HEADROOM_USED 208
-#define HEADERS_MAX (PG_MESSAGE_OFFSET_MAX + PG_HEADER_SIZE + PG_NAME_ROOM + 4)
-
-/* Moves the first `length` octets of the frame `shift` octets towards its start, which is where they were before the
- * frame grew at its head. */
-static __always_inline int move_to_start(struct xdp_md *ctx, __u32 length, __u32 shift)
-{
-	__u8 *to = (__u8 *)(long)ctx->data, *end = (__u8 *)(long)ctx->data_end;
-	__u8 *from = to + PG_MASK(shift, 0xff);
-
-	for (__u32 i = 0; i < HEADERS_MAX / 8 + 1; i++) {
-		if (i * 8 >= length)
-			return 0;
-		/* Whole words: what is moved beyond the question is overwritten by the answer, which has at least that
-		 * many octets when the frame had to grow. */
-		if (from + 8 > end || to + 8 > end)
-			break;
-		*(__u64 *)to = *(__u64 *)from;
-		to += 8;
-		from += 8;
-	}
-	for (__u32 i = 0; i < 8; i++) {
-		if (from + 1 > end || to + 1 > end)
-			return 0;
-		*to++ = *from++;
-	}
-	return 0;
-}
-
-/*
- * Makes the frame `want` octets long, of which the first `keep` stay as they are. Most drivers leave a page's rest
- * behind the frame. Where they do not (veth since Linux 6.8 or so packs frames of the stack tightly; some drivers use
- * half pages) there is still the headroom that XDP is owed: the frame then grows at its head, and `keep` octets move.
- * Returns -1, the frame being as it was, when neither suffices.
- */
-static __always_inline int resize(struct xdp_md *ctx, int want, __u32 keep)
-{
-	int have = bpf_xdp_get_buff_len(ctx), growth = want - have, behind;
-
-	/* In several buffers: only the last one would grow, and the reply is written to the first. */
-	if (have > 0xfff || (const __u8 *)(long)ctx->data + PG_MASK(have, 0xfff) > (const __u8 *)(long)ctx->data_end)
-		return -1;
-	if (!growth || !bpf_xdp_adjust_tail(ctx, growth))
-		return 0;
-	/* At least a word at the head, so that octets can be moved by words. */
-	behind = growth > HEADROOM_USED ? growth - HEADROOM_USED : growth < 8 ? growth - 8 : 0;
-	if (behind && bpf_xdp_adjust_tail(ctx, behind))
-		return -1;
-	if (bpf_xdp_adjust_head(ctx, behind - growth)) {
-		bpf_xdp_adjust_tail(ctx, -behind);
-		return -1;
-	}
-	return move_to_start(ctx, keep, growth - behind);
 }
 
 static __always_inline void swap_ethernet(struct ethhdr *eth)
@@ -267,7 +210,7 @@ static __always_inline __u64 turn_ipv6(struct ipv6hdr *ip, __u16 udp_length)
 
 /* Turns the headers round for a reply of `length` octets of DNS message whose sum is `sum`. The whole checksum is made
  * anew: the query's may have been left half done by its sender's offload. */
-static __always_inline int turn_packet(struct xdp_md *ctx, const struct packet *p, __u32 length, __u64 sum)
+static __always_inline int turn_packet(PG_CONTEXT *ctx, const struct packet *p, __u32 length, __u64 sum)
 {
 	__u8 *data = (__u8 *)(long)ctx->data, *end = (__u8 *)(long)ctx->data_end;
 	__u32 udp_length = length + sizeof(struct udphdr);

@@ -67,7 +67,8 @@ struct pg_counters {
 	__u64 truncated;           /* answers with TC=1 */
 	__u64 query_octets;        /* DNS payload of queries answered */
 	__u64 reply_octets;
-	__u64 ipv6; /* answers over IPv6 */
+	__u64 ipv6;    /* answers over IPv6 */
+	__u64 regrown; /* answers given at the ingress of traffic control, after no_room */
 };
 
 #endif

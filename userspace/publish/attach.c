@@ -271,6 +271,8 @@ int fastpath_attach(struct fastpath *fastpath, const char *interface, enum confi
 		snprintf(out->why, sizeof(out->why), "its pinned link cannot be opened: %s", strerror(-error));
 	else
 		error = attach(fastpath, &link, out, mode);
+	if (!error)
+		ingress_attach(fastpath, interface, out->ifindex);
 	link_close(&link);
 	known_keep(fastpath, out);
 	return error ? -1 : 0;
@@ -282,6 +284,7 @@ int fastpath_detach(struct fastpath *fastpath, const char *interface)
 	int error;
 
 	known_forget(fastpath, interface);
+	ingress_detach(fastpath, interface);
 	error = link_open(fastpath, interface, &link);
 	if (error) {
 		log_error("%s cannot be opened: %s", link.path, strerror(-error));

@@ -162,6 +162,7 @@ struct fastpath *fastpath_open_maps(const char *pin_directory, const struct imag
 		fastpath_close(fastpath);
 		return NULL;
 	}
+	ingress_open(fastpath, maps);
 	return fastpath;
 }
 
@@ -177,6 +178,7 @@ void fastpath_close(struct fastpath *fastpath)
 {
 	if (!fastpath)
 		return;
+	ingress_close(fastpath);
 	peregrine_bpf__destroy(fastpath->skeleton);
 	if (fastpath->locked)
 		pins_unlock();

@@ -11,11 +11,13 @@
 
 struct image_maps;
 struct peregrine_bpf;
+struct ingress_bpf;
 
 struct fastpath {
 	char directory[PATH_MAX];
 	struct peregrine_bpf *skeleton;
-	int program; /* file descriptors, the skeleton's */
+	struct ingress_bpf *ingress; /* NULL: the kernel does not take it */
+	int program;                 /* file descriptors, the skeleton's */
 	int addresses;
 	int counters;
 	uint32_t program_id;
@@ -27,6 +29,13 @@ struct fastpath {
 
 /* fastpath_open with the maps themselves. */
 struct fastpath *fastpath_open_maps(const char *pin_directory, const struct image_maps *maps);
+
+/* ingress.c: the program behind the driver. All of these do what can be done; the fast path does not fail for them. */
+void ingress_open(struct fastpath *fastpath, const struct image_maps *maps);
+void ingress_close(struct fastpath *fastpath);
+void ingress_attach(struct fastpath *fastpath, const char *interface, int ifindex);
+void ingress_detach(struct fastpath *fastpath, const char *interface);
+void ingress_remove(const char *path); /* by its pin */
 
 /* What is attached to a device, by mode; 0: nothing. */
 struct attached {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "publish/pins.h"
+#include "publish/fastpath_internal.h"
 
 #include "common/log.h"
 #include "publish/bpflog.h"
@@ -40,6 +41,12 @@ static void exchange(char *text, char from, char to)
 void pins_link_name(char *out, const char *interface)
 {
 	snprintf(out, PINS_NAME_ROOM, PINS_LINK "%s", interface);
+	exchange(out, '.', ':');
+}
+
+void pins_ingress_name(char *out, const char *interface)
+{
+	snprintf(out, PINS_NAME_ROOM, PINS_INGRESS "%s", interface);
 	exchange(out, '.', ':');
 }
 
@@ -261,7 +268,11 @@ static int unpin_links(const char *directory)
 	DIR *dir = opendir(directory);
 
 	while (dir && (entry = readdir(dir))) {
-		if (!pins_link_interface(entry->d_name, interface) || pins_path(path, directory, entry->d_name))
+		if (pins_path(path, directory, entry->d_name))
+			continue;
+		if (!strncmp(entry->d_name, PINS_INGRESS, strlen(PINS_INGRESS)))
+			ingress_remove(path);
+		if (!pins_link_interface(entry->d_name, interface))
 			continue;
 		if (free_interface(path)) {
 			freed++;

@@ -19,6 +19,7 @@
 #define PINS_ADDRESSES "addresses"
 #define PINS_COUNTERS "counters"
 #define PINS_LINK "link-"
+#define PINS_INGRESS "ingress-" /* of the program behind the driver, where there is one */
 #define PINS_NAME_ROOM 32 /* of the name of a link's pin */
 
 /* Writes "DIRECTORY/NAME", room PATH_MAX. Returns 0, or -ENAMETOOLONG. */
@@ -27,6 +28,7 @@ int pins_path(char *out, const char *directory, const char *name);
 /* The name of an interface's pin, and the interface (room IF_NAMESIZE) of a pin's name; the latter returns false for
  * the pin of something else. */
 void pins_link_name(char *out, const char *interface);
+void pins_ingress_name(char *out, const char *interface);
 bool pins_link_interface(const char *name, char *interface);
 
 /* Pins `fd`, in one step in place of what stood there. Returns 0 or a negative errno. */

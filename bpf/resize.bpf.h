@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Making room for the reply in the frame that the query came in. */
+#ifndef PEREGRINE_RESIZE_BPF_H
+#define PEREGRINE_RESIZE_BPF_H
+
+#include "packet.bpf.h"
+
+/* Headroom that a frame has in native mode, less what the kernel keeps at its start when it sends the frame on
+ * (struct xdp_frame). */
+#define HEADROOM_USED 208
+#define HEADERS_MAX (PG_MESSAGE_OFFSET_MAX + PG_HEADER_SIZE + PG_NAME_ROOM + 4)
+
+/* Moves the first `length` octets of the frame `shift` octets towards its start, which is where they were before the
+ * frame grew at its head. */
+static __always_inline int move_to_start(struct xdp_md *ctx, __u32 length, __u32 shift)
+{
+	__u8 *to = (__u8 *)(long)ctx->data, *end = (__u8 *)(long)ctx->data_end;
+	__u8 *from = to + PG_MASK(shift, 0xff);
+
+	for (__u32 i = 0; i < HEADERS_MAX / 8 + 1; i++) {
+		if (i * 8 >= length)
+			return 0;
+		/* Whole words: what is moved beyond the question is overwritten by the answer, which has at least that
+		 * many octets when the frame had to grow. */
+		if (from + 8 > end || to + 8 > end)
+			break;
+		*(__u64 *)to = *(__u64 *)from;
+		to += 8;
+		from += 8;
+	}
+	for (__u32 i = 0; i < 8; i++) {
+		if (from + 1 > end || to + 1 > end)
+			return 0;
+		*to++ = *from++;
+	}
+	return 0;
+}
+
+/*
+ * Makes the frame `want` octets long, of which the first `keep` stay as they are. Most drivers leave a page's rest
+ * behind the frame. Where they do not (veth since Linux 6.8 or so packs frames of the stack tightly; some drivers use
+ * half pages) there is still the headroom that XDP is owed: the frame then grows at its head, and `keep` octets move.
+ * Returns -1, the frame being as it was, when neither suffices.
+ */
+static __always_inline int resize(struct xdp_md *ctx, int want, __u32 keep)
+{
+	int have = bpf_xdp_get_buff_len(ctx), growth = want - have, behind;
+
+	/* In several buffers: only the last one would grow, and the reply is written to the first. */
+	if (have > 0xfff || (const __u8 *)(long)ctx->data + PG_MASK(have, 0xfff) > (const __u8 *)(long)ctx->data_end)
+		return -1;
+	if (!growth || !bpf_xdp_adjust_tail(ctx, growth))
+		return 0;
+	/* At least a word at the head, so that octets can be moved by words. */
+	behind = growth > HEADROOM_USED ? growth - HEADROOM_USED : growth < 8 ? growth - 8 : 0;
+	if (behind && bpf_xdp_adjust_tail(ctx, behind))
+		return -1;
+	if (bpf_xdp_adjust_head(ctx, behind - growth)) {
+		bpf_xdp_adjust_tail(ctx, -behind);
+		return -1;
+	}
+	return move_to_start(ctx, keep, growth - behind);
+}
+
+#endif
