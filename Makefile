@@ -14,7 +14,6 @@ CLANG ?= clang
 BPFTOOL ?= $(shell PATH="$$PATH:/usr/sbin" command -v bpftool)
 PYTHON ?= /usr/bin/python3
 SANITIZE ?=
-FUZZ_SECONDS ?= 600
 
 ifeq ($(V),0)
 Q = @
@@ -50,7 +49,6 @@ BPF_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bpf/test_*.c))
 FUZZ_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 export PEREGRINE_BUILD = $(abspath $(BUILD))
-export FUZZ_SECONDS
 
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -76,6 +74,11 @@ unit asan test-bpf lint fuzz: all
 
 integration vm: all
 	$(Q)$(PYTHON) tests/run $@
+
+fuzz: export FUZZ_SECONDS ?= 600
+
+bench: $(BUILD)/peregrine-bench
+	$(Q)$< $(if $(QUICK),--quick)
 
 # Binaries.
 

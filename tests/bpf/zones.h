@@ -79,8 +79,14 @@ static inline void make_sized_zone(char *zone, size_t room)
 	add_text(zone, room, "n0 A 192.0.2.40\n");
 	for (int i = 0; i < 70; i++)
 		add_text(zone, room, "types TYPE65%d \\# 1 00\n", 300 + i);
-	for (int i = 0; i < 40; i++)
-		add_text(zone, room, "mx MX %d mx%d\nmx%d A 192.0.2.%d\n", i, i, i, i);
+	/* More targets and relocations than the program goes through, in replies that fit. */
+	for (int i = 0; i < 33; i++)
+		add_text(zone, room, "mx33 MX %d mx%d\nmx%d A 192.0.2.%d\n", i, i, i, i);
+	for (int i = 0; i < 32; i++)
+		add_text(zone, room, "mx32 MX %d mx%d\n", i, i);
+	for (int i = 0; i < 66; i++)
+		add_text(zone, room, "ptr PTR %c%c\nseventy A 10.0.1.%d\n", 'a' + i / 10, 'a' + i % 10, i);
+	add_text(zone, room, "to-seventy CNAME seventy\n");
 	for (int i = 0; i < 60; i++)
 		add_octets(zone, room, "big", 1000 - i);
 }
