@@ -78,7 +78,7 @@ integration vm: all
 fuzz: export FUZZ_SECONDS ?= 600
 
 bench: $(BUILD)/peregrine-bench
-	$(Q)$< $(if $(QUICK),--quick)
+	$(Q)$< $(if $(QUICK),--quick --force)
 
 # Binaries.
 

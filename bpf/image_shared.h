@@ -56,14 +56,9 @@ struct pg_bucket {
 	struct pg_cell cell[PG_BUCKET_CELLS];
 };
 
-/* Entry 0 of a table of buckets is not a bucket but says how many follow it, so that table and size always belong
- * together. Bucket i of a key's hash h is entry 1 + ((h + i) & mask). */
-struct pg_table {
-	__u32 magic; /* PG_TABLE_MAGIC */
-	__u32 mask;  /* number of buckets, a power of two, less one */
-	__u32 reserved[14];
-};
-#define PG_TABLE_MAGIC 0x70677431U /* "pgt1" */
+/* A table of 2^order buckets stands in slot `order` of its map of maps, and the settings say which slot counts: so
+ * table and size always belong together. A key's search begins at bucket hash mod 2^order. */
+#define PG_ORDERS 32
 
 /* A zone. `head` is the one word by which a new version becomes visible. */
 struct pg_zone {
@@ -162,7 +157,6 @@ struct pg_target {
 
 _Static_assert(sizeof(struct pg_cell) == 8, "a cell is one word");
 _Static_assert(sizeof(struct pg_bucket) == 64, "a bucket is one cache line");
-_Static_assert(sizeof(struct pg_table) == sizeof(struct pg_bucket), "the table's header is one entry");
 _Static_assert(sizeof(struct pg_zone) == 384, "zone record");
 _Static_assert(sizeof(struct pg_head) == 24, "zone head");
 _Static_assert(sizeof(struct pg_node) == 32, "node header");

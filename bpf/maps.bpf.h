@@ -53,14 +53,14 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(max_entries, 1);
+	__uint(max_entries, PG_ORDERS);
 	__type(key, __u32);
 	__array(values, struct inner_buckets);
 } index_table SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(max_entries, 1);
+	__uint(max_entries, PG_ORDERS);
 	__type(key, __u32);
 	__array(values, struct inner_buckets);
 } zone_index_table SEC(".maps");
@@ -105,7 +105,6 @@ struct {
 #define PG_STAGE __attribute__((noinline))
 #define PG_SCAN_MAX 64
 #define PG_TARGETS_MAX 32
-#define PG_RRSETS_REACH PG_SCAN_MAX
 #define PG_RECORD_ROOM PG_SEGMENT_GUARD
 /* The most octets that a reply may have here, and the largest offset of the message in the frame: Ethernet, two tags,
  * IPv6, UDP. */
@@ -129,12 +128,16 @@ static __always_inline const struct pg_settings *pg_settings(const struct pg_wor
 	return bpf_map_lookup_elem(&settings, &zero);
 }
 
-static __always_inline const struct pg_bucket *pg_table_entry(const struct pg_work *w, int id, __u32 i)
+static __always_inline const struct pg_bucket *pg_bucket_at(const struct pg_work *w, const struct pg_settings *set,
+                                                            int id, __u32 hash)
 {
-	__u32 zero = 0;
-	void *table = id ? bpf_map_lookup_elem(&zone_index_table, &zero) : bpf_map_lookup_elem(&index_table, &zero);
+	__u32 order = id == PG_TABLE_ZONES ? *(const volatile __u8 *)&set->zone_index_order
+	                                   : *(const volatile __u8 *)&set->index_order;
+	void *table = id == PG_TABLE_ZONES ? bpf_map_lookup_elem(&zone_index_table, &order)
+	                                   : bpf_map_lookup_elem(&index_table, &order);
 
-	return table ? bpf_map_lookup_elem(table, &i) : 0;
+	hash &= (1U << (order & 31)) - 1;
+	return table ? bpf_map_lookup_elem(table, &hash) : 0;
 }
 
 static __always_inline const struct pg_zone *pg_zone_record(const struct pg_work *w, __u32 slot)

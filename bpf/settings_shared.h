@@ -14,6 +14,9 @@ struct pg_settings {
 	__u16 udp_size;  /* the largest UDP payload of a reply, and the size given in OPT */
 	__u64 hash_seed; /* secret, drawn when the image is made */
 	__u32 depth_count;
+	__u8 index_order; /* of the tables that count: 2^order buckets */
+	__u8 zone_index_order;
+	__u8 reserved[2];
 	/* Label counts of the apexes of all zones, descending: the suffixes worth searching. While the agent rewrites
 	 * the list it may hold a count twice, never lack one. */
 	__u8 depths[PG_DEPTHS_MAX];

@@ -33,7 +33,11 @@ PG_STAGE int pg_place(struct pg_work *w, pg_ref ref, __u32 section, __u32 end, _
 	if (w->length + fragment->length + opt > w->limit)
 		return PG_TOO_LARGE;
 	i = w->placed;
-	if (i >= PG_PLACED_MAX)
+	/* What linking could not go through must not be begun. */
+	if (i >= PG_PLACED_MAX || fragment->owners + fragment->suffixes > PG_SCAN_MAX ||
+	    sizeof(*fragment) + fragment->length + 8U +
+	            (fragment->owners + fragment->suffixes) * sizeof(struct pg_relocation) >
+	        PG_RECORD_ROOM)
 		return PG_FULL;
 	w->placed = i + 1;
 	i = PG_MASK(i, PG_PLACED_MAX - 1);
@@ -144,28 +148,31 @@ PG_STAGE int pg_place_additional(struct pg_work *w, pg_ref ref, __u32 count)
 	return count > PG_TARGETS_MAX ? PG_EXIT_LARGE : PG_EXIT_ANSWERED;
 }
 
-/* Finds the RRset that answers qtype at a node: its number, or `rrsets` when there is none. A CNAME answers all types.
- */
-PG_STAGE int pg_find_rrset(struct pg_work *w, pg_ref ref)
+/* Finds the RRset of a node that answers `type`; a CNAME answers all. Sets w->rrset and what goes with it. PG_FOUND, or
+ * PG_NOT_FOUND; PG_FOUND_BROKEN when there are too many to go through. */
+PG_STAGE int pg_find_rrset(struct pg_work *w, pg_ref ref, __u32 type)
 {
 	const struct pg_node *node;
 	const struct pg_rrset *rrset;
-	__u32 i;
 
 	if (!w)
-		return -1;
+		return PG_FOUND_BROKEN;
 	node = pg_record(w, ref);
 	if (!node)
-		return -1;
+		return PG_FOUND_BROKEN;
 	rrset = (const void *)((const __u8 *)(node + 1) + ((node->name_length + 7U) & ~7U));
-	for (i = 0; i < PG_SCAN_MAX && i < node->rrsets; i++) {
-		__u16 type = rrset[i].type;
-
+	for (__u32 i = 0; i < PG_SCAN_MAX; i++) {
+		if (i >= node->rrsets)
+			return PG_NOT_FOUND;
 		/* RFC 8482 section 4.1: one RRset answers ANY. */
-		if (type == w->qtype || type == PG_TYPE_CNAME || w->qtype == PG_TYPE_ANY)
-			return i;
+		if (rrset[i].type == type || rrset[i].type == PG_TYPE_CNAME || type == PG_TYPE_ANY) {
+			w->rrset = ref + rrset[i].fragment;
+			w->rrset_type = rrset[i].type;
+			w->rrset_additional = rrset[i].additional;
+			return PG_FOUND;
+		}
 	}
-	return i < node->rrsets ? -1 : (int)i;
+	return PG_FOUND_BROKEN;
 }
 
 /* Remembers sname as one that was searched for; PG_FOUND when it had been before, by which a chain of CNAMEs is a loop.
@@ -230,71 +237,55 @@ PG_INLINE int pg_negative(struct pg_work *w, __u32 rcode)
 	return pg_place_due(w, w->head + head->denial, PG_AUTHORITY);
 }
 
-/* Places what a node has for qtype: exact match, wildcard, or the apex. */
-PG_INLINE int pg_decide_node(struct pg_work *w, pg_ref ref, const struct pg_node *node)
+/* Places the RRset found, and the addresses it asks for. */
+PG_INLINE int pg_place_rrset(struct pg_work *w, enum pg_section section)
 {
-	const struct pg_rrset *rrset;
-	int found, result, follow;
+	int result = pg_place_due(w, w->rrset, section);
 
-	found = pg_find_rrset(w, ref);
-	if (found < 0 || found > PG_RRSETS_REACH)
-		return PG_EXIT_LARGE;
-	if (found >= node->rrsets)
-		return pg_negative(w, PG_RCODE_NOERROR);
-	rrset =
-	    (const void *)((const __u8 *)(node + 1) + ((node->name_length + 7U) & ~7U) + (__u32)found * sizeof(*rrset));
-	follow = rrset->type == PG_TYPE_CNAME && w->qtype != PG_TYPE_CNAME && w->qtype != PG_TYPE_ANY;
-	if (follow && w->chain == PG_CHAIN_MAX)
-		return PG_EXIT_ANSWERED;
-	result = pg_place_due(w, ref + rrset->fragment, PG_ANSWER);
-	if (result || w->flags & PG_WORK_TC)
+	if (result || w->flags & PG_WORK_TC || !w->rrset_additional)
 		return result;
-	if (follow)
-		return pg_follow(w);
-	if (rrset->additional)
-		return pg_place_additional(w, ref + rrset->fragment, rrset->additional);
-	return PG_EXIT_ANSWERED;
+	return pg_place_additional(w, w->rrset, w->rrset_additional);
 }
 
-/* The referral of a delegation: NS is its first RRset. */
-PG_INLINE int pg_refer(struct pg_work *w, pg_ref ref, const struct pg_node *node)
+/* Places what a node, sname's own or the wildcard that stands for it, has for qtype. */
+PG_INLINE int pg_decide_node(struct pg_work *w, pg_ref ref)
 {
-	const struct pg_rrset *rrset = (const void *)((const __u8 *)(node + 1) + ((node->name_length + 7U) & ~7U));
-	int result;
+	int result = pg_find_rrset(w, ref, w->qtype);
 
-	if (!w->chain)
-		w->flags &= ~PG_WORK_AA;
-	result = pg_place_due(w, ref + rrset->fragment, PG_AUTHORITY);
-	if (result || w->flags & PG_WORK_TC || !rrset->additional)
+	if (result == PG_FOUND_BROKEN)
+		return PG_EXIT_LARGE;
+	if (result == PG_NOT_FOUND)
+		return pg_negative(w, PG_RCODE_NOERROR);
+	if (w->rrset_type != PG_TYPE_CNAME || w->qtype == PG_TYPE_CNAME || w->qtype == PG_TYPE_ANY)
+		return pg_place_rrset(w, PG_ANSWER);
+	if (w->chain == PG_CHAIN_MAX)
+		return PG_EXIT_ANSWERED;
+	result = pg_place_due(w, w->rrset, PG_ANSWER);
+	if (result || w->flags & PG_WORK_TC)
 		return result;
-	return pg_place_additional(w, ref + rrset->fragment, rrset->additional);
+	return pg_follow(w);
 }
 
 /* Decides what is due for the present sname: an exit, or PG_FOLLOW. */
 PG_STAGE int pg_decide(struct pg_work *w)
 {
-	const struct pg_node *node;
-	pg_ref ref;
 	int exact;
 
 	if (!w)
 		return PG_EXIT_INTERNAL;
-	ref = w->node;
-	node = pg_record(w, ref);
-	if (!node)
-		return PG_EXIT_INTERNAL;
 	exact = w->node_labels == w->labels;
-	if (node->flags & PG_NODE_DELEGATION && !(exact && w->qtype == PG_TYPE_DS))
-		return pg_refer(w, ref, node);
-	if (!exact) {
-		ref = node->wildcard;
-		if (!ref)
-			return pg_negative(w, PG_RCODE_NXDOMAIN);
-		node = pg_record(w, ref);
-		if (!node)
+	if (w->node_flags & PG_NODE_DELEGATION && !(exact && w->qtype == PG_TYPE_DS)) {
+		if (!w->chain)
+			w->flags &= ~PG_WORK_AA;
+		if (pg_find_rrset(w, w->node, PG_TYPE_NS) != PG_FOUND)
 			return PG_EXIT_INTERNAL;
+		return pg_place_rrset(w, PG_AUTHORITY);
 	}
-	return pg_decide_node(w, ref, node);
+	if (exact)
+		return pg_decide_node(w, w->node);
+	if (w->wildcard)
+		return pg_decide_node(w, w->wildcard);
+	return pg_negative(w, PG_RCODE_NXDOMAIN);
 }
 
 /* From the parsed question to the fragments due. */

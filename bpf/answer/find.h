@@ -13,23 +13,23 @@ enum pg_found { PG_NOT_FOUND = 0, PG_FOUND = 1, PG_FOUND_BROKEN = 2 };
 
 /*
  * The version of a node that readers at version V see: steps back over what is not committed yet. Two steps are all
- * there can be, since one publication waits for the readers of the one before.
+ * there can be, since one publication waits for the readers of the one before. NULL: the name is not there.
  */
-PG_INLINE const struct pg_node *pg_visible(const struct pg_work *w, pg_ref *ref)
+PG_INLINE const struct pg_node *pg_visible(const struct pg_work *w, pg_ref *ref, const struct pg_node *node)
 {
-	const struct pg_node *node = pg_record(w, *ref);
-
-	for (int i = 0; i < 2; i++) {
-		if (!node || node->since <= w->version)
-			return node;
+	if (node->since > w->version) {
 		*ref = node->previous;
 		node = *ref ? pg_record(w, *ref) : 0;
+		if (node && node->since > w->version) {
+			*ref = node->previous;
+			node = *ref ? pg_record(w, *ref) : 0;
+		}
 	}
-	return node;
+	return node && node->since <= w->version && !(node->flags & PG_NODE_ABSENT) ? node : 0;
 }
 
-/* Whether the node at `ref` is the suffix of sname from octet `start` on, in sname's zone. Sets w->probed to the
- * version of it that is visible. */
+/* Whether the node at `ref` is the suffix of sname from octet `start` on, in sname's zone; if so, it is the best match
+ * so far. */
 PG_STAGE int pg_match_node(struct pg_work *w, pg_ref ref, __u32 start)
 {
 	const struct pg_node *node;
@@ -42,17 +42,21 @@ PG_STAGE int pg_match_node(struct pg_work *w, pg_ref ref, __u32 start)
 	if (node->zone != w->zone || node->flags & PG_NODE_ADDRESSES ||
 	    !pg_same_suffix(w, start, (const __u8 *)(node + 1), node->name_length))
 		return PG_NOT_FOUND;
-	node = pg_visible(w, &ref);
-	if (!node || node->since > w->version || node->flags & PG_NODE_ABSENT)
+	node = pg_visible(w, &ref, node);
+	if (!node)
 		return PG_NOT_FOUND;
-	w->probed = ref;
+	w->node = ref;
+	w->node_flags = node->flags;
+	w->wildcard = node->wildcard;
 	return PG_FOUND;
 }
 
-/* Whether the zone in `slot` has the suffix of sname from octet `start` on as its apex. */
+/* Whether the zone in `slot` has the suffix of sname from octet `start` on as its apex; if so, takes its committed
+ * version: from here on every node is judged by that. */
 PG_STAGE int pg_match_zone(struct pg_work *w, __u32 slot, __u32 start)
 {
 	const struct pg_zone *zone;
+	__u64 head;
 
 	if (!w || start > PG_NAME_MAX)
 		return PG_FOUND_BROKEN;
@@ -61,7 +65,11 @@ PG_STAGE int pg_match_zone(struct pg_work *w, __u32 slot, __u32 start)
 		return PG_FOUND_BROKEN;
 	if (!(zone->flags & PG_ZONE_IN_USE) || !pg_same_suffix(w, start, zone->name, zone->name_length))
 		return PG_NOT_FOUND;
+	head = pg_read_once64(&zone->head);
 	w->zone = slot;
+	w->version = head;
+	w->head = head >> 32;
+	w->expires_at = pg_read_once64(&zone->expires_at);
 	return PG_FOUND;
 }
 
@@ -78,8 +86,7 @@ PG_STAGE int pg_match_hash(struct pg_work *w, pg_ref ref, __u64 hash)
 		return PG_FOUND_BROKEN;
 	if (node->zone != w->zone || node->hash != hash)
 		return PG_NOT_FOUND;
-	node = pg_visible(w, &ref);
-	if (!node || node->since > w->version || node->flags & PG_NODE_ABSENT)
+	if (!pg_visible(w, &ref, node))
 		return PG_NOT_FOUND;
 	w->probed = ref;
 	return PG_FOUND;
@@ -95,17 +102,13 @@ PG_INLINE int pg_match(struct pg_work *w, enum pg_role role, pg_ref ref, __u64 h
 }
 
 /* Goes through the buckets of a hash. */
-PG_INLINE int pg_search(struct pg_work *w, enum pg_role role, __u64 hash, __u32 start)
+PG_INLINE int pg_search(struct pg_work *w, const struct pg_settings *set, enum pg_role role, __u64 hash, __u32 start)
 {
 	enum pg_table_id id = role == PG_ROLE_ZONE ? PG_TABLE_ZONES : PG_TABLE_INDEX;
-	const struct pg_table *table = (const struct pg_table *)pg_table_entry(w, id, 0);
-	__u32 mask, tag = pg_hash_tag(hash);
+	__u32 tag = pg_hash_tag(hash);
 
-	if (!table)
-		return PG_FOUND_BROKEN;
-	mask = table->mask;
 	for (__u32 i = 0; i < PG_BUCKETS_PROBED; i++) {
-		const struct pg_bucket *bucket = pg_table_entry(w, id, 1 + (((__u32)hash + i) & mask));
+		const struct pg_bucket *bucket = pg_bucket_at(w, set, id, (__u32)hash + i);
 
 		if (!bucket)
 			return PG_FOUND_BROKEN;
@@ -134,8 +137,8 @@ PG_STAGE int pg_probe_zone(struct pg_work *w, __u32 first)
 	if (!w || !settings)
 		return PG_FOUND_BROKEN;
 	start = w->label[PG_MASK(first, PG_LABELS_MAX)];
-	return pg_search(w, PG_ROLE_ZONE, pg_hash_suffix(w, start, pg_hash_start(settings->hash_seed, PG_ROLE_ZONE, 0)),
-	                 start);
+	return pg_search(w, settings, PG_ROLE_ZONE,
+	                 pg_hash_suffix(w, start, pg_hash_start(settings->hash_seed, PG_ROLE_ZONE, 0)), start);
 }
 
 /* The node of the suffix of sname that starts with label `first`. */
@@ -147,16 +150,18 @@ PG_STAGE int pg_probe_name(struct pg_work *w, __u32 first)
 	if (!w || !settings)
 		return PG_FOUND_BROKEN;
 	start = w->label[PG_MASK(first, PG_LABELS_MAX)];
-	return pg_search(w, PG_ROLE_NAME,
+	return pg_search(w, settings, PG_ROLE_NAME,
 	                 pg_hash_suffix(w, start, pg_hash_start(settings->hash_seed, PG_ROLE_NAME, w->zone)), start);
 }
 
 /* The addresses of a target of the present zone. */
 PG_STAGE int pg_probe_addresses(struct pg_work *w, __u64 hash)
 {
-	if (!w)
+	const struct pg_settings *settings = pg_settings(w);
+
+	if (!w || !settings)
 		return PG_FOUND_BROKEN;
-	return pg_search(w, PG_ROLE_ADDRESSES, hash, 0);
+	return pg_search(w, settings, PG_ROLE_ADDRESSES, hash, 0);
 }
 
 /*
@@ -167,9 +172,7 @@ PG_STAGE int pg_probe_addresses(struct pg_work *w, __u64 hash)
 PG_STAGE int pg_find_zone(struct pg_work *w)
 {
 	const struct pg_settings *settings = pg_settings(w);
-	const struct pg_zone *zone;
 	__u32 depth = 0, found = 0;
-	__u64 head;
 
 	if (!w || !settings)
 		return PG_EXIT_INTERNAL;
@@ -193,13 +196,7 @@ PG_STAGE int pg_find_zone(struct pg_work *w)
 	}
 	if (!found)
 		return -1;
-	zone = pg_zone_record(w, w->zone);
-	if (!zone)
-		return PG_EXIT_INTERNAL;
-	head = pg_read_once64(&zone->head);
-	w->version = head;
-	w->head = head >> 32;
-	if (!w->head || w->now >= pg_read_once64(&zone->expires_at))
+	if (!w->head || w->now >= w->expires_at)
 		return PG_EXIT_NO_ZONE;
 	return PG_EXIT_ANSWERED;
 }
@@ -224,7 +221,6 @@ PG_STAGE int pg_find_step(struct pg_work *w)
 		return result;
 	if (result == PG_FOUND) {
 		w->exists = first;
-		w->node = w->probed;
 	} else {
 		w->missing = first + 1;
 	}
@@ -247,22 +243,31 @@ PG_STAGE int pg_find_step(struct pg_work *w)
 PG_STAGE int pg_find_name(struct pg_work *w)
 {
 	__u32 apex;
+	int result;
 
 	if (!w || w->zone_labels > w->labels)
 		return PG_EXIT_INTERNAL;
+	/* The ordinary case, without the search's state. */
+	result = pg_probe_name(w, 0);
+	w->node_labels = w->labels;
+	if (result == PG_FOUND)
+		return PG_EXIT_ANSWERED;
+	if (result == PG_FOUND_BROKEN)
+		return PG_EXIT_INTERNAL;
 	apex = w->labels - w->zone_labels;
+	/* The apex of a zone with data exists, unless the writer has overtaken this reader. */
+	if (!apex)
+		return PG_EXIT_VERSION;
 	w->exists = apex + 1;
-	w->missing = w->first = 0;
-	w->step = 1;
+	w->missing = w->first = 1;
+	w->step = 2;
 	for (__u32 i = 0; i < 2 * 8; i++) {
-		int result = pg_find_step(w);
-
+		result = pg_find_step(w);
 		if (result == PG_FOUND_BROKEN)
 			return PG_EXIT_INTERNAL;
 		if (result == PG_FOUND)
 			break;
 	}
-	/* The apex of a zone with data exists, unless the writer has overtaken this reader. */
 	if (w->exists > apex)
 		return PG_EXIT_VERSION;
 	w->node_labels = w->labels - w->exists;

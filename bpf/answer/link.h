@@ -106,7 +106,8 @@ PG_STAGE int pg_link_header(PG_CONTEXT *ctx, struct pg_work *w)
 {
 	const __u8 *msg, *end;
 	__u8 *header;
-	__u32 length, i;
+	__u32 length, i, rest;
+	__u64 sum;
 
 	if (!w)
 		return -1;
@@ -125,18 +126,28 @@ PG_STAGE int pg_link_header(PG_CONTEXT *ctx, struct pg_work *w)
 	pg_store16(header + 10, pg_be16(w->additionals + (w->flags & PG_WORK_OPT ? 1 : 0)));
 
 	length = PG_HEADER_SIZE + w->question_length;
-	w->sum = 0;
-	for (i = 0; i < (PG_HEADER_SIZE + PG_NAME_ROOM + 4) / 4; i++) {
-		if (i * 4 + 4 > length || msg + i * 4 + 4 > end)
-			break;
-		w->sum += pg_load32(msg + i * 4);
-	}
-	for (__u32 j = 0; j < 3; j++) {
-		__u32 at = PG_MASK(i * 4 + j, 0x1ff);
+	sum = 0;
+	for (i = 0; i < (PG_HEADER_SIZE + PG_NAME_ROOM + 4) / 8; i++) {
+		__u64 word;
 
-		if (at < length && msg + at + 1 <= end)
-			w->sum += at & 1 ? (__u32)msg[at] << 8 : msg[at];
+		if (i * 8 + 8 > length || msg + i * 8 + 8 > end)
+			break;
+		word = pg_load64(msg + i * 8);
+		sum += (word & 0xffffffff) + (word >> 32);
 	}
+	rest = length - i * 8;
+	if (rest && rest < 8) {
+		/* The last octets are the upper part of the last whole word. */
+		const __u8 *last = msg + PG_MASK(length - 8, 0x1ff);
+		__u64 word;
+
+		PG_OPAQUE(last);
+		if (last + 8 > end)
+			return -1;
+		word = pg_load64(last) >> (64 - 8 * rest);
+		sum += (word & 0xffffffff) + (word >> 32);
+	}
+	w->sum = sum;
 	w->written = length;
 	return 0;
 }

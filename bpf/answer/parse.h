@@ -92,13 +92,16 @@ PG_INLINE int pg_parse_opt(struct pg_work *w, const __u8 *msg, const __u8 *end, 
 		w->rcode = PG_RCODE_BADVERS;
 		return PG_EXIT_ANSWERED;
 	}
-	/* Options mean nothing here, but each must be whole. */
+	/* Other options mean nothing here, but each must be whole. */
 	rest = length;
 	opt += PG_OPT_SIZE;
 	for (__u32 i = 0; i < PG_OPT_OPTIONS_MAX && rest; i++) {
 		__u32 option;
 
 		if (rest < 4 || opt + 4 > end)
+			return PG_EXIT_EDNS;
+		/* NSID (RFC 5001) is the fallback's to give. */
+		if (pg_load16(opt) == pg_be16(PG_OPTION_NSID))
 			return PG_EXIT_EDNS;
 		option = 4 + pg_be16(pg_load16(opt + 2));
 		if (option > rest || option >= PG_OPTION_MAX)

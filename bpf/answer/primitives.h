@@ -11,7 +11,7 @@
  *
  *   pg_message()       the DNS message in memory: its start, and the first octet behind what may be touched
  *   pg_settings()      the settings, or NULL
- *   pg_table_entry()   entry i of a table (PG_TABLE_INDEX, PG_TABLE_ZONES), or NULL
+ *   pg_bucket_at()     the bucket of a table (PG_TABLE_INDEX, PG_TABLE_ZONES) that a hash leads to, or NULL
  *   pg_zone_record()   a slot of `zones`, or NULL
  *   pg_record()        PG_RECORD_ROOM octets of the image from a reference on, or NULL
  *   pg_copy()          octets from the image into the message; 0, or -1 when they would not fit
@@ -97,7 +97,5 @@ PG_INLINE __u64 pg_read_once64(const void *at)
 {
 	return *(const volatile __u64 *)at;
 }
-
-enum pg_table_id { PG_TABLE_INDEX, PG_TABLE_ZONES };
 
 #endif

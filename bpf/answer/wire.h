@@ -32,6 +32,7 @@
 #define PG_OPT_SIZE 11
 #define PG_OPT_OPTIONS_MAX 16
 #define PG_OPTION_MAX 2048
+#define PG_OPTION_NSID 3
 
 #define PG_UDP_PLAIN_SIZE 512 /* RFC 1035 section 4.2.1 */
 #define PG_POINTER 0xc000

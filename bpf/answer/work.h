@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The work area of one query: what the stages of the engine hand to each other. One for each CPU in the kernel, one for
- * each thread on the host. Nothing in it outlives the query.
+ * each thread on the host. What a query leaves in it means nothing to the next.
  */
 #ifndef PEREGRINE_ANSWER_WORK_H
 #define PEREGRINE_ANSWER_WORK_H
@@ -48,10 +48,18 @@ struct pg_work {
 	__u32 zone_labels; /* of its apex */
 	__u32 version;     /* V: the committed version when the zone was found */
 	pg_ref head;
+	__u64 expires_at;
 	pg_ref node; /* exact match, or the closest encloser */
 	__u32 node_labels;
-	pg_ref probed;                      /* result of the last look-up in an index */
+	pg_ref wildcard;                    /* of that node */
+	__u32 node_flags;                   /* of that node */
+	pg_ref probed;                      /* result of the last look-up in the index */
 	__u32 first, exists, missing, step; /* of the search for the closest encloser */
+
+	/* The RRset found at a node. */
+	pg_ref rrset; /* its fragment */
+	__u16 rrset_type;
+	__u16 rrset_additional;
 
 	/* What was decided. */
 	__u32 rcode;                  /* extended RCODE */
@@ -68,10 +76,16 @@ struct pg_work {
 	__u32 written; /* octets of the reply that stand in the message */
 	__u64 sum;     /* ones'-complement sum of them, not folded */
 
-#ifndef __bpf__
+#ifdef __bpf__
+	/* What stays from query to query on this CPU. */
+	__u64 clock;       /* CLOCK_BOOTTIME, nanoseconds, as of ... */
+	__u64 clock_ticks; /* ... this tick */
+#else
 	const struct image_view *view; /* what the host's primitives read */
 #endif
 };
+
+enum pg_table_id { PG_TABLE_INDEX, PG_TABLE_ZONES };
 
 enum pg_work_flag {
 	PG_WORK_TCP = 1,

@@ -106,7 +106,7 @@ def test_zone_reload(world: World) -> None:
 
 def test_reload(world: World) -> None:
     assert world.json("reload") == {"zones": 2, "zones_added": 0, "zones_removed": 0}
-    assert "2 zones" in world.text("reload")
+    assert "2 now" in world.text("reload")
 
 
 def test_stats(world: World) -> None:
@@ -123,9 +123,7 @@ def test_stats(world: World) -> None:
     assert again["fast_path"]["answered"] == after["fast_path"]["answered"], "reading resets or counts"
     shown = world.text("stats")
     assert re.search(rf"answered +{after['fast_path']['answered']}$", shown, re.M), shown
-    assert "one.example" in world.text("stats", "one.example", code=1) or "not kept" in world.text(
-        "stats", "one.example", code=1
-    )
+    assert "not kept" in world.text("stats", "one.example", code=1)
 
 
 def test_attach_and_detach(world: World) -> None:
@@ -200,13 +198,12 @@ def test_maps_print_named_fields(world: World) -> None:
     assert settings["port"] == 53 and settings["udp_size"] == 1232 and settings["depth_count"] >= 1
     assert settings["schema"] > 0
     zones = [formatted(entry) for entry in dump(world, "zones")]
-    used = [zone for zone in zones if zone["expires"]] if "expires" in zones[0] else zones
-    names = {bytes(int(str(octet), 0) & 255 for octet in zone["name"])[:13] for zone in used}
-    assert {b"\3one\7example\0", b"\3two\7example\0"} <= names, zones[0].keys()
-    assert set(zones[0]) >= {"head", "name"}, zones[0].keys()
+    served = {zone["text"]: zone for zone in zones if zone["head"]["ref"]}
+    assert set(served) == {"one.example.", "two.example."}, zones
+    assert all(zone["serial"] == 7 and zone["expires_at"] > 0 and zone["labels"] == 2 for zone in served.values())
     buckets = [formatted(entry) for entry in dump(world, "index")]
-    assert any(cell for bucket in buckets for cell in json.dumps(bucket) if cell in "123456789")
-    assert "cells" in buckets[0] or "cell" in buckets[0], buckets[0].keys()
+    cells = [cell for bucket in buckets[1:] for cell in bucket["cell"] if cell["ref"]]
+    assert len(cells) > 40 and all(cell["tag"] for cell in cells)
     counters = dump(world, "counters")[0]["formatted"]["values"]
     exits = [sum(int(cpu["value"]["exits"][number]) for cpu in counters) for number in range(32)]
     assert exits[0] == world.json("stats")["fast_path"]["answered"] > 0

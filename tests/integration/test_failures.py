@@ -28,6 +28,13 @@ def lab() -> Iterator[Lab]:
         yield made
 
 
+@pytest.fixture(params=[True, False], ids=["roomy", "plain"])
+def either(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """Frames with room, which the driver answers, and those of a plain veth, of which it leaves some to the ingress."""
+    with Lab(roomy=request.param) as made:
+        yield made
+
+
 def serial_of(lab: Lab, zone: str = NAME) -> int | None:
     with lab.client.udp(lab.service[0]) as sock:
         return soa_serial(ask(sock, wire(zone, SOA, id=5), 0.3))
@@ -49,8 +56,9 @@ def check_load(load: Load, least: int) -> None:
 # --------------------------------------------------------------------------------------------------------------- load
 
 
-def test_killed_and_started_again(lab: Lab) -> None:
+def test_killed_and_started_again(either: Lab) -> None:
     """SIGKILL under load, a while alone, and a start that takes up the image: nothing is lost, nothing transferred."""
+    lab = either
     place = lab.make_directory("zones")
     zones = family(200)
     lab.primary_server(Nsd, [zone.write(place) for zone in zones], key=Key())
@@ -224,8 +232,9 @@ def spoil_size(agent: Peregrine) -> None:
 
 
 @pytest.mark.parametrize("spoil", [spoil_schema, spoil_size])
-def test_stale_pins(lab: Lab, spoil: object) -> None:
+def test_stale_pins(either: Lab, spoil: object) -> None:
     """The image of another schema is replaced, and said; the old program answers from it until the new one does."""
+    lab = either
     place = lab.make_directory("zones")
     zone = serial_zone(500, 1)
     lab.primary_server(Nsd, [zone.write(place)], key=Key())
@@ -250,7 +259,10 @@ def test_stale_pins(lab: Lab, spoil: object) -> None:
 
 
 def xdp_on_front(lab: Lab) -> bool:
-    return "xdp" in lab.server.ip("link", "show", "dev", "front")
+    """Whether anything of ours is on the interface, at the driver or at the ingress."""
+    [shown] = json.loads(lab.server.run("bpftool", "-j", "net", "show", "dev", "front"))
+    assert bool(shown["xdp"]) == bool(shown["tc"]), shown
+    return bool(shown["xdp"])
 
 
 def test_detach_at_the_end(lab: Lab) -> None:

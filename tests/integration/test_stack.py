@@ -136,13 +136,31 @@ def test_checksums(alone: World, address_family: int) -> None:
     assert seen == len(queries)
 
 
-def test_small_frames_lose_nothing(world: World) -> None:
-    """Frames with no room behind them: what the driver cannot grow is answered by the fallback, alike."""
-    queries = [wire(query.name, query.rrtype, edns=1232) for query in corpus(family(100))]
-    tally = Tally()
-    with world.lab.client.udp(world.lab.service[0]) as sock:
-        replies = ask_many(sock, queries, window=32, tally=tally)
-    assert (tally.lost, tally.stray) == (0, 0) and None not in replies
+@pytest.mark.parametrize("address_family", [0, 1], ids=["IPv4", "IPv6"])
+def test_frames_without_room(world: World, address_family: int) -> None:
+    """A plain veth: where the driver cannot grow a frame, the program at the ingress answers, without the agent, and in
+    the same octets as the driver does where there is room.
+    """
+    lab, agent = world.lab, world.agent
+    queries = [wire(query.name, query.rrtype, edns=edns) for query in corpus(family(100)) for edns in (None, 1232)]
+    before = agent.counters()["fast_path"]
+    agent.freeze()
+    try:
+        tally = Tally()
+        with lab.client.udp(lab.service[address_family]) as sock:
+            plain = ask_many(sock, queries, window=32, tally=tally)
+        assert (tally.lost, tally.stray) == (0, 0)
+        lab.give_room(lab.client, "front")
+        with lab.client.udp(lab.service[address_family]) as sock:
+            roomy = ask_many(sock, queries, window=32)
+    finally:
+        agent.thaw()
+        lab.client.run("tc", "qdisc", "delete", "dev", "front", "clsact", check=False)
+    unlike = [query.hex() for query, one, other in zip(queries, plain, roomy) if one != other]
+    assert not unlike, f"{len(unlike)} of {len(queries)}, first {unlike[0]}"
+    after = agent.counters()["fast_path"]
+    assert after["regrown"] > before["regrown"]
+    assert after["answered"] - before["answered"] == 2 * len(queries)
 
 
 # --------------------------------------------------------------------------------------------------- what is passed on

@@ -37,7 +37,7 @@ int stage_clock(struct xdp_md *ctx)
 	BEGIN;
 	if (pg_parse(ctx, w))
 		return XDP_ABORTED;
-	w->now = boottime();
+	w->now = boottime(w);
 	return XDP_TX;
 }
 
@@ -47,7 +47,7 @@ int stage_zone(struct xdp_md *ctx)
 	BEGIN;
 	if (pg_parse(ctx, w))
 		return XDP_ABORTED;
-	w->now = boottime();
+	w->now = boottime(w);
 	return pg_find_zone(w) ? XDP_ABORTED : XDP_TX;
 }
 
@@ -57,7 +57,7 @@ int stage_name(struct xdp_md *ctx)
 	BEGIN;
 	if (pg_parse(ctx, w))
 		return XDP_ABORTED;
-	w->now = boottime();
+	w->now = boottime(w);
 	return pg_find_zone(w) || pg_find_name(w) ? XDP_ABORTED : XDP_TX;
 }
 

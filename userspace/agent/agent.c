@@ -16,6 +16,7 @@
 #include <unistd.h>
 #include <urcu/urcu-memb.h>
 
+#define EXPIRY_WATCH_MS 1000
 #define UDP_SIZE 1232 /* the largest reply by UDP: no fragments on any path of IPv6's least MTU (DNS flag day 2020) */
 
 static int make_directory(const char *path, mode_t mode)
@@ -152,6 +153,7 @@ static void stop(struct agent *agent)
 	for (size_t i = 0; i < sizeof(agent->signals) / sizeof(agent->signals[0]); i++)
 		close_handle((uv_handle_t *)&agent->signals[i], NULL);
 	close_handle((uv_handle_t *)&agent->attach_timer, NULL);
+	close_handle((uv_handle_t *)&agent->expiry_timer, NULL);
 	uv_run(agent->loop, UV_RUN_DEFAULT);
 }
 
@@ -194,6 +196,9 @@ static void watch_signals(struct agent *agent)
 	}
 	uv_timer_init(agent->loop, &agent->attach_timer);
 	agent->attach_timer.data = agent;
+	uv_timer_init(agent->loop, &agent->expiry_timer);
+	agent->expiry_timer.data = agent;
+	uv_timer_start(&agent->expiry_timer, agent_watch_expiry, EXPIRY_WATCH_MS, EXPIRY_WATCH_MS);
 }
 
 int agent_run(struct config *config, bool detach_at_end)

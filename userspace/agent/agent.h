@@ -20,6 +20,7 @@ struct agent_zone {
 	struct agent *agent;
 	const struct config_zone *config;
 	struct follower *follower;
+	bool expired; /* it was said */
 	bool settled; /* since start, it was served or an attempt has failed */
 };
 
@@ -35,6 +36,7 @@ struct agent {
 	struct netlink *netlink;
 	struct notify_queue *notify;
 	uv_signal_t signals[3];
+	uv_timer_t expiry_timer;
 	uv_timer_t attach_timer; /* bounds the wait for zones before another schema's program is replaced */
 	bool attach_waits;
 	char **detached; /* interfaces that `peregrine detach` took the program off: left alone until `attach` or
@@ -51,6 +53,8 @@ int agent_run(struct config *config, bool detach_at_end);
 /* agent/zones.c: makes the set of zones what the configuration says; counts what came and went. */
 int agent_apply_zones(struct agent *agent, struct config *config, size_t *added, size_t *removed);
 void agent_drop_zones(struct agent *agent);
+/* Says once of each zone that it has expired, and that it is served again. */
+void agent_watch_expiry(uv_timer_t *timer);
 struct agent_zone *agent_find_zone(struct agent *agent, const uint8_t *apex);
 
 /* agent/host.c: service addresses and interfaces as the host has them now. */

@@ -196,3 +196,27 @@ struct agent_zone *agent_find_zone(struct agent *agent, const uint8_t *apex)
 
 	return found ? agent->zones[found - config->zones] : NULL;
 }
+
+void agent_watch_expiry(uv_timer_t *timer)
+{
+	struct agent *agent = timer->data;
+	uint64_t now = agent_boottime();
+
+	for (size_t i = 0; i < agent->zone_count; i++) {
+		struct agent_zone *zone = agent->zones[i];
+		struct publisher_zone served;
+		bool expired;
+
+		if (!zone || !publisher_zone(agent->publisher, zone->config->apex, &served) || !served.loaded)
+			continue;
+		expired = now >= served.expires_at;
+		if (expired && !zone->expired)
+			log_error("zone %s: expired with serial %u, since no primary has confirmed it; answering "
+			          "SERVFAIL; see "
+			          "`peregrine zone-status %s`",
+			          zone->config->name, served.serial, zone->config->name);
+		else if (!expired && zone->expired)
+			log_notice("zone %s: served again with serial %u", zone->config->name, served.serial);
+		zone->expired = expired;
+	}
+}

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "engine/engine.h"
 
-#include <limits.h>
 #include <string.h>
 
 struct pg_message {
@@ -14,7 +13,6 @@ struct pg_message {
 /* Records are as long as they say they are: the image is the agent's own. */
 #define PG_SCAN_MAX UINT32_MAX
 #define PG_TARGETS_MAX UINT32_MAX
-#define PG_RRSETS_REACH INT_MAX
 #define PG_RECORD_ROOM PG_SEGMENT_SIZE
 #define PG_REPLY_MAX 65535U
 #define PG_REPLY_MASK 0x1ffff
@@ -36,9 +34,12 @@ PG_INLINE const struct pg_settings *pg_settings(const struct pg_work *w)
 	return w->view->settings;
 }
 
-PG_INLINE const struct pg_bucket *pg_table_entry(const struct pg_work *w, int id, __u32 i)
+PG_INLINE const struct pg_bucket *pg_bucket_at(const struct pg_work *w, const struct pg_settings *set, int id,
+                                               __u32 hash)
 {
-	return (id == PG_TABLE_ZONES ? w->view->zone_index : w->view->index) + i;
+	if (id == PG_TABLE_ZONES)
+		return w->view->zone_index + (hash & (w->view->zone_buckets - 1));
+	return w->view->index + (hash & (w->view->index_buckets - 1));
 }
 
 PG_INLINE const struct pg_zone *pg_zone_record(const struct pg_work *w, __u32 slot)

@@ -93,7 +93,7 @@ int image_adopt(struct image *image)
 			return -1;
 		zones += image_zone(image, slot)->flags & PG_ZONE_IN_USE;
 	}
-	for (uint32_t i = 1; i < image->index.table.entries; i++)
+	for (uint32_t i = 0; i < image->index.table.entries; i++)
 		for (int j = 0; j < PG_BUCKET_CELLS; j++) {
 			struct pg_bucket *bucket = (struct pg_bucket *)image->index.table.memory + i;
 

@@ -97,7 +97,7 @@ int image_grow_index(struct image *image, uint64_t more)
 		}
 		if (buckets_make(&table, old.table.kind, old.table.map, old.table.pins, count))
 			return -1;
-		for (uint32_t i = 1; fits && i < old.table.entries; i++)
+		for (uint32_t i = 0; fits && i < old.table.entries; i++)
 			for (int j = 0; fits && j < PG_BUCKET_CELLS; j++) {
 				uint32_t ref = buckets_entries(&old)[i].cell[j].ref;
 
@@ -108,12 +108,8 @@ int image_grow_index(struct image *image, uint64_t more)
 		table_close(&table.table);
 	}
 	pthread_mutex_lock(&image->zones_lock);
-	image->index = table;
-	result = table_show(&image->index.table) || image_renew_view(image) ? -1 : 0;
-	if (result)
-		image->index = old;
+	result = image_replace_buckets(image, &image->index, &table, &image->settings->index_order);
 	pthread_mutex_unlock(&image->zones_lock);
-	table_close(result ? &table.table : &old.table);
 	return result;
 }
 

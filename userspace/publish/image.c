@@ -143,17 +143,46 @@ static int make_maps(struct image *image)
 	struct image_maps *maps = &image->maps;
 
 	maps->image = make_outer(image, "image", make_segment_template(), PG_SEGMENTS_MAX);
-	maps->index = make_outer(image, "index_table",
-	                         types_create_array("index", "pg_bucket", sizeof(struct pg_bucket), 1, flags), 1);
+	maps->index =
+	    make_outer(image, "index_table",
+	               types_create_array("index", "pg_bucket", sizeof(struct pg_bucket), 1, flags), PG_ORDERS);
 	maps->zone_index =
 	    make_outer(image, "zone_index_table",
-	               types_create_array("zone_index", "pg_bucket", sizeof(struct pg_bucket), 1, flags), 1);
+	               types_create_array("zone_index", "pg_bucket", sizeof(struct pg_bucket), 1, flags), PG_ORDERS);
 	maps->zones = make_outer(image, "zones_table",
 	                         types_create_array("zones", "pg_zone", sizeof(struct pg_zone), 1, flags), 1);
 	if (maps->image >= 0 && maps->index >= 0 && maps->zone_index >= 0 && maps->zones >= 0)
 		return 0;
 	log_error("image: the kernel refuses to make maps: %s; peregrined needs CAP_BPF, or root", strerror(errno));
 	return -1;
+}
+
+static int show_tables(struct image *image)
+{
+	return table_show(&image->index.table, &image->settings->index_order) ||
+	               table_show(&image->zone_index.table, &image->settings->zone_index_order) ||
+	               table_show(&image->zones, NULL)
+	           ? -1
+	           : 0;
+}
+
+int image_replace_buckets(struct image *image, struct buckets *present, struct buckets *next, uint8_t *order)
+{
+	struct buckets old = *present;
+
+	*present = *next;
+	if (table_show(&next->table, order) || image_renew_view(image)) {
+		*present = old;
+		table_show(&old.table, order);
+		table_close(&next->table);
+		return -1;
+	}
+	if (old.table.slot != next->table.slot) {
+		image_wait_readers(image);
+		table_drop(&old.table);
+	}
+	table_close(&old.table);
+	return 0;
 }
 
 static int make_image(struct image *image, uint64_t memory)
@@ -173,7 +202,7 @@ static int make_image(struct image *image, uint64_t memory)
 	    buckets_make(&image->zone_index, &zone_index_kind, maps->zone_index, image->pins, FIRST_ZONE_BUCKETS) ||
 	    table_make(&image->zones, &zones_kind, maps->zones, image->pins, FIRST_ZONES))
 		return -1;
-	if (table_show(&image->index.table) || table_show(&image->zone_index.table) || table_show(&image->zones))
+	if (show_tables(image))
 		return -1;
 	image->zone_data = calloc(IMAGE_ZONES_MAX, sizeof(*image->zone_data));
 	/* Last of all: an image without its schema is none. */
@@ -232,7 +261,11 @@ static int adopt_maps(struct image *image, uint64_t memory)
 	    table_adopt(&image->zones, &zones_kind, maps->zones, image->pins))
 		return -1;
 	image->zone_data = calloc(IMAGE_ZONES_MAX, sizeof(*image->zone_data));
-	return image->zone_data ? image_adopt(image) : -1;
+	/* An agent that was killed while it replaced a table left the old one pinned. Everything in it is still right:
+	 * at that moment the two held the same. */
+	if (!image->zone_data || show_tables(image))
+		return -1;
+	return image_adopt(image);
 }
 
 /* Lets go of everything mapped and opened, but not of pins. */

@@ -65,6 +65,9 @@ static inline struct pg_commit image_head(const struct image *image, uint32_t sl
 /* The cell that leads to the node with this hash, role and name, or NULL. */
 struct pg_cell *image_find_cell(const struct image *image, const struct pg_node *key);
 
+/* Replaces a table of buckets, which becomes `next` or stays. Under zones_lock. */
+int image_replace_buckets(struct image *image, struct buckets *present, struct buckets *next, uint8_t *order);
+
 /* Makes the index large enough for `more` keys; publisher thread. */
 int image_grow_index(struct image *image, uint64_t more);
 

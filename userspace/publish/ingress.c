@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The program behind the driver (bpf/ingress.bpf.c), for replies that the frame has no room for. It is attached by tcx links
- * (Linux 6.6), which can be pinned and updated like the XDP link; a kernel without them leaves such queries to the
- * fallback. Nothing depends on it: where it cannot be had, the log says so once.
+ * The program behind the driver (bpf/ingress.bpf.c), for replies that the frame has no room for. It is attached by tcx
+ * links (Linux 6.6), which can be pinned and updated like the XDP link; a kernel without them leaves such queries to
+ * the fallback. Nothing depends on it: where it cannot be had, the log says so once.
  */
 #include "publish/fastpath_internal.h"
 #include "common/log.h"
@@ -34,8 +34,9 @@ void ingress_open(struct fastpath *fastpath, const struct image_maps *maps)
 	        bpf_map__reuse_fd(skeleton->maps.addresses, fastpath->addresses) ||
 	        bpf_map__reuse_fd(skeleton->maps.counters, fastpath->counters);
 	if (error || ingress_bpf__load(skeleton)) {
-		log_warning("the kernel does not take the program behind the driver; replies without room in their frame "
-		            "are left to the fallback");
+		log_warning(
+		    "the kernel does not take the program behind the driver; replies without room in their frame "
+		    "are left to the fallback");
 		ingress_bpf__destroy(skeleton);
 		return;
 	}

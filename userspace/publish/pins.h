@@ -20,7 +20,7 @@
 #define PINS_COUNTERS "counters"
 #define PINS_LINK "link-"
 #define PINS_INGRESS "ingress-" /* of the program behind the driver, where there is one */
-#define PINS_NAME_ROOM 32 /* of the name of a link's pin */
+#define PINS_NAME_ROOM 32       /* of the name of a link's pin */
 
 /* Writes "DIRECTORY/NAME", room PATH_MAX. Returns 0, or -ENAMETOOLONG. */
 int pins_path(char *out, const char *directory, const char *name);

@@ -45,18 +45,19 @@ int table_make(struct table *table, const struct table_kind *kind, int map, cons
 	return map_memory(table);
 }
 
-int table_show(struct table *table)
+int table_show(struct table *table, uint8_t *counts)
 {
-	uint32_t zero = 0;
 	char *path, *aside;
 	int result = -1;
 
-	if (table->map < 0)
-		return 0;
-	if (bpf_map_update_elem(table->map, &zero, &table->inner, BPF_ANY)) {
+	if (table->map >= 0 && bpf_map_update_elem(table->map, &table->slot, &table->inner, BPF_ANY)) {
 		log_error("image: cannot put %s in place: %s", table->kind->name, strerror(errno));
 		return -1;
 	}
+	if (counts)
+		__atomic_store_n(counts, table->slot, __ATOMIC_RELEASE);
+	if (table->map < 0)
+		return 0;
 	if (asprintf(&path, "%s/%s", table->pins, table->kind->name) < 0)
 		return -1;
 	if (asprintf(&aside, "%s/%s_new", table->pins, table->kind->name) >= 0) {
@@ -73,7 +74,7 @@ int table_show(struct table *table)
 int table_adopt(struct table *table, const struct table_kind *kind, int map, const char *pins)
 {
 	struct bpf_map_info info = {};
-	uint32_t size = sizeof(info), zero = 0;
+	uint32_t size = sizeof(info);
 	char *path;
 
 	*table = (struct table){.kind = kind, .map = map, .pins = pins, .inner = -1};
@@ -84,12 +85,14 @@ int table_adopt(struct table *table, const struct table_kind *kind, int map, con
 	if (table->inner < 0 || bpf_obj_get_info_by_fd(table->inner, &info, &size) ||
 	    info.value_size != kind->value_size)
 		return -1;
-	/* An agent that was killed between slot and pin left the smaller table pinned, and everything in it is still
-	 * right: at that moment the two held the same. */
-	if (bpf_map_update_elem(map, &zero, &table->inner, BPF_ANY))
-		return -1;
 	table->entries = info.max_entries;
 	return map_memory(table);
+}
+
+void table_drop(struct table *table)
+{
+	if (table->map >= 0)
+		bpf_map_delete_elem(table->map, &table->slot);
 }
 
 void table_close(struct table *table)
@@ -104,30 +107,22 @@ void table_close(struct table *table)
 
 int buckets_make(struct buckets *buckets, const struct table_kind *kind, int map, const char *pins, uint32_t count)
 {
-	struct pg_table *header;
-
 	*buckets = (struct buckets){.mask = count - 1};
-	if (table_make(&buckets->table, kind, map, pins, count + 1))
+	if (table_make(&buckets->table, kind, map, pins, count))
 		return -1;
-	header = (struct pg_table *)buckets->table.memory;
-	header->magic = PG_TABLE_MAGIC;
-	header->mask = buckets->mask;
+	buckets->table.slot = __builtin_ctz(count);
 	return 0;
 }
 
 int buckets_adopt(struct buckets *buckets, const struct table_kind *kind, int map, const char *pins)
 {
-	const struct pg_table *header;
-
 	*buckets = (struct buckets){};
-	if (table_adopt(&buckets->table, kind, map, pins))
+	if (table_adopt(&buckets->table, kind, map, pins) || !buckets->table.entries ||
+	    buckets->table.entries & (buckets->table.entries - 1))
 		return -1;
-	header = (const struct pg_table *)buckets->table.memory;
-	if (header->magic != PG_TABLE_MAGIC || header->mask + 2 != buckets->table.entries ||
-	    header->mask & (header->mask + 1))
-		return -1;
-	buckets->mask = header->mask;
-	for (uint32_t i = 1; i < buckets->table.entries; i++)
+	buckets->mask = buckets->table.entries - 1;
+	buckets->table.slot = __builtin_ctz(buckets->table.entries);
+	for (uint32_t i = 0; i < buckets->table.entries; i++)
 		for (int j = 0; j < PG_BUCKET_CELLS; j++) {
 			const struct pg_cell *cell = &buckets_entries(buckets)[i].cell[j];
 
@@ -154,7 +149,7 @@ static struct pg_cell *cell_at(const struct buckets *buckets, uint64_t hash, uin
 {
 	uint32_t bucket = ((uint32_t)hash + position / PG_BUCKET_CELLS) & buckets->mask;
 
-	return &((struct pg_bucket *)buckets->table.memory)[1 + bucket].cell[position % PG_BUCKET_CELLS];
+	return &((struct pg_bucket *)buckets->table.memory)[bucket].cell[position % PG_BUCKET_CELLS];
 }
 
 struct pg_cell *buckets_next(const struct buckets *buckets, uint64_t hash, uint32_t *position)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * An array that readers see whole: an mmapable inner map behind a map of maps with one slot. It grows by being replaced
- * by a larger one. Its pin under a plain name is for people with bpftool; what counts is the slot.
+ * An array that readers see whole: an mmapable inner map in a slot of a map of maps. It grows by being replaced by a
+ * larger one. It is pinned under a plain name, for the next agent and for people with bpftool.
  */
 #ifndef PEREGRINE_TABLE_H
 #define PEREGRINE_TABLE_H
@@ -23,21 +23,24 @@ struct table {
 	const char *pins; /* pin directory */
 	uint32_t entries;
 	uint8_t *memory;
-	int inner; /* -1: plain memory */
+	uint32_t slot; /* of the map of maps */
+	int inner;     /* -1: plain memory */
 };
 
 /* Makes a table of zeros that nobody sees yet. */
 int table_make(struct table *table, const struct table_kind *kind, int map, const char *pins, uint32_t entries);
-/* Puts it before the readers: the slot, then the pin. Waits, inside the kernel, for the program's readers of what was
- * there before. */
-int table_show(struct table *table);
+/* Puts it before the readers: the slot, the store that makes it count (`counts`, if not NULL, becomes the slot), the
+ * pin. Waits, inside the kernel, for the program's readers of what was in the slot before. */
+int table_show(struct table *table, uint8_t *counts);
+/* Lets the kernel's part go too: empties the slot. */
+void table_drop(struct table *table);
 /* Takes up the table that is pinned. */
 int table_adopt(struct table *table, const struct table_kind *kind, int map, const char *pins);
 /* Lets go of this process's part. */
 void table_close(struct table *table);
 
 /*
- * A table of buckets (struct pg_table, then struct pg_bucket). A cell is one 64-bit store for readers at any moment.
+ * A table of 2^order buckets, in slot `order`. A cell changes by one 64-bit store.
  */
 struct buckets {
 	struct table table;

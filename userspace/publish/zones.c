@@ -68,7 +68,7 @@ static int grow_zones(struct image *image)
 		return -1;
 	memcpy(table.memory, old.memory, (size_t)old.entries * sizeof(struct pg_zone));
 	image->zones = table;
-	if (table_show(&image->zones) || image_renew_view(image)) {
+	if (table_show(&image->zones, NULL) || image_renew_view(image)) {
 		image->zones = old;
 		table_close(&table);
 		return -1;
@@ -92,14 +92,7 @@ static int grow_zone_index(struct image *image)
 			return -1;
 		}
 	}
-	image->zone_index = table;
-	if (table_show(&image->zone_index.table) || image_renew_view(image)) {
-		image->zone_index = old;
-		table_close(&table.table);
-		return -1;
-	}
-	table_close(&old.table);
-	return 0;
+	return image_replace_buckets(image, &image->zone_index, &table, &image->settings->zone_index_order);
 }
 
 static int64_t free_slot(struct image *image)
