@@ -54,12 +54,26 @@ static __always_inline int parse_ethernet(const __u8 *data, const __u8 *end, str
 	return 0;
 }
 
-static __always_inline int is_service_address(const struct pg_address *address)
+/* Whether packets to an address are for us. The last one that was is remembered: looking it up takes longer than most
+ * of what follows. */
+static __always_inline int is_service_address(struct pg_work *w, const struct pg_settings *set,
+                                              const struct pg_address *address)
 {
-	return bpf_map_lookup_elem(&addresses, address) ? 1 : 0;
+	__u64 upper = *(const __u64 *)&address->octets[0], lower = *(const __u64 *)&address->octets[8];
+	__u32 version = *(const volatile __u32 *)&set->addresses_version;
+
+	if (w->address[0] == upper && w->address[1] == lower && w->addresses_version == version)
+		return 1;
+	if (!bpf_map_lookup_elem(&addresses, address))
+		return 0;
+	w->address[0] = upper;
+	w->address[1] = lower;
+	w->addresses_version = version;
+	return 1;
 }
 
-static __always_inline int parse_ipv4(const __u8 *data, const __u8 *end, struct packet *p)
+static __always_inline int parse_ipv4(struct pg_work *w, const struct pg_settings *set, const __u8 *data,
+                                      const __u8 *end, struct packet *p)
 {
 	const struct iphdr *ip = (const void *)(data + p->ip);
 	struct pg_address to = {};
@@ -72,7 +86,7 @@ static __always_inline int parse_ipv4(const __u8 *data, const __u8 *end, struct 
 		return PG_EXIT_NOT_UDP;
 	*(__be32 *)&to.octets[12] = ip->daddr;
 	*(__u16 *)&to.octets[10] = 0xffff;
-	if (!is_service_address(&to))
+	if (!is_service_address(w, set, &to))
 		return PG_EXIT_NOT_OURS;
 	if (ip->ihl != 5)
 		return PG_EXIT_IP_OPTIONS;
@@ -90,14 +104,16 @@ static __always_inline int parse_ipv4(const __u8 *data, const __u8 *end, struct 
 	return 0;
 }
 
-static __always_inline int parse_ipv6(const __u8 *data, const __u8 *end, struct packet *p)
+static __always_inline int parse_ipv6(struct pg_work *w, const struct pg_settings *set, const __u8 *data,
+                                      const __u8 *end, struct packet *p)
 {
 	const struct ipv6hdr *ip = (const void *)(data + p->ip);
 
 	if ((const __u8 *)(ip + 1) > end || ip->version != 6)
 		return PG_EXIT_BAD_PACKET;
 	/* An IPv4-mapped address has no place on the wire, and would be taken for the IPv4 address in the map. */
-	if ((!ip->daddr.s6_addr32[0] && !ip->daddr.s6_addr32[1]) || !is_service_address((const void *)&ip->daddr))
+	if ((!ip->daddr.s6_addr32[0] && !ip->daddr.s6_addr32[1]) ||
+	    !is_service_address(w, set, (const void *)&ip->daddr))
 		return ip->nexthdr == IPPROTO_UDP ? PG_EXIT_NOT_OURS : PG_EXIT_NOT_UDP;
 	if (ip->nexthdr != IPPROTO_UDP) {
 		switch (ip->nexthdr) {
@@ -143,7 +159,8 @@ static __always_inline int parse_udp(const __u8 *data, const __u8 *end, struct p
 }
 
 /* Ethernet to UDP: fills `p`; an exit for whatever is not a query to a service address. */
-static __always_inline int parse_packet(PG_CONTEXT *ctx, struct packet *p, __u16 port)
+static __always_inline int parse_packet(PG_CONTEXT *ctx, struct pg_work *w, struct packet *p,
+                                        const struct pg_settings *set)
 {
 	const __u8 *data = (const __u8 *)(long)ctx->data, *end = (const __u8 *)(long)ctx->data_end;
 	__be16 protocol = 0;
@@ -152,12 +169,12 @@ static __always_inline int parse_packet(PG_CONTEXT *ctx, struct packet *p, __u16
 	if (exit)
 		return exit;
 	if (protocol == bpf_htons(ETH_P_IP))
-		exit = parse_ipv4(data, end, p);
+		exit = parse_ipv4(w, set, data, end, p);
 	else if (protocol == bpf_htons(ETH_P_IPV6))
-		exit = parse_ipv6(data, end, p);
+		exit = parse_ipv6(w, set, data, end, p);
 	else
 		exit = PG_EXIT_NOT_IP;
-	return exit ? exit : parse_udp(data, end, p, port);
+	return exit ? exit : parse_udp(data, end, p, set->port);
 }
 
 static __always_inline void swap_ethernet(struct ethhdr *eth)

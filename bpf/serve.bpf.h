@@ -42,7 +42,8 @@ static __always_inline int decide(PG_CONTEXT *ctx, struct pg_work *w, struct pac
 
 	if (!set)
 		return PG_EXIT_INTERNAL;
-	exit = parse_packet(ctx, p, set->port);
+	w->now = boottime(w);
+	exit = parse_packet(ctx, w, p, set);
 	if (exit)
 		return exit;
 	w->message = p->udp + sizeof(struct udphdr);
@@ -51,7 +52,6 @@ static __always_inline int decide(PG_CONTEXT *ctx, struct pg_work *w, struct pac
 	exit = pg_parse(ctx, w);
 	if (exit)
 		return exit;
-	w->now = boottime(w);
 	exit = pg_resolve(w);
 	if (exit)
 		return exit;

@@ -19,7 +19,7 @@ enum pg_section { PG_ANSWER, PG_AUTHORITY, PG_ADDITIONAL };
  * Puts a fragment at the end of the reply. A section's fragments must come after those of the section before. Its
  * owner's name ends at message offset `end` and has `octets` octets.
  */
-PG_STAGE int pg_place(struct pg_work *w, pg_ref ref, __u32 section, __u32 end, __u32 octets)
+PG_INLINE int pg_place(struct pg_work *w, pg_ref ref, __u32 section, __u32 end, __u32 octets)
 {
 	const struct pg_fragment *fragment;
 	__u32 i, opt;
@@ -150,7 +150,7 @@ PG_STAGE int pg_place_additional(struct pg_work *w, pg_ref ref, __u32 count)
 
 /* Finds the RRset of a node that answers `type`; a CNAME answers all. Sets w->rrset and what goes with it. PG_FOUND, or
  * PG_NOT_FOUND; PG_FOUND_BROKEN when there are too many to go through. */
-PG_STAGE int pg_find_rrset(struct pg_work *w, pg_ref ref, __u32 type)
+PG_INLINE int pg_find_rrset(struct pg_work *w, pg_ref ref, __u32 type)
 {
 	const struct pg_node *node;
 	const struct pg_rrset *rrset;

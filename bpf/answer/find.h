@@ -30,7 +30,7 @@ PG_INLINE const struct pg_node *pg_visible(const struct pg_work *w, pg_ref *ref,
 
 /* Whether the node at `ref` is the suffix of sname from octet `start` on, in sname's zone; if so, it is the best match
  * so far. */
-PG_STAGE int pg_match_node(struct pg_work *w, pg_ref ref, __u32 start)
+PG_INLINE int pg_match_node(struct pg_work *w, pg_ref ref, __u32 start)
 {
 	const struct pg_node *node;
 
@@ -53,7 +53,7 @@ PG_STAGE int pg_match_node(struct pg_work *w, pg_ref ref, __u32 start)
 
 /* Whether the zone in `slot` has the suffix of sname from octet `start` on as its apex; if so, takes its committed
  * version: from here on every node is judged by that. */
-PG_STAGE int pg_match_zone(struct pg_work *w, __u32 slot, __u32 start)
+PG_INLINE int pg_match_zone(struct pg_work *w, __u32 slot, __u32 start)
 {
 	const struct pg_zone *zone;
 	__u64 head;
@@ -75,7 +75,7 @@ PG_STAGE int pg_match_zone(struct pg_work *w, __u32 slot, __u32 start)
 
 /* Whether the node at `ref` holds the addresses that `hash` stands for. The hash is all there is to compare: both come
  * from one zone, whose publisher has seen to it that no two names of it share one. */
-PG_STAGE int pg_match_hash(struct pg_work *w, pg_ref ref, __u64 hash)
+PG_INLINE int pg_match_hash(struct pg_work *w, pg_ref ref, __u64 hash)
 {
 	const struct pg_node *node;
 

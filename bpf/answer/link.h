@@ -102,7 +102,7 @@ PG_STAGE int pg_link_fragment(PG_CONTEXT *ctx, struct pg_work *w, __u32 number)
 }
 
 /* The header of the reply, and the sum of header and question. */
-PG_STAGE int pg_link_header(PG_CONTEXT *ctx, struct pg_work *w)
+PG_INLINE int pg_link_header(PG_CONTEXT *ctx, struct pg_work *w)
 {
 	const __u8 *msg, *end;
 	__u8 *header;
@@ -153,7 +153,7 @@ PG_STAGE int pg_link_header(PG_CONTEXT *ctx, struct pg_work *w)
 }
 
 /* The OPT record, last of all. */
-PG_STAGE int pg_link_opt(PG_CONTEXT *ctx, struct pg_work *w)
+PG_INLINE int pg_link_opt(PG_CONTEXT *ctx, struct pg_work *w)
 {
 	const struct pg_settings *settings = pg_settings(w);
 	const __u8 *msg, *end;

@@ -23,8 +23,8 @@ PG_INLINE __u64 pg_fold(__u64 word)
 }
 
 /*
- * The hash of a key: a keyed multiply-and-shift over the name's words (the mixing steps of Austin Appleby's
- * MurmurHash2, 64 bit). The seed is secret, the table bounds how far a search goes, and every hit is compared: a
+ * The hash of a key: a keyed multiply-and-shift over the name's words, with the factor and the shift of Austin
+ * Appleby's MurmurHash2. The seed is secret, the table bounds how far a search goes, and every hit is compared: a
  * collision costs time, never correctness.
  */
 #define PG_HASH_FACTOR 0xc6a4a7935bd1e995ULL
@@ -36,10 +36,8 @@ PG_INLINE __u64 pg_hash_start(__u64 seed, __u32 role, __u32 zone)
 
 PG_INLINE __u64 pg_hash_word(__u64 hash, __u64 word)
 {
-	word *= PG_HASH_FACTOR;
-	word ^= word >> 47;
-	word *= PG_HASH_FACTOR;
-	return (hash ^ word) * PG_HASH_FACTOR;
+	hash = (hash ^ word) * PG_HASH_FACTOR;
+	return hash ^ (hash >> 47);
 }
 
 PG_INLINE __u64 pg_hash_end(__u64 hash)

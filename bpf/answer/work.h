@@ -78,8 +78,10 @@ struct pg_work {
 
 #ifdef __bpf__
 	/* What stays from query to query on this CPU. */
-	__u64 clock;       /* CLOCK_BOOTTIME, nanoseconds, as of ... */
-	__u64 clock_ticks; /* ... this tick */
+	__u64 clock;             /* CLOCK_BOOTTIME, nanoseconds, as of ... */
+	__u64 clock_ticks;       /* ... this tick */
+	__u64 address[2];        /* a service address, looked up in ... */
+	__u32 addresses_version; /* ... this version of their map */
 #else
 	const struct image_view *view; /* what the host's primitives read */
 #endif

@@ -201,7 +201,7 @@ def test_expiry_with_the_agent(lab: Lab) -> None:
         with lab.client.udp(lab.service[1]) as sock:
             reply = ask(sock, wire(f"n1.{ZONE}", A, id=5, edns=1232))
         assert reply and parse(reply).rcode == 2 and parse(reply).opt and not parse(reply).answer
-        assert "expired" in agent.log()
+        wait_for(lambda: "expired with serial 1" in agent.log(), 3, "not said")
         with ScriptedPrimary(lab.primary, address):
             wait_for(lambda: ask_rcode(lab) == 0, 10, "not taken up again")
 
@@ -259,10 +259,7 @@ def test_stale_pins(either: Lab, spoil: object) -> None:
 
 
 def xdp_on_front(lab: Lab) -> bool:
-    """Whether anything of ours is on the interface, at the driver or at the ingress."""
-    [shown] = json.loads(lab.server.run("bpftool", "-j", "net", "show", "dev", "front"))
-    assert bool(shown["xdp"]) == bool(shown["tc"]), shown
-    return bool(shown["xdp"])
+    return "xdp" in lab.server.ip("link", "show", "dev", "front")
 
 
 def test_detach_at_the_end(lab: Lab) -> None:

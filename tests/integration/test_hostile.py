@@ -9,6 +9,7 @@ import re
 import socket
 import struct
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,8 +102,10 @@ def test_odd_messages_as_the_peers(world: World) -> None:
     lab = world.lab
     place = lab.make_directory("zones")
     served = [zone.write(place) for zone in family(NAMES)]
-    peers = {name: ask_each(lab, lab.reference(kind, served).addresses[0]) for name, kind in KINDS.items()}
-    mine = ask_each(lab, lab.service[0])
+    addresses = [lab.reference(kind, served).addresses[0] for kind in KINDS.values()]
+    with ThreadPoolExecutor() as pool:  # most of the time is waiting for replies that do not come
+        *said, mine = pool.map(lambda address: ask_each(lab, address), [*addresses, lab.service[0]])
+    peers = dict(zip(KINDS, said))
     wrong, excused = [], set()
     for title, _ in odd_messages():
         theirs = {name: manner(said[title]) for name, said in peers.items()}

@@ -11,7 +11,7 @@
 	struct packet p = {};                                                                                          \
 	struct pg_work *w = bpf_map_lookup_elem(&work, &zero);                                                         \
 	const struct pg_settings *set = bpf_map_lookup_elem(&settings, &zero);                                         \
-	if (!w || !set || parse_packet(ctx, &p, set->port))                                                            \
+	if (!w || !set || parse_packet(ctx, w, &p, set))                                                               \
 		return XDP_ABORTED;                                                                                    \
 	w->message = p.udp + sizeof(struct udphdr);                                                                    \
 	w->message_length = p.payload;                                                                                 \

@@ -16,6 +16,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static int use_image_maps(struct peregrine_bpf *skeleton, const struct image_maps *maps)
@@ -158,6 +159,14 @@ struct fastpath *fastpath_open_maps(const char *pin_directory, const struct imag
 	}
 	fastpath->locked = true;
 	strcpy(fastpath->directory, pin_directory);
+	fastpath->settings =
+	    mmap(NULL, sizeof(*fastpath->settings), PROT_READ | PROT_WRITE, MAP_SHARED, maps->settings, 0);
+	if (fastpath->settings == MAP_FAILED) {
+		log_error("the fast path cannot map its settings: %s", strerror(errno));
+		fastpath->settings = NULL;
+		fastpath_close(fastpath);
+		return NULL;
+	}
 	if (load(fastpath, maps, &has_addresses, &has_counters) || pin(fastpath, has_addresses, has_counters)) {
 		fastpath_close(fastpath);
 		return NULL;
@@ -179,6 +188,8 @@ void fastpath_close(struct fastpath *fastpath)
 	if (!fastpath)
 		return;
 	ingress_close(fastpath);
+	if (fastpath->settings)
+		munmap(fastpath->settings, sizeof(*fastpath->settings));
 	peregrine_bpf__destroy(fastpath->skeleton);
 	if (fastpath->locked)
 		pins_unlock();
@@ -272,6 +283,8 @@ int fastpath_set_addresses(struct fastpath *fastpath, const struct sockaddr_stor
 		error = -E2BIG;
 	if (!error)
 		error = make_exactly(fastpath->addresses, keys, distinct);
+	/* What the program remembers of the map holds no longer. */
+	__atomic_add_fetch(&fastpath->settings->addresses_version, 1, __ATOMIC_RELEASE);
 	free(keys);
 	if (error == -E2BIG)
 		log_error("%zu service addresses: the fast path takes %u; name fewer in server.listen", distinct,

@@ -21,6 +21,7 @@ struct fastpath {
 	int addresses;
 	int counters;
 	uint32_t program_id;
+	struct pg_settings *settings; /* mapped */
 	bool locked;
 	/* What the last attach said of each interface; what is attached stands in the pins alone. */
 	struct fastpath_interface *known;
