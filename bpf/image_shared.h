@@ -79,20 +79,32 @@ enum pg_zone_flag {
 	PG_ZONE_IN_USE = 1,
 };
 
+/* One RRset of a node, with all that deciding needs to know of its fragment. */
+struct pg_rrset {
+	__u16 type;
+	__u16 additional; /* number of targets behind the fragment's relocations */
+	__u32 fragment;   /* offset in units from the record's start */
+	__u16 length;     /* octets of the fragment's data */
+	__u16 records;    /* RRs in it */
+	__u16 pieces;     /* relocations in it, of both kinds; 65535: that many or more */
+	__u16 reserved;
+};
+
 /* What answers of one zone version share. Immutable once referred to. */
 struct pg_head {
 	__u32 units; /* size of this record in units of PG_UNIT */
 	__u32 zone;  /* slot */
 	__u32 version;
 	__u32 serial;
-	__u32 names;  /* number of nodes with PG_ROLE_NAME, for people */
-	__u32 denial; /* offset in units of the SOA fragment of negative answers (RFC 2308) */
+	__u32 names; /* number of nodes with PG_ROLE_NAME, for people */
+	__u32 reserved;
+	struct pg_rrset denial; /* the SOA of negative answers (RFC 2308) */
 };
 
 /*
  * A node: everything known of one owner name in one role, in one immutable record:
  *
- *   struct pg_node | name, padded to 8 | struct pg_rrset [rrsets] | fragments, each aligned to 8
+ *   struct pg_node | name, padded to 8 | struct pg_rrset [rrsets], by type | fragments, each aligned to 8
  *
  * A new version of the node refers to the one before by `previous`; a reader takes the first whose
  * `since` is not later than the zone's committed version.
@@ -114,13 +126,6 @@ enum pg_node_flag {
 	PG_NODE_DELEGATION = 2, /* a zone cut below the apex */
 	PG_NODE_APEX = 4,
 	PG_NODE_ADDRESSES = 8, /* role PG_ROLE_ADDRESSES */
-};
-
-/* One RRset of a node, sorted by type. */
-struct pg_rrset {
-	__u16 type;
-	__u16 additional; /* number of targets behind the fragment's relocations */
-	__u32 fragment;   /* offset in units from the node's start */
 };
 
 /*
@@ -158,9 +163,9 @@ struct pg_target {
 _Static_assert(sizeof(struct pg_cell) == 8, "a cell is one word");
 _Static_assert(sizeof(struct pg_bucket) == 64, "a bucket is one cache line");
 _Static_assert(sizeof(struct pg_zone) == 384, "zone record");
-_Static_assert(sizeof(struct pg_head) == 24, "zone head");
+_Static_assert(sizeof(struct pg_head) == 40, "zone head");
 _Static_assert(sizeof(struct pg_node) == 32, "node header");
-_Static_assert(sizeof(struct pg_rrset) == 8, "RRset entry");
+_Static_assert(sizeof(struct pg_rrset) == 16, "RRset entry");
 _Static_assert(sizeof(struct pg_fragment) == 16, "fragment header");
 _Static_assert(sizeof(struct pg_relocation) == 4, "relocation");
 _Static_assert(sizeof(struct pg_target) == 16, "additional target");

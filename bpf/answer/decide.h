@@ -16,41 +16,32 @@ enum pg_section { PG_ANSWER, PG_AUTHORITY, PG_ADDITIONAL };
 #define PG_FULL (-3)      /* no more places */
 
 /*
- * Puts a fragment at the end of the reply. A section's fragments must come after those of the section before. Its
- * owner's name ends at message offset `end` and has `octets` octets.
+ * Puts an RRset's fragment, at `ref`, at the end of the reply. A section's fragments must come after those of the
+ * section before. The owner's name ends at message offset `end` and has `octets` octets.
  */
-PG_INLINE int pg_place(struct pg_work *w, pg_ref ref, __u32 section, __u32 end, __u32 octets)
+PG_INLINE int pg_place(struct pg_work *w, const struct pg_rrset *rrset, pg_ref ref, enum pg_section section, __u32 end,
+                       __u32 octets)
 {
-	const struct pg_fragment *fragment;
-	__u32 i, opt;
+	__u32 i = w->placed, pieces = rrset->pieces, opt = w->flags & PG_WORK_OPT ? PG_OPT_SIZE : 0;
 
-	if (!w)
-		return PG_EXIT_INTERNAL;
-	fragment = pg_record(w, ref);
-	if (!fragment)
-		return PG_EXIT_INTERNAL;
-	opt = w->flags & PG_WORK_OPT ? PG_OPT_SIZE : 0;
-	if (w->length + fragment->length + opt > w->limit)
+	if (w->length + rrset->length + opt > w->limit)
 		return PG_TOO_LARGE;
-	i = w->placed;
 	/* What linking could not go through must not be begun. */
-	if (i >= PG_PLACED_MAX || fragment->owners + fragment->suffixes > PG_SCAN_MAX ||
-	    sizeof(*fragment) + fragment->length + 8U +
-	            (fragment->owners + fragment->suffixes) * sizeof(struct pg_relocation) >
-	        PG_RECORD_ROOM)
+	if (i >= PG_PLACED_MAX || pieces > PG_SCAN_MAX ||
+	    sizeof(struct pg_fragment) + rrset->length + 8U + pieces * sizeof(struct pg_relocation) > PG_RECORD_ROOM)
 		return PG_FULL;
 	w->placed = i + 1;
 	i = PG_MASK(i, PG_PLACED_MAX - 1);
 	w->place[i].fragment = ref;
 	w->place[i].end = end;
 	w->place[i].sname = octets;
-	w->length += fragment->length;
+	w->length += rrset->length;
 	if (section == PG_ANSWER)
-		w->answers += fragment->records;
+		w->answers += rrset->records;
 	else if (section == PG_AUTHORITY)
-		w->authorities += fragment->records;
+		w->authorities += rrset->records;
 	else
-		w->additionals += fragment->records;
+		w->additionals += rrset->records;
 	return PG_EXIT_ANSWERED;
 }
 
@@ -64,9 +55,9 @@ PG_INLINE int pg_truncate(struct pg_work *w)
 	return PG_EXIT_ANSWERED;
 }
 
-PG_INLINE int pg_place_due(struct pg_work *w, pg_ref ref, enum pg_section section)
+PG_INLINE int pg_place_due(struct pg_work *w, const struct pg_rrset *rrset, pg_ref ref, enum pg_section section)
 {
-	int result = pg_place(w, ref, section, w->end, w->name_length);
+	int result = pg_place(w, rrset, ref, section, w->end, w->name_length);
 
 	if (result == PG_TOO_LARGE)
 		return pg_truncate(w);
@@ -109,9 +100,7 @@ PG_STAGE int pg_place_addresses(struct pg_work *w, __u64 hash, __u32 required, _
 		const struct pg_rrset *rrset =
 		    (const void *)((const __u8 *)(node + 1) + ((node->name_length + 7U) & ~7U));
 
-		result = pg_place(w, w->probed + rrset[i].fragment, PG_ADDITIONAL, at, 0);
-		if (result == PG_EXIT_INTERNAL)
-			return result;
+		result = pg_place(w, &rrset[i], w->probed + rrset[i].fragment, PG_ADDITIONAL, at, 0);
 		if (result == PG_FULL)
 			return PG_EXIT_LARGE;
 		if (result && required)
@@ -148,31 +137,18 @@ PG_STAGE int pg_place_additional(struct pg_work *w, pg_ref ref, __u32 count)
 	return count > PG_TARGETS_MAX ? PG_EXIT_LARGE : PG_EXIT_ANSWERED;
 }
 
-/* Finds the RRset of a node that answers `type`; a CNAME answers all. Sets w->rrset and what goes with it. PG_FOUND, or
- * PG_NOT_FOUND; PG_FOUND_BROKEN when there are too many to go through. */
-PG_INLINE int pg_find_rrset(struct pg_work *w, pg_ref ref, __u32 type)
+/* The RRset that answers qtype at a node other than sname's: the wildcard that stands for it. */
+PG_STAGE int pg_find_rrset(struct pg_work *w, pg_ref ref)
 {
 	const struct pg_node *node;
-	const struct pg_rrset *rrset;
 
 	if (!w)
-		return PG_FOUND_BROKEN;
+		return PG_EXIT_INTERNAL;
 	node = pg_record(w, ref);
 	if (!node)
-		return PG_FOUND_BROKEN;
-	rrset = (const void *)((const __u8 *)(node + 1) + ((node->name_length + 7U) & ~7U));
-	for (__u32 i = 0; i < PG_SCAN_MAX; i++) {
-		if (i >= node->rrsets)
-			return PG_NOT_FOUND;
-		/* RFC 8482 section 4.1: one RRset answers ANY. */
-		if (rrset[i].type == type || rrset[i].type == PG_TYPE_CNAME || type == PG_TYPE_ANY) {
-			w->rrset = ref + rrset[i].fragment;
-			w->rrset_type = rrset[i].type;
-			w->rrset_additional = rrset[i].additional;
-			return PG_FOUND;
-		}
-	}
-	return PG_FOUND_BROKEN;
+		return PG_EXIT_INTERNAL;
+	w->has_rrset = pg_scan_rrsets(w, node, ref, w->qtype);
+	return PG_EXIT_ANSWERED;
 }
 
 /* Remembers sname as one that was searched for; PG_FOUND when it had been before, by which a chain of CNAMEs is a loop.
@@ -234,33 +210,33 @@ PG_INLINE int pg_negative(struct pg_work *w, __u32 rcode)
 	if (!head)
 		return PG_EXIT_INTERNAL;
 	w->rcode = rcode;
-	return pg_place_due(w, w->head + head->denial, PG_AUTHORITY);
+	return pg_place_due(w, &head->denial, w->head + head->denial.fragment, PG_AUTHORITY);
 }
 
 /* Places the RRset found, and the addresses it asks for. */
 PG_INLINE int pg_place_rrset(struct pg_work *w, enum pg_section section)
 {
-	int result = pg_place_due(w, w->rrset, section);
+	int result = pg_place_due(w, &w->rrset, w->rrset_at, section);
 
-	if (result || w->flags & PG_WORK_TC || !w->rrset_additional)
+	if (result || w->flags & PG_WORK_TC || !w->rrset.additional)
 		return result;
-	return pg_place_additional(w, w->rrset, w->rrset_additional);
+	return pg_place_additional(w, w->rrset_at, w->rrset.additional);
 }
 
-/* Places what a node, sname's own or the wildcard that stands for it, has for qtype. */
-PG_INLINE int pg_decide_node(struct pg_work *w, pg_ref ref)
+/* Places what was found for qtype at sname's node, or at the wildcard that stands for it. */
+PG_INLINE int pg_decide_node(struct pg_work *w)
 {
-	int result = pg_find_rrset(w, ref, w->qtype);
+	int result;
 
-	if (result == PG_FOUND_BROKEN)
+	if (w->has_rrset == PG_FOUND_BROKEN)
 		return PG_EXIT_LARGE;
-	if (result == PG_NOT_FOUND)
+	if (w->has_rrset == PG_NOT_FOUND)
 		return pg_negative(w, PG_RCODE_NOERROR);
-	if (w->rrset_type != PG_TYPE_CNAME || w->qtype == PG_TYPE_CNAME || w->qtype == PG_TYPE_ANY)
+	if (w->rrset.type != PG_TYPE_CNAME || w->qtype == PG_TYPE_CNAME || w->qtype == PG_TYPE_ANY)
 		return pg_place_rrset(w, PG_ANSWER);
 	if (w->chain == PG_CHAIN_MAX)
 		return PG_EXIT_ANSWERED;
-	result = pg_place_due(w, w->rrset, PG_ANSWER);
+	result = pg_place_due(w, &w->rrset, w->rrset_at, PG_ANSWER);
 	if (result || w->flags & PG_WORK_TC)
 		return result;
 	return pg_follow(w);
@@ -277,15 +253,15 @@ PG_STAGE int pg_decide(struct pg_work *w)
 	if (w->node_flags & PG_NODE_DELEGATION && !(exact && w->qtype == PG_TYPE_DS)) {
 		if (!w->chain)
 			w->flags &= ~PG_WORK_AA;
-		if (pg_find_rrset(w, w->node, PG_TYPE_NS) != PG_FOUND)
-			return PG_EXIT_INTERNAL;
-		return pg_place_rrset(w, PG_AUTHORITY);
+		return w->has_rrset == PG_FOUND ? pg_place_rrset(w, PG_AUTHORITY) : PG_EXIT_INTERNAL;
 	}
-	if (exact)
-		return pg_decide_node(w, w->node);
-	if (w->wildcard)
-		return pg_decide_node(w, w->wildcard);
-	return pg_negative(w, PG_RCODE_NXDOMAIN);
+	if (!exact) {
+		if (!w->wildcard)
+			return pg_negative(w, PG_RCODE_NXDOMAIN);
+		if (pg_find_rrset(w, w->wildcard))
+			return PG_EXIT_INTERNAL;
+	}
+	return pg_decide_node(w);
 }
 
 /* From the parsed question to the fragments due. */

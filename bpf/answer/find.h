@@ -28,11 +28,33 @@ PG_INLINE const struct pg_node *pg_visible(const struct pg_work *w, pg_ref *ref,
 	return node && node->since <= w->version && !(node->flags & PG_NODE_ABSENT) ? node : 0;
 }
 
-/* Whether the node at `ref` is the suffix of sname from octet `start` on, in sname's zone; if so, it is the best match
- * so far. */
+/* Finds the RRset of a node that answers `type`; a CNAME answers all. Sets w->rrset and what goes with it. PG_FOUND, or
+ * PG_NOT_FOUND; PG_FOUND_BROKEN when there are too many to go through. */
+PG_INLINE int pg_scan_rrsets(struct pg_work *w, const struct pg_node *node, pg_ref ref, __u32 type)
+{
+	const struct pg_rrset *rrset = (const void *)((const __u8 *)(node + 1) + ((node->name_length + 7U) & ~7U));
+
+	for (__u32 i = 0; i < PG_SCAN_MAX; i++) {
+		if (i >= node->rrsets)
+			return PG_NOT_FOUND;
+		/* RFC 8482 section 4.1: one RRset answers ANY. */
+		if (rrset[i].type == type || rrset[i].type == PG_TYPE_CNAME || type == PG_TYPE_ANY) {
+			w->rrset = rrset[i];
+			w->rrset_at = ref + rrset[i].fragment;
+			return PG_FOUND;
+		}
+	}
+	return PG_FOUND_BROKEN;
+}
+
+/*
+ * Whether the node at `ref` is the suffix of sname from octet `start` on, in sname's zone; if so, it is the best match
+ * so far. While the node is at hand, the RRset that is due is looked for: at a delegation NS, at sname itself qtype.
+ */
 PG_INLINE int pg_match_node(struct pg_work *w, pg_ref ref, __u32 start)
 {
 	const struct pg_node *node;
+	int has = PG_NOT_FOUND;
 
 	if (!w || start > PG_NAME_MAX)
 		return PG_FOUND_BROKEN;
@@ -48,6 +70,11 @@ PG_INLINE int pg_match_node(struct pg_work *w, pg_ref ref, __u32 start)
 	w->node = ref;
 	w->node_flags = node->flags;
 	w->wildcard = node->wildcard;
+	if (node->flags & PG_NODE_DELEGATION && (start || w->qtype != PG_TYPE_DS))
+		has = pg_scan_rrsets(w, node, ref, PG_TYPE_NS);
+	else if (!start)
+		has = pg_scan_rrsets(w, node, ref, w->qtype);
+	w->has_rrset = has;
 	return PG_FOUND;
 }
 

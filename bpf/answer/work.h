@@ -57,9 +57,9 @@ struct pg_work {
 	__u32 first, exists, missing, step; /* of the search for the closest encloser */
 
 	/* The RRset found at a node. */
-	pg_ref rrset; /* its fragment */
-	__u16 rrset_type;
-	__u16 rrset_additional;
+	pg_ref rrset_at; /* its fragment */
+	__u32 has_rrset;
+	struct pg_rrset rrset;
 
 	/* What was decided. */
 	__u32 rcode;                  /* extended RCODE */

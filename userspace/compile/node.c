@@ -105,6 +105,23 @@ static int finish_node(struct compile_buffer *out)
 	return 0;
 }
 
+/* What the engine needs to know of the fragment at octet `start`, in one place. */
+static void describe(const struct compile_buffer *out, size_t start, const struct fragment_request *request,
+                     struct pg_rrset *rrset)
+{
+	const struct pg_fragment *fragment = (const struct pg_fragment *)(out->octets + start);
+	uint32_t pieces = (uint32_t)fragment->owners + fragment->suffixes;
+
+	*rrset = (struct pg_rrset){
+	    .type = request->rrset->type,
+	    .additional = request->target_count,
+	    .fragment = start / PG_UNIT,
+	    .length = fragment->length,
+	    .records = fragment->records,
+	    .pieces = pieces > UINT16_MAX ? UINT16_MAX : pieces,
+	};
+}
+
 /* Appends the fragment of an RRset and fills in its entry in the node's table. */
 static int add_rrset(struct compile_buffer *out, size_t table, size_t number, const struct fragment_request *request)
 {
@@ -114,11 +131,7 @@ static int add_rrset(struct compile_buffer *out, size_t table, size_t number, co
 	if (fragment_compile(request, out))
 		return -1;
 	rrset = (struct pg_rrset *)(out->octets + table) + number;
-	*rrset = (struct pg_rrset){
-	    .type = request->rrset->type,
-	    .additional = request->target_count,
-	    .fragment = start / PG_UNIT,
-	};
+	describe(out, start, request, rrset);
 	((struct pg_node *)out->octets)->rrsets = number + 1;
 	return 0;
 }
@@ -218,6 +231,7 @@ int compile_head(const struct compile_context *context, struct compile_buffer *o
 {
 	const struct plan *plan = context->plan;
 	const struct zone_name *apex = &plan->zone->names[0];
+	struct pg_rrset denial = {};
 	struct pg_head *head;
 
 	out->length = 0;
@@ -234,8 +248,11 @@ int compile_head(const struct compile_context *context, struct compile_buffer *o
 		    .context = apex->owner,
 		};
 
-		if (rrset->type == KNOT_RRTYPE_SOA && fragment_compile(&request, out))
+		if (rrset->type != KNOT_RRTYPE_SOA)
+			continue;
+		if (fragment_compile(&request, out))
 			return refuse(&plan->entries[0], "the SOA record cannot be compiled", why, why_size);
+		describe(out, sizeof(*head), &request, &denial);
 	}
 	head = (struct pg_head *)out->octets;
 	*head = (struct pg_head){
@@ -244,7 +261,7 @@ int compile_head(const struct compile_context *context, struct compile_buffer *o
 	    .version = context->version,
 	    .serial = plan->zone->serial,
 	    .names = plan->names,
-	    .denial = sizeof(*head) / PG_UNIT,
+	    .denial = denial,
 	};
 	return 0;
 }

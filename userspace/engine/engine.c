@@ -11,8 +11,8 @@ struct pg_message {
 #define PG_CONTEXT struct pg_message
 #define PG_STAGE static inline
 /* Records are as long as they say they are: the image is the agent's own. */
-#define PG_SCAN_MAX UINT32_MAX
-#define PG_TARGETS_MAX UINT32_MAX
+#define PG_SCAN_MAX 0x7fffffffU
+#define PG_TARGETS_MAX 0x7fffffffU
 #define PG_RECORD_ROOM PG_SEGMENT_SIZE
 #define PG_REPLY_MAX 65535U
 #define PG_REPLY_MASK 0x1ffff
