@@ -53,10 +53,16 @@ static __always_inline int resize(struct xdp_md *ctx, int want, __u32 keep)
 		return 0;
 	/* At least a word at the head, so that octets can be moved by words. */
 	behind = growth > HEADROOM_USED ? growth - HEADROOM_USED : growth < 8 ? growth - 8 : 0;
-	if (behind && bpf_xdp_adjust_tail(ctx, behind))
+	/* In such an order that what was done can be taken back: octets that were cut off come back as zeros. */
+	if (behind > 0 && bpf_xdp_adjust_tail(ctx, behind))
 		return -1;
 	if (bpf_xdp_adjust_head(ctx, behind - growth)) {
-		bpf_xdp_adjust_tail(ctx, -behind);
+		if (behind > 0)
+			bpf_xdp_adjust_tail(ctx, -behind);
+		return -1;
+	}
+	if (behind < 0 && bpf_xdp_adjust_tail(ctx, behind)) {
+		bpf_xdp_adjust_head(ctx, growth - behind);
 		return -1;
 	}
 	return move_to_start(ctx, keep, growth - behind);

@@ -18,8 +18,8 @@ struct pg_settings {
 	__u8 zone_index_order;
 	__u8 reserved[2];
 	__u32 addresses_version; /* counted up after each change of map `addresses` */
-	/* Label counts of the apexes of all zones, descending: the suffixes worth searching. While the agent rewrites
-	 * the list it may hold a count twice, never lack one. */
+	/* Label counts of the apexes of all zones, descending: the suffixes worth searching. While the agent adds to
+	 * the list it may hold a count twice, never lack one; none is taken out. */
 	__u8 depths[PG_DEPTHS_MAX];
 };
 

@@ -100,8 +100,8 @@ PG_INLINE int pg_match_zone(struct pg_work *w, __u32 slot, __u32 start)
 	return PG_FOUND;
 }
 
-/* Whether the node at `ref` holds the addresses that `hash` stands for. The hash is all there is to compare: both come
- * from one zone, whose publisher has seen to it that no two names of it share one. */
+/* Whether the node at `ref` holds the addresses that `hash` stands for. The hash is all there is to compare: of two
+ * names of a zone that share all 64 bits one would get the other's addresses. */
 PG_INLINE int pg_match_hash(struct pg_work *w, pg_ref ref, __u64 hash)
 {
 	const struct pg_node *node;

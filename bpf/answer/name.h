@@ -23,11 +23,14 @@ PG_INLINE __u64 pg_fold(__u64 word)
 }
 
 /*
- * The hash of a key: a keyed multiply-and-shift over the name's words, with the factor and the shift of Austin
- * Appleby's MurmurHash2. The seed is secret, the table bounds how far a search goes, and every hit is compared: a
- * collision costs time, never correctness.
+ * The hash of a key: a keyed multiply-and-shift over the name's words. Two products, of the whole state and of its
+ * upper half, so that the difference that a change of the top bits makes depends on the seed, and names cannot be
+ * chosen to collide under every seed. The seed is secret, the table bounds how far a search goes, and every hit is
+ * compared: a collision costs time, never correctness. The first factor is MurmurHash2's, the second 2^64 over the
+ * golden ratio.
  */
 #define PG_HASH_FACTOR 0xc6a4a7935bd1e995ULL
+#define PG_HASH_UPPER_FACTOR 0x9e3779b97f4a7c15ULL
 
 PG_INLINE __u64 pg_hash_start(__u64 seed, __u32 role, __u32 zone)
 {
@@ -36,8 +39,8 @@ PG_INLINE __u64 pg_hash_start(__u64 seed, __u32 role, __u32 zone)
 
 PG_INLINE __u64 pg_hash_word(__u64 hash, __u64 word)
 {
-	hash = (hash ^ word) * PG_HASH_FACTOR;
-	return hash ^ (hash >> 47);
+	hash ^= word;
+	return (hash * PG_HASH_FACTOR) ^ ((hash >> 32) * PG_HASH_UPPER_FACTOR);
 }
 
 PG_INLINE __u64 pg_hash_end(__u64 hash)

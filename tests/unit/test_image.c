@@ -192,9 +192,54 @@ static void zones_come_and_go(void **state)
 			assert_non_null(knot_dname_from_str(apex, origin, sizeof(apex)));
 			image_drop_zone(image, image_hide_zone(image, apex));
 		}
-		assert_int_equal(1, image->settings->depth_count);
+		/* The list of depths never shrinks under its readers. */
+		assert_int_equal(3, image->settings->depth_count);
 		assert_int_equal(used, image->segments.used);
 	}
+	image_close(image);
+}
+
+/* A zone that was hidden, and waits to be dropped, stays hidden when the table of zones grows. */
+static void hidden_stays_hidden(void **state)
+{
+	struct image *image = image_open(NULL, 64 << 20, 53, 1232);
+	int64_t hidden, again;
+
+	hidden = image_add_zone(image, (const uint8_t *)"\1a");
+	assert_int_equal(hidden, image_hide_zone(image, (const uint8_t *)"\1a"));
+	again = image_add_zone(image, (const uint8_t *)"\1a");
+	assert_int_not_equal(hidden, again);
+	for (int i = 0; i < 200; i++) {
+		uint8_t apex[] = {3, 'a' + i / 26, 'a' + i % 26, 'z', 0};
+
+		assert_true(image_add_zone(image, apex) >= 0);
+	}
+	assert_int_equal(again, image_find_zone(image, (const uint8_t *)"\1a"));
+	image_close(image);
+}
+
+/* More names of one hash than the index can hold: the version is refused, and the publisher goes on. */
+static void like_hashes_are_refused(void **state)
+{
+	struct image *image = image_open(NULL, 64 << 20, 53, 1232);
+	struct zone_version *version = zone_text("kill.test.", "@ SOA ns host 1 1 1 1 60\n@ NS ns\n");
+	char why[512] = "";
+	struct pg_node node = {.zone = 77, .units = sizeof(node) / PG_UNIT};
+	uint8_t key[] = "\4kill\4test";
+	pg_ref ref;
+
+	zone_text_publish(image, "other.test.", "@ SOA a b 1 1 1 1 1\n@ NS a\n");
+	assert_true(image_add_zone(image, version->apex) >= 0);
+	/* Nodes of another zone that bear the hash of the apex to come. */
+	node.hash = engine_hash(image->settings, PG_ROLE_NAME, image_find_zone(image, version->apex), key, sizeof(key));
+	ref = segments_take(&image->segments, node.units);
+	memcpy(segments_at(&image->segments, ref), &node, sizeof(node));
+	for (int i = 0; i < PG_BUCKETS_PROBED * PG_BUCKET_CELLS; i++)
+		assert_non_null(buckets_insert(&image->index, node.hash, ref));
+	assert_int_equal(-1, image_commit(image, version, UINT64_MAX, zone_text_visible, NULL, why, sizeof(why)));
+	assert_non_null(strstr(why, "hash"));
+	zone_unref(version);
+	zone_text_publish(image, "third.test.", "@ SOA a b 1 1 1 1 1\n@ NS a\n");
 	image_close(image);
 }
 
@@ -217,10 +262,9 @@ static int make_pins(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(memory_bound),
-	    cmocka_unit_test(zones_come_and_go),
-	    cmocka_unit_test(killed_at_any_moment),
-	    cmocka_unit_test(another_schema_is_replaced),
+	    cmocka_unit_test(memory_bound),         cmocka_unit_test(zones_come_and_go),
+	    cmocka_unit_test(hidden_stays_hidden),  cmocka_unit_test(like_hashes_are_refused),
+	    cmocka_unit_test(killed_at_any_moment), cmocka_unit_test(another_schema_is_replaced),
 	};
 
 	urcu_memb_register_thread();

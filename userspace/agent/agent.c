@@ -35,7 +35,7 @@ static void warn_of_what_is_not_applied(const struct config *config)
 	if (config->metrics_listen)
 		log_warning("%s: metrics are not served by this version; `peregrine stats --json` has the counters",
 		            config->path);
-	if (config->rate_limit)
+	if (config->rate_limit_given && config->rate_limit)
 		log_warning("%s: rate-limit is not applied by this version", config->path);
 }
 

@@ -146,7 +146,7 @@ void agent_attach_at_start(struct agent *agent)
 
 void agent_zone_settled(struct agent *agent)
 {
-	if (!agent->attach_waits)
+	if (!agent->attach_waits || agent->stopping)
 		return;
 	for (size_t i = 0; i < agent->zone_count; i++)
 		if (agent->zones[i] && !agent->zones[i]->settled)

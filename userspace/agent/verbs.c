@@ -282,8 +282,12 @@ static void run_reload(void *context, struct control_request *request, const jso
 	json_t *result;
 
 	if (agent_reload(agent, &added, &removed, &errors)) {
-		control_fail(request, "the old configuration stays: %s",
-		             errors && errors[0] ? errors : "out of memory");
+		if (errors && errors[0])
+			control_fail(request, "the old configuration stays: %s", errors);
+		else
+			control_fail(request,
+			             "the new configuration is in force, but not all of its zones could be added: "
+			             "see the log");
 	} else {
 		result = json_object();
 		json_object_set_new(result, "zones", json_integer(agent->zone_count));

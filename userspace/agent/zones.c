@@ -90,6 +90,8 @@ static struct agent_zone *add_zone(struct agent *agent, const struct config_zone
 
 static void drop_zone(struct agent_zone *zone)
 {
+	/* What its follower still reports does not count. */
+	zone->settled = true;
 	follower_free(zone->follower);
 	free(zone);
 }
@@ -146,8 +148,12 @@ int agent_apply_zones(struct agent *agent, struct config *config, size_t *added,
 	for (size_t i = 0; i < config->zone_count; i++) {
 		const struct config_zone *wanted = &config->zones[i];
 
-		while (at < agent->zone_count && knot_dname_cmp(agent->zones[at]->config->apex, wanted->apex) < 0) {
-			drop_zone(agent->zones[at++]);
+		/* A zone that could not be added is not there. */
+		while (at < agent->zone_count &&
+		       (!agent->zones[at] || knot_dname_cmp(agent->zones[at]->config->apex, wanted->apex) < 0)) {
+			if (agent->zones[at])
+				drop_zone(agent->zones[at]);
+			at++;
 			++*removed;
 		}
 		if (at < agent->zone_count && knot_dname_is_equal(agent->zones[at]->config->apex, wanted->apex)) {
@@ -164,7 +170,8 @@ int agent_apply_zones(struct agent *agent, struct config *config, size_t *added,
 		++*added;
 	}
 	for (; at < agent->zone_count; at++) {
-		drop_zone(agent->zones[at]);
+		if (agent->zones[at])
+			drop_zone(agent->zones[at]);
 		++*removed;
 	}
 	remove_strays(agent, config);

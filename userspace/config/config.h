@@ -50,8 +50,9 @@ struct config {
 	size_t primary_count;
 	struct config_zone *zones; /* sorted by apex (knot_dname_cmp), no two alike */
 	size_t zone_count;
-	size_t catalog_count; /* catalogs named; followed by a later version, which is said at start */
-	unsigned rate_limit;  /* responses per second, parsed and checked; applied by a later version */
+	size_t catalog_count;  /* catalogs named; followed by a later version, which is said at start */
+	bool rate_limit_given; /* the section stands in the file */
+	unsigned rate_limit;   /* responses per second, parsed and checked; applied by a later version */
 	unsigned rate_slip;
 	char *metrics_listen;
 };

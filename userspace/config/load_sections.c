@@ -171,6 +171,7 @@ void load_rate_limit(struct load *load)
 	const struct raw_rate_limit *raw = &load->raw->rate_limit;
 	const yaml_node_t *mapping = section(load, "rate-limit");
 	const yaml_node_t *list = document_field(&load->document, mapping, "exempt");
+	load->config->rate_limit_given = mapping != NULL;
 	load->config->rate_limit =
 	    (unsigned)number(load, mapping, "responses-per-second", raw->responses_per_second, 0, 1000000, 200);
 	load->config->rate_slip = (unsigned)number(load, mapping, "slip", raw->slip, 0, 100, 2);

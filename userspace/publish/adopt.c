@@ -25,7 +25,8 @@ static int adopt_zone(struct image *image, uint32_t slot)
 		zone->flags = 0;
 		return 0;
 	}
-	image->depth_zones[zone->labels]++;
+	/* It may have been added at the moment when its agent died. */
+	image_add_depth(image, zone->labels);
 	if (!zone->head.ref)
 		return 0;
 	if (!is_record(image, zone->head.ref, sizeof(*head)))

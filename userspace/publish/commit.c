@@ -14,6 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* How sparse the index may become, in cells a name, before it is the names' fault; and what a small one may have. */
+#define SPARSEST 16
+#define SMALL_CELLS 8192
+
 struct ref_list {
 	pg_ref *refs;
 	size_t count, room;
@@ -79,22 +83,23 @@ struct pg_cell *image_find_cell(const struct image *image, const struct pg_node 
 	return NULL;
 }
 
-int image_grow_index(struct image *image, uint64_t more)
+int image_grow_index(struct image *image, uint64_t more, bool larger)
 {
 	struct buckets old = image->index, table;
 	uint64_t count = old.mask + 1ULL, live = old.filled - old.removed + more;
 	int result;
 
-	/* Room for what is to come; at least twice the size when it was not removed cells that crowded the table. */
+	/* Room for what is to come; if a search became too long, at least twice the size. */
+	if (larger)
+		count *= 2;
 	while (live * 8 > count * PG_BUCKET_CELLS * 4)
 		count *= 2;
 	for (;; count *= 2) {
 		bool fits = true;
 
-		if (count > UINT32_MAX / 2 || count > 64 * (live / PG_BUCKET_CELLS + 64)) {
-			log_error("image: the index cannot grow: too many names with like hashes");
+		/* A table so sparse does not overflow by chance. */
+		if (count > UINT32_MAX / 2 || count * PG_BUCKET_CELLS > live * SPARSEST + SMALL_CELLS)
 			return -1;
-		}
 		if (buckets_make(&table, old.table.kind, old.table.map, old.table.pins, count))
 			return -1;
 		for (uint32_t i = 0; fits && i < old.table.entries; i++)
@@ -142,8 +147,9 @@ static pg_ref write_node(struct commit *commit, struct pg_cell *cell)
 		return ref;
 	}
 	while (!buckets_insert(&commit->image->index, node->hash, ref))
-		if (image_grow_index(commit->image, commit->image->index.filled)) {
-			refuse(commit, "the index is full");
+		if (image_grow_index(commit->image, 1, true)) {
+			refuse(commit,
+			       "the index cannot take it: memory is short, or too many names have the same hash");
 			return 0;
 		}
 	return ref;
@@ -224,7 +230,7 @@ static int write_version(struct commit *commit)
 	commit->nodes = calloc(plan->count, sizeof(*commit->nodes));
 	if (!commit->nodes)
 		return refuse(commit, "out of memory");
-	if (buckets_crowded(&image->index, plan->count) && image_grow_index(image, plan->count))
+	if (buckets_crowded(&image->index, plan->count) && image_grow_index(image, plan->count, false))
 		return refuse(commit, "the index cannot grow");
 	/* Wildcards come behind the names they belong to, which need their references. */
 	for (size_t i = plan->count; i-- > 0;)

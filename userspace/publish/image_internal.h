@@ -26,10 +26,9 @@ struct image {
 	struct buckets zone_index;
 	struct table zones;
 	struct pg_settings *settings;
-	struct image_view *view;             /* RCU */
-	struct image_zone *zone_data;        /* by slot, IMAGE_ZONES_MAX of them: address space, not memory */
-	uint32_t depth_zones[PG_DEPTHS_MAX]; /* zones whose apex has that many labels */
-	uint32_t zone_cursor;                /* where the search for a free slot begins */
+	struct image_view *view;      /* RCU */
+	struct image_zone *zone_data; /* by slot, IMAGE_ZONES_MAX of them: address space, not memory */
+	uint32_t zone_cursor;         /* where the search for a free slot begins */
 	bool adopted;
 	/* Held to change, or, in another thread than the publisher's, to read, zone records and their index. Never held
 	 * for long. */
@@ -47,6 +46,8 @@ int image_adopt(struct image *image);
 int64_t image_find_zone(const struct image *image, const uint8_t *apex);
 /* Makes a zone record without data. Under zones_lock. Returns the slot or -1. */
 int64_t image_add_zone(struct image *image, const uint8_t *apex);
+/* Sees to it that suffixes of that many labels are searched. */
+void image_add_depth(struct image *image, uint8_t depth);
 /* First half of a removal: the zone is no longer found. Under zones_lock. Returns the slot or -1. */
 int64_t image_hide_zone(struct image *image, const uint8_t *apex);
 /* Second half, by the publisher thread: nodes and slot are given back. */
@@ -68,8 +69,9 @@ struct pg_cell *image_find_cell(const struct image *image, const struct pg_node 
 /* Replaces a table of buckets, which becomes `next` or stays. Under zones_lock. */
 int image_replace_buckets(struct image *image, struct buckets *present, struct buckets *next, uint8_t *order);
 
-/* Makes the index large enough for `more` keys; publisher thread. */
-int image_grow_index(struct image *image, uint64_t more);
+/* Makes the index large enough for `more` keys, or `larger` than it is in any case; publisher thread. -1: it cannot be.
+ */
+int image_grow_index(struct image *image, uint64_t more, bool larger);
 
 /* Lets all readers see the tables as they are now. Under zones_lock. */
 int image_renew_view(struct image *image);

@@ -34,26 +34,22 @@ int64_t image_find_zone(const struct image *image, const uint8_t *apex)
 	return cell ? (int64_t)cell->ref - 1 : -1;
 }
 
-/* Puts a label count into, or takes it out of, the descending list in the settings. A reader may meet a count twice
- * while the list moves, but never misses one. */
-static void change_depths(struct image *image, uint8_t depth, bool add)
+/* Puts a label count into the descending list in the settings. A reader may meet a count twice while the list moves,
+ * but never misses one. For that it never shrinks: a count of which no zone is left costs a look-up. */
+void image_add_depth(struct image *image, uint8_t depth)
 {
 	struct pg_settings *settings = image->settings;
 	uint32_t count = settings->depth_count, at = 0;
 
 	while (at < count && settings->depths[at] > depth)
 		at++;
-	if (add) {
-		settings->depths[count] = count ? settings->depths[count - 1] : depth;
-		__atomic_store_n(&settings->depth_count, count + 1, __ATOMIC_RELEASE);
-		for (uint32_t i = count; i > at; i--)
-			__atomic_store_n(&settings->depths[i], settings->depths[i - 1], __ATOMIC_RELEASE);
-		__atomic_store_n(&settings->depths[at], depth, __ATOMIC_RELEASE);
+	if (at < count && settings->depths[at] == depth)
 		return;
-	}
-	for (uint32_t i = at; i + 1 < count; i++)
-		__atomic_store_n(&settings->depths[i], settings->depths[i + 1], __ATOMIC_RELEASE);
-	__atomic_store_n(&settings->depth_count, count - 1, __ATOMIC_RELEASE);
+	settings->depths[count] = count ? settings->depths[count - 1] : depth;
+	__atomic_store_n(&settings->depth_count, count + 1, __ATOMIC_RELEASE);
+	for (uint32_t i = count; i > at; i--)
+		__atomic_store_n(&settings->depths[i], settings->depths[i - 1], __ATOMIC_RELEASE);
+	__atomic_store_n(&settings->depths[at], depth, __ATOMIC_RELEASE);
 }
 
 static int grow_zones(struct image *image)
@@ -86,7 +82,8 @@ static int grow_zone_index(struct image *image)
 	for (uint32_t slot = 0; slot < image->zones.entries; slot++) {
 		const struct pg_zone *zone = image_zone(image, slot);
 
-		if (zone->flags & PG_ZONE_IN_USE && find_zone_cell(image, zone->name) &&
+		/* Not those that are hidden and wait to be dropped. */
+		if (zone->flags & PG_ZONE_IN_USE && image_find_zone(image, zone->name) == (int64_t)slot &&
 		    !buckets_insert(&table, zone_hash(image, zone->name), slot + 1)) {
 			table_close(&table.table);
 			return -1;
@@ -137,24 +134,19 @@ int64_t image_add_zone(struct image *image, const uint8_t *apex)
 			zone->flags = 0;
 			return -1;
 		}
-	if (!image->depth_zones[labels]++)
-		change_depths(image, labels, true);
+	image_add_depth(image, labels);
 	return slot;
 }
 
 int64_t image_hide_zone(struct image *image, const uint8_t *apex)
 {
 	struct pg_cell *cell = find_zone_cell(image, apex);
-	struct pg_zone *zone;
 	uint32_t slot;
 
 	if (!cell)
 		return -1;
 	slot = cell->ref - 1;
-	zone = image_zone(image, slot);
 	buckets_remove(&image->zone_index, cell);
-	if (!--image->depth_zones[zone->labels])
-		change_depths(image, zone->labels, false);
 	return slot;
 }
 

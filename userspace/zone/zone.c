@@ -146,7 +146,7 @@ static int take_owner(struct zone_builder *builder, const knot_dname_t *owner, s
 	if (builder->count) {
 		const struct record *last = &builder->records[builder->count - 1];
 
-		if (!memcmp(last->owner, lower, length)) {
+		if (knot_dname_is_equal(last->owner, lower)) {
 			record->owner = last->owner;
 			record->key = last->key;
 			return 0;
