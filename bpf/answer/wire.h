@@ -12,11 +12,8 @@
 
 #define PG_CLASS_IN 1
 
-#define PG_TYPE_A 1
 #define PG_TYPE_NS 2
 #define PG_TYPE_CNAME 5
-#define PG_TYPE_SOA 6
-#define PG_TYPE_AAAA 28
 #define PG_TYPE_OPT 41
 #define PG_TYPE_DS 43
 #define PG_TYPE_IXFR 251

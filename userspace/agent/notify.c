@@ -42,11 +42,6 @@ static bool zone_of(const uint8_t *wire, size_t length, knot_dname_storage_t ape
 	return true;
 }
 
-static int compare_apex(const void *key, const void *zone)
-{
-	return knot_dname_cmp(key, ((const struct config_zone *)zone)->apex);
-}
-
 static void enqueue(struct notify_queue *queue, const struct sockaddr_storage *from, const uint8_t *wire, size_t length)
 {
 	struct notify_message *message = malloc(sizeof(*message) + length);
@@ -81,7 +76,7 @@ size_t notify_receive(void *context, const struct sockaddr_storage *from, const 
 	if (length > NOTIFY_MAX)
 		return 0;
 	if (zone_of(wire, length, apex))
-		zone = bsearch(apex, config->zones, config->zone_count, sizeof(*config->zones), compare_apex);
+		zone = config_find_zone(config, apex);
 	if (transfer_notify_check(zone, from, wire, length, reply, &reply_length))
 		enqueue(agent->notify, from, wire, length);
 	return reply_length;

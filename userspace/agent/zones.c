@@ -98,23 +98,17 @@ static void drop_zone(struct agent_zone *zone)
 
 /* The image may hold zones that no configuration names any more. */
 struct stray {
-	struct agent *agent;
 	const struct config *config;
 	uint8_t (*apexes)[KNOT_DNAME_MAXLEN];
 	size_t count;
 };
-
-static int compare_apex(const void *key, const void *zone)
-{
-	return knot_dname_cmp(key, ((const struct config_zone *)zone)->apex);
-}
 
 static void find_stray(const uint8_t *apex, const struct publisher_zone *zone, void *context)
 {
 	struct stray *stray = context;
 	void *apexes;
 
-	if (bsearch(apex, stray->config->zones, stray->config->zone_count, sizeof(*stray->config->zones), compare_apex))
+	if (config_find_zone(stray->config, apex))
 		return;
 	apexes = realloc(stray->apexes, (stray->count + 1) * sizeof(*stray->apexes));
 	if (!apexes)
@@ -125,7 +119,7 @@ static void find_stray(const uint8_t *apex, const struct publisher_zone *zone, v
 
 static size_t remove_strays(struct agent *agent, const struct config *config)
 {
-	struct stray stray = {.agent = agent, .config = config};
+	struct stray stray = {.config = config};
 
 	publisher_each_zone(agent->publisher, find_stray, &stray);
 	for (size_t i = 0; i < stray.count; i++)
@@ -198,8 +192,7 @@ void agent_drop_zones(struct agent *agent)
 struct agent_zone *agent_find_zone(struct agent *agent, const uint8_t *apex)
 {
 	const struct config *config = agent->config;
-	const struct config_zone *found =
-	    bsearch(apex, config->zones, config->zone_count, sizeof(*config->zones), compare_apex);
+	const struct config_zone *found = config_find_zone(config, apex);
 
 	return found ? agent->zones[found - config->zones] : NULL;
 }

@@ -219,6 +219,16 @@ void config_free(struct config *config)
 	free(config);
 }
 
+static int compare_apex(const void *key, const void *zone)
+{
+	return knot_dname_cmp(key, ((const struct config_zone *)zone)->apex);
+}
+
+const struct config_zone *config_find_zone(const struct config *config, const knot_dname_t *apex)
+{
+	return bsearch(apex, config->zones, config->zone_count, sizeof(*config->zones), compare_apex);
+}
+
 void config_address_text(const struct sockaddr_storage *address, char *text)
 {
 	char host[INET6_ADDRSTRLEN] = "?";

@@ -65,6 +65,9 @@ struct config {
 struct config *config_load(const char *path, FILE *errors);
 void config_free(struct config *config);
 
+/* The zone with this apex (wire format, lower case), or NULL. For any thread. */
+const struct config_zone *config_find_zone(const struct config *config, const knot_dname_t *apex);
+
 /* "192.0.2.1@5353"-style text of an address, IPv6 without brackets, as in the configuration; `text` has room for
  * CONFIG_ADDRESS_TEXT. */
 #define CONFIG_ADDRESS_TEXT 64
