@@ -18,7 +18,7 @@
 
 #include <linux/types.h>
 
-#define PG_SCHEMA 1
+#define PG_SCHEMA 2
 
 /* A segment is the unit in which the image grows. Records never reach into its last PG_SEGMENT_GUARD
  * bytes, so that the verifier can allow PG_SEGMENT_GUARD bytes behind every valid reference. */
@@ -35,12 +35,16 @@ typedef __u32 pg_ref;
 #define PG_NAME_MAX 255   /* octets of a name in wire format, RFC 1035 section 2.3.4 */
 #define PG_NAME_ROOM 256  /* the same, padded to whole words */
 #define PG_LABELS_MAX 127 /* labels of a name, without the root */
+#define PG_LABEL_ROOM 72  /* length and octets of a label, and what may be read behind it */
+#define PG_SALT_ROOM 256  /* of an NSEC3 salt, padded to whole words */
 
 /* What a key stands for. The role is mixed into the hash, so that the roles do not see each other. */
 enum pg_role {
 	PG_ROLE_ZONE = 1,      /* apex -> slot in `zones` (in zone_index only) */
 	PG_ROLE_NAME = 2,      /* authoritative name, empty non-terminal or delegation -> node */
 	PG_ROLE_ADDRESSES = 3, /* A and AAAA as additional data or glue -> node */
+	PG_ROLE_NSEC3 = 4,     /* first 64 bits of an NSEC3 owner's hash -> node of that record */
+	PG_ROLE_SPAN = 5,      /* number of a share of all hashes -> the NSEC3 records in it, struct pg_span */
 };
 
 /* One cell of a hash index: written and read as one aligned 64-bit word, so that it changes at once. */
@@ -79,15 +83,32 @@ enum pg_zone_flag {
 	PG_ZONE_IN_USE = 1,
 };
 
-/* One RRset of a node, with all that deciding needs to know of its fragment. */
+/*
+ * One RRset of a node, with all that deciding needs to know of its fragment. Its RRs come first in the fragment, their
+ * RRSIGs behind them: a reply takes the plain form, the signed one, which is all of it, or the signatures alone.
+ */
 struct pg_rrset {
 	__u16 type;
-	__u16 additional; /* number of targets behind the fragment's relocations */
-	__u32 fragment;   /* offset in units from the record's start */
-	__u16 length;     /* octets of the fragment's data */
-	__u16 records;    /* RRs in it */
-	__u16 pieces;     /* relocations in it, of both kinds; 65535: that many or more */
+	__u16 additional;     /* number of targets behind the fragment's relocations */
+	__u32 fragment;       /* offset in units from the record's start */
+	__u16 length;         /* octets of the RRs */
+	__u16 signed_length;  /* octets with RRSIGs; the same as length: there are none */
+	__u16 records;        /* RRs without RRSIGs */
+	__u16 signed_records; /* RRs with RRSIGs */
+	__u16 pieces;         /* relocations of all kinds; 65535: that many or more */
 	__u16 reserved;
+};
+
+/* The NSEC of a wildcard with its owner spelt out, as it is needed for proofs: an RRset of a type that no query which
+ * gets so far can ask for (AXFR). */
+#define PG_TYPE_NSEC_AT_WILDCARD 252
+
+/* How a zone proves that something does not exist. */
+enum pg_denial {
+	PG_DENIAL_NONE = 0, /* it is not signed, or has no chain that we could use */
+	PG_DENIAL_NSEC = 1,
+	PG_DENIAL_NSEC3 = 2,
+	PG_DENIAL_BROKEN = 3, /* it is signed, but nothing can be proved */
 };
 
 /* What answers of one zone version share. Immutable once referred to. */
@@ -96,15 +117,20 @@ struct pg_head {
 	__u32 zone;  /* slot */
 	__u32 version;
 	__u32 serial;
-	__u32 names; /* number of nodes with PG_ROLE_NAME, for people */
-	__u32 reserved;
-	struct pg_rrset denial; /* the SOA of negative answers (RFC 2308) */
+	__u32 names;         /* number of nodes with PG_ROLE_NAME, for people */
+	__u32 denial;        /* enum pg_denial */
+	struct pg_rrset soa; /* of negative answers (RFC 2308) */
+	__u16 iterations;    /* of NSEC3, additional ones */
+	__u8 salt_length;    /* octets */
+	__u8 span_order; /* there are 2^span_order spans: a hash belongs to the one with the number of its first bits */
+	__u8 salt[];     /* padded with zeros to whole words */
 };
 
 /*
  * A node: everything known of one owner name in one role, in one immutable record:
  *
- *   struct pg_node | name, padded to 8 | struct pg_rrset [rrsets], by type | fragments, each aligned to 8
+ *   struct pg_node | name, padded to 8 | __u64 [2] if PG_NODE_PROOFS | struct pg_rrset [rrsets], by type, padded to 8 |
+ *   fragments, each aligned to 8
  *
  * A new version of the node refers to the one before by `previous`; a reader takes the first whose
  * `since` is not later than the zone's committed version.
@@ -116,42 +142,88 @@ struct pg_node {
 	__u32 zone;      /* slot */
 	__u32 units;     /* size of the whole record in units of PG_UNIT */
 	pg_ref wildcard; /* node of the wildcard below this name, or 0 */
+	pg_ref order;    /* of a zone with NSEC: struct pg_order of the names one label below, or 0 */
 	__u16 rrsets;
-	__u8 flags;       /* enum pg_node_flag */
-	__u8 name_length; /* octets in wire format */
+	__u16 flags;      /* enum pg_node_flag */
+	__u8 name_length; /* octets in wire format; of a span, whose name is its number, 4 */
+	__u8 role;        /* enum pg_role */
+	__u16 reserved;
 };
 
 enum pg_node_flag {
 	PG_NODE_ABSENT = 1,     /* the name is gone since this version */
 	PG_NODE_DELEGATION = 2, /* a zone cut below the apex */
 	PG_NODE_APEX = 4,
-	PG_NODE_ADDRESSES = 8, /* role PG_ROLE_ADDRESSES */
+	PG_NODE_DNAME = 8,   /* names below are redirected */
+	PG_NODE_PROOFS = 16, /* says itself what proves something of its name, below */
+	PG_NODE_HASHED = 32, /* an NSEC3 record matches the name: not below an opt-out delegation alone */
+	PG_NODE_GAP = 64, /* its NSEC or NSEC3 does not lead to the next one there is: it proves nothing but itself */
+	PG_NODE_WILDCARD = 128, /* its first label is an asterisk */
 };
 
 /*
- * A fragment: the RRs of an RRset in wire format, ready to be linked into a reply:
+ * What proves that the name itself (PG_PROOF_OWN) has not a type, and that there is no wildcard below it
+ * (PG_PROOF_WILDCARD). With NSEC3, the first 64 bits of the hashes of these names, to look the matching or covering
+ * record up by. With NSEC, the index hash (PG_ROLE_NAME) of the name whose NSEC does it, 0 for none; a node without
+ * these does both by its own.
+ */
+enum pg_proof { PG_PROOF_OWN, PG_PROOF_WILDCARD, PG_PROOFS };
+
+/*
+ * NSEC: the names one label below another, in canonical order (RFC 4034 section 6.1), as a tree of blocks. A block's
+ * labels begin with the same `skip` octets; the eight that follow, as a number, tell most of them apart.
+ */
+#define PG_ORDER_ENTRIES 31
+struct pg_order {
+	__u32 units; /* size of this record in units of PG_UNIT */
+	__u16 count;
+	__u8 skip;
+	__u8 leaf;
+	struct pg_order_entry {
+		__u64 window; /* octets skip … skip + 7 of the label, zeros behind its end, big-endian */
+		__u64 last;   /* leaf: index hash of the last name at or below this one that has an NSEC; 0: none has */
+		pg_ref below; /* else: the block that begins with this label */
+		__u16 label;  /* where the label stands, in octets from the record's start: length and octets */
+		__u16 reserved;
+	} entry[];
+};
+
+/* NSEC3: the records whose hashes begin with the same `span_order` bits: the node with PG_ROLE_SPAN holds it behind its
+ * name. All numbers are the first 64 bits of hashes. */
+#define PG_SPAN_ENTRIES 64
+struct pg_span {
+	__u64 count;
+	__u64 before; /* the last record before this span, around the end of all */
+	__u64 hash[]; /* ascending */
+};
+
+/*
+ * A fragment: the RRs of an RRset in wire format, their RRSIGs behind them, ready to be linked into a reply:
  *
  *   struct pg_fragment | data, padded to 8 | struct pg_relocation [owners + suffixes] | padded to 8 |
  *   struct pg_target [additional]
  *
  * Every owner name that is the searched name (sname) is a compression pointer to octet 12, where the
  * question's name stands; the first `owners` relocations are the places of these pointers, which
- * must be moved when sname stands elsewhere (behind a CNAME). The next `suffixes` relocations are
- * pointers to a suffix of sname of the given length, which always have to be filled in.
+ * must be moved when sname stands elsewhere (behind a CNAME). The next `suffixes` relocations always
+ * have to be filled in. Each kind is in order of position.
  */
 struct pg_fragment {
-	__u16 length;  /* octets of data */
-	__u16 records; /* RRs */
-	__u16 sum;     /* ones'-complement sum of data, at an even place, suffix pointers being 0 */
+	__u16 length;        /* octets of the RRs */
+	__u16 signed_length; /* octets with RRSIGs */
+	__u16 sum;           /* ones'-complement sum of the RRs, at an even place, suffix pointers being 0 */
+	__u16 signed_sum;    /* the same of all */
 	__u16 owners;
 	__u16 suffixes;
-	__u16 reserved[3];
+	__u16 reserved[2];
 };
 
 struct pg_relocation {
 	__u16 position; /* of the pointer, from the start of data */
-	__u16 suffix;   /* octets of the suffix of sname pointed to; 0: the whole of sname */
+	__u16 suffix;   /* octets of the suffix of sname pointed to; 0: the whole of sname; PG_WITHIN: see there */
 };
+/* Or the pointer is to an octet of the fragment's own data, whose number is the rest. */
+#define PG_WITHIN 0x8000
 
 /* A name whose addresses belong in the additional section. The required ones come first. */
 struct pg_target {
@@ -163,9 +235,10 @@ struct pg_target {
 _Static_assert(sizeof(struct pg_cell) == 8, "a cell is one word");
 _Static_assert(sizeof(struct pg_bucket) == 64, "a bucket is one cache line");
 _Static_assert(sizeof(struct pg_zone) == 384, "zone record");
-_Static_assert(sizeof(struct pg_head) == 40, "zone head");
-_Static_assert(sizeof(struct pg_node) == 32, "node header");
-_Static_assert(sizeof(struct pg_rrset) == 16, "RRset entry");
+_Static_assert(sizeof(struct pg_head) == 48, "zone head");
+_Static_assert(sizeof(struct pg_node) == 40, "node header");
+_Static_assert(sizeof(struct pg_rrset) == 20, "RRset entry");
+_Static_assert(sizeof(struct pg_order_entry) == 24, "entry of an ordered block");
 _Static_assert(sizeof(struct pg_fragment) == 16, "fragment header");
 _Static_assert(sizeof(struct pg_relocation) == 4, "relocation");
 _Static_assert(sizeof(struct pg_target) == 16, "additional target");

@@ -106,6 +106,9 @@ struct {
 #define PG_SCAN_MAX 64
 #define PG_TARGETS_MAX 32
 #define PG_RECORD_ROOM PG_SEGMENT_GUARD
+#define PG_ITERATIONS_MAX 100
+#define PG_ASCENT_MAX 16
+#define PG_SIGNATURES_MASK 0x1ff
 /* The most octets that a reply may have here, and the largest offset of the message in the frame: Ethernet, two tags,
  * IPv6, UDP. */
 #define PG_REPLY_MAX 3400U
@@ -163,39 +166,29 @@ static __always_inline const void *pg_record(const struct pg_work *w, pg_ref ref
 	return start + offset;
 }
 
+/* At least eight octets. The last ones are copied as a whole word, some of them twice. */
 static __always_inline int pg_copy(__u8 *to, const __u8 *end, const __u8 *from, __u32 length)
 {
-	__u32 i;
+	__u32 last;
 
-	for (i = 0; i < PG_REPLY_MAX / 8; i++) {
-		if (i * 8 + 8 > length)
+	if (length < 8 || length > PG_REPLY_MAX)
+		return -1;
+	last = PG_MASK(length - 8, PG_REPLY_MASK);
+	if (last > PG_REPLY_MAX - 8)
+		return -1;
+	for (__u32 i = 0; i < PG_REPLY_MAX / 8; i++) {
+		if (i * 8 >= last)
 			break;
-		if (to + 8 > end)
+		if (to + i * 8 + 8 > end)
 			return -1;
-		*(__u64 *)to = *(const __u64 *)from;
-		to += 8;
-		from += 8;
+		*(__u64 *)(to + i * 8) = *(const __u64 *)(from + i * 8);
 	}
-	if (length & 4) {
-		if (to + 4 > end)
-			return -1;
-		*(__u32 *)to = *(const __u32 *)from;
-		to += 4;
-		from += 4;
-	}
-	if (length & 2) {
-		if (to + 2 > end)
-			return -1;
-		*(__u16 *)to = *(const __u16 *)from;
-		to += 2;
-		from += 2;
-	}
-	if (length & 1) {
-		if (to + 1 > end)
-			return -1;
-		*to = *from;
-	}
-	return length > PG_REPLY_MAX ? -1 : 0;
+	to += last;
+	PG_OPAQUE(to);
+	if (to + 8 > end)
+		return -1;
+	*(__u64 *)to = *(const __u64 *)(from + last);
+	return 0;
 }
 
 #endif

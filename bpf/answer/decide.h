@@ -6,70 +6,12 @@
 #ifndef PEREGRINE_ANSWER_DECIDE_H
 #define PEREGRINE_ANSWER_DECIDE_H
 
-#include "find.h"
-
-enum pg_section { PG_ANSWER, PG_AUTHORITY, PG_ADDITIONAL };
-
-/* What a stage of deciding returns besides an exit. */
-#define PG_FOLLOW (-1)    /* a CNAME was placed: search for its target */
-#define PG_TOO_LARGE (-2) /* the fragment exceeds what the reply may have */
-#define PG_FULL (-3)      /* no more places */
-
-/*
- * Puts an RRset's fragment, at `ref`, at the end of the reply. A section's fragments must come after those of the
- * section before. The owner's name ends at message offset `end` and has `octets` octets.
- */
-PG_INLINE int pg_place(struct pg_work *w, const struct pg_rrset *rrset, pg_ref ref, enum pg_section section, __u32 end,
-                       __u32 octets)
-{
-	__u32 i = w->placed, pieces = rrset->pieces, opt = w->flags & PG_WORK_OPT ? PG_OPT_SIZE : 0;
-
-	if (w->length + rrset->length + opt > w->limit)
-		return PG_TOO_LARGE;
-	/* What linking could not go through must not be begun. */
-	if (i >= PG_PLACED_MAX || pieces > PG_SCAN_MAX ||
-	    sizeof(struct pg_fragment) + rrset->length + 8U + pieces * sizeof(struct pg_relocation) > PG_RECORD_ROOM)
-		return PG_FULL;
-	w->placed = i + 1;
-	i = PG_MASK(i, PG_PLACED_MAX - 1);
-	w->place[i].fragment = ref;
-	w->place[i].end = end;
-	w->place[i].sname = octets;
-	w->length += rrset->length;
-	if (section == PG_ANSWER)
-		w->answers += rrset->records;
-	else if (section == PG_AUTHORITY)
-		w->authorities += rrset->records;
-	else
-		w->additionals += rrset->records;
-	return PG_EXIT_ANSWERED;
-}
-
-/* The reply is cut short: header, question and OPT, TC=1. The client asks again over TCP (RFC 2181 section 9). */
-PG_INLINE int pg_truncate(struct pg_work *w)
-{
-	w->flags |= PG_WORK_TC;
-	w->placed = 0;
-	w->answers = w->authorities = w->additionals = 0;
-	w->length = PG_HEADER_SIZE + w->question_length;
-	return PG_EXIT_ANSWERED;
-}
-
-PG_INLINE int pg_place_due(struct pg_work *w, const struct pg_rrset *rrset, pg_ref ref, enum pg_section section)
-{
-	int result = pg_place(w, rrset, ref, section, w->end, w->name_length);
-
-	if (result == PG_TOO_LARGE)
-		return pg_truncate(w);
-	if (result == PG_FULL)
-		return PG_EXIT_LARGE;
-	return result;
-}
+#include "prove.h"
 
 /* The place of the target with the given number behind a fragment's relocations, or NULL when it is out of reach. */
 PG_INLINE const struct pg_target *pg_target_of(const struct pg_fragment *fragment, __u32 number)
 {
-	__u32 at = sizeof(*fragment) + ((fragment->length + 7U) & ~7U) +
+	__u32 at = sizeof(*fragment) + ((fragment->signed_length + 7U) & ~7U) +
 	           (((fragment->owners + fragment->suffixes) * (__u32)sizeof(struct pg_relocation) + 7U) & ~7U) +
 	           number * (__u32)sizeof(struct pg_target);
 
@@ -88,7 +30,7 @@ PG_STAGE int pg_place_addresses(struct pg_work *w, __u64 hash, __u32 required, _
 		return PG_EXIT_INTERNAL;
 	if (at > PG_POINTER_MAX)
 		return PG_EXIT_ANSWERED;
-	result = pg_probe_addresses(w, hash);
+	result = pg_probe_hash(w, hash);
 	if (result == PG_FOUND_BROKEN)
 		return PG_EXIT_INTERNAL;
 	if (result == PG_NOT_FOUND)
@@ -97,10 +39,9 @@ PG_STAGE int pg_place_addresses(struct pg_work *w, __u64 hash, __u32 required, _
 	if (!node)
 		return PG_EXIT_INTERNAL;
 	for (__u32 i = 0; i < 2 && i < node->rrsets; i++) {
-		const struct pg_rrset *rrset =
-		    (const void *)((const __u8 *)(node + 1) + ((node->name_length + 7U) & ~7U));
+		const struct pg_rrset *rrset = pg_rrsets(node);
 
-		result = pg_place(w, &rrset[i], w->probed + rrset[i].fragment, PG_ADDITIONAL, at, 0);
+		result = pg_place(w, &rrset[i], pg_form_due(w), w->probed + rrset[i].fragment, PG_ADDITIONAL, at, 0);
 		if (result == PG_FULL)
 			return PG_EXIT_LARGE;
 		if (result && required)
@@ -109,19 +50,19 @@ PG_STAGE int pg_place_addresses(struct pg_work *w, __u64 hash, __u32 required, _
 	return PG_EXIT_ANSWERED;
 }
 
-/* The addresses of the targets of the RRset placed last: those that must come, then those that may. */
-PG_STAGE int pg_place_additional(struct pg_work *w, pg_ref ref, __u32 count)
+/* The addresses of the targets of the RRset that wants them: those that must come, then those that may. */
+PG_STAGE int pg_place_additional(struct pg_work *w)
 {
 	const struct pg_fragment *fragment;
-	__u32 start;
+	__u32 start, count;
 
 	if (!w)
 		return PG_EXIT_INTERNAL;
-	fragment = pg_record(w, ref);
+	fragment = pg_record(w, w->wanted_at);
 	if (!fragment)
 		return PG_EXIT_INTERNAL;
-	start = w->length - fragment->length;
-	PG_APART(start);
+	start = w->wanted_start;
+	count = w->wanted;
 	for (__u32 i = 0; i < PG_TARGETS_MAX && i < count; i++) {
 		const struct pg_target *target = pg_target_of(fragment, i);
 		int result;
@@ -210,17 +151,43 @@ PG_INLINE int pg_negative(struct pg_work *w, __u32 rcode)
 	if (!head)
 		return PG_EXIT_INTERNAL;
 	w->rcode = rcode;
-	return pg_place_due(w, &head->denial, w->head + head->denial.fragment, PG_AUTHORITY);
+	return pg_place_due(w, &head->soa, w->head + head->soa.fragment, PG_AUTHORITY);
 }
 
-/* Places the RRset found, and the addresses it asks for. */
+/* Places the RRset found, and remembers the addresses that it asks for. */
 PG_INLINE int pg_place_rrset(struct pg_work *w, enum pg_section section)
 {
-	int result = pg_place_due(w, &w->rrset, w->rrset_at, section);
+	w->wanted_start = w->length;
+	w->wanted_at = w->rrset_at;
+	w->wanted = w->rrset.additional;
+	return pg_place_due(w, &w->rrset, w->rrset_at, section);
+}
 
-	if (result || w->flags & PG_WORK_TC || !w->rrset.additional)
-		return result;
-	return pg_place_additional(w, w->rrset_at, w->rrset.additional);
+/* RRSIG: the signatures of each RRset at the node. */
+PG_STAGE int pg_place_signatures(struct pg_work *w, pg_ref ref)
+{
+	const struct pg_node *node;
+	const struct pg_rrset *rrset;
+
+	if (!w)
+		return PG_EXIT_INTERNAL;
+	node = pg_record(w, ref);
+	if (!node)
+		return PG_EXIT_INTERNAL;
+	rrset = pg_rrsets(node);
+	for (__u32 i = 0; i < PG_SCAN_MAX && i < node->rrsets; i++) {
+		int result;
+
+		if (rrset[i].signed_length == rrset[i].length || rrset[i].type == PG_TYPE_NSEC_AT_WILDCARD)
+			continue;
+		result =
+		    pg_place(w, &rrset[i], PG_SIGNATURES, ref + rrset[i].fragment, PG_ANSWER, w->end, w->name_length);
+		if (result == PG_TOO_LARGE)
+			return pg_truncate(w);
+		if (result)
+			return PG_EXIT_LARGE;
+	}
+	return PG_EXIT_ANSWERED;
 }
 
 /* Places what was found for qtype at sname's node, or at the wildcard that stands for it. */
@@ -232,17 +199,32 @@ PG_INLINE int pg_decide_node(struct pg_work *w)
 		return PG_EXIT_LARGE;
 	if (w->has_rrset == PG_NOT_FOUND)
 		return pg_negative(w, PG_RCODE_NOERROR);
-	if (w->rrset.type != PG_TYPE_CNAME || w->qtype == PG_TYPE_CNAME || w->qtype == PG_TYPE_ANY)
+	if (w->qtype == PG_TYPE_RRSIG)
+		return pg_place_signatures(w, w->node_labels == w->labels ? w->node : w->wildcard);
+	if (w->rrset.type != PG_TYPE_CNAME || w->qtype == PG_TYPE_CNAME || w->qtype == PG_TYPE_ANY ||
+	    w->qtype == PG_TYPE_NSEC)
 		return pg_place_rrset(w, PG_ANSWER);
 	if (w->chain == PG_CHAIN_MAX)
 		return PG_EXIT_ANSWERED;
 	result = pg_place_due(w, &w->rrset, w->rrset_at, PG_ANSWER);
-	if (result || w->flags & PG_WORK_TC)
-		return result;
-	return pg_follow(w);
+	return result || w->flags & PG_WORK_TC ? result : PG_FOLLOW;
 }
 
-/* Decides what is due for the present sname: an exit, or PG_FOLLOW. */
+/* What of a decision has to be proved to a client that asked for DNSSEC. */
+PG_INLINE __u32 pg_to_prove(const struct pg_work *w, int exact, int delegation)
+{
+	if (!(w->flags & PG_WORK_DO))
+		return 0;
+	if (delegation)
+		return PG_PROVE_DELEGATION;
+	if (exact)
+		return w->has_rrset == PG_NOT_FOUND ? PG_PROVE_OWN : 0;
+	if (!w->wildcard)
+		return PG_PROVE_NAME_ERROR;
+	return w->has_rrset == PG_NOT_FOUND ? PG_PROVE_EXPANDED_NO_DATA : PG_PROVE_COVER;
+}
+
+/* Decides what is due for the present sname: an exit, or PG_FOLLOW. Sets w->prove. */
 PG_STAGE int pg_decide(struct pg_work *w)
 {
 	int exact;
@@ -253,29 +235,33 @@ PG_STAGE int pg_decide(struct pg_work *w)
 	if (w->node_flags & PG_NODE_DELEGATION && !(exact && w->qtype == PG_TYPE_DS)) {
 		if (!w->chain)
 			w->flags &= ~PG_WORK_AA;
+		w->prove = pg_to_prove(w, exact, 1);
 		return w->has_rrset == PG_FOUND ? pg_place_rrset(w, PG_AUTHORITY) : PG_EXIT_INTERNAL;
 	}
-	if (!exact) {
-		if (!w->wildcard)
-			return pg_negative(w, PG_RCODE_NXDOMAIN);
-		if (pg_find_rrset(w, w->wildcard))
-			return PG_EXIT_INTERNAL;
-	}
+	if (!exact && w->wildcard && pg_find_rrset(w, w->wildcard))
+		return PG_EXIT_INTERNAL;
+	w->prove = pg_to_prove(w, exact, 0);
+	if (!exact && !w->wildcard)
+		return pg_negative(w, PG_RCODE_NXDOMAIN);
 	return pg_decide_node(w);
 }
 
-/* From the parsed question to the fragments due. */
-PG_STAGE int pg_resolve(struct pg_work *w)
+/* A false or a missing proof would make a name bogus, or seem secure: the client is told that nothing can be said. */
+PG_INLINE int pg_fail(struct pg_work *w)
+{
+	pg_clear(w);
+	w->rcode = PG_RCODE_SERVFAIL;
+	w->flags &= ~(PG_WORK_AA | PG_WORK_TC);
+	return PG_EXIT_ANSWERED;
+}
+
+/* Follows the chain of CNAMEs from the question's name to what ends it. Returns an exit, or PG_UNPROVED. */
+PG_STAGE int pg_resolve_chain(struct pg_work *w)
 {
 	int result = PG_EXIT_INTERNAL;
 
 	if (!w)
 		return result;
-	w->placed = w->chain = 0;
-	w->answers = w->authorities = w->additionals = 0;
-	w->length = PG_HEADER_SIZE + w->question_length;
-	if (w->rcode)
-		return PG_EXIT_ANSWERED;
 	for (int i = 0; i <= PG_CHAIN_MAX; i++) {
 		result = pg_find_zone(w);
 		if (result) {
@@ -292,10 +278,36 @@ PG_STAGE int pg_resolve(struct pg_work *w)
 		if (result)
 			return result;
 		result = pg_decide(w);
+		if (w->prove && !(w->flags & PG_WORK_TC) && (!result || result == PG_FOLLOW)) {
+			int proved = pg_prove(w);
+
+			if (proved)
+				return proved;
+		}
+		if (result == PG_FOLLOW)
+			result = pg_follow(w);
 		if (result != PG_FOLLOW)
 			return result;
 	}
-	return result == PG_FOLLOW ? PG_EXIT_ANSWERED : result;
+	return PG_EXIT_ANSWERED;
+}
+
+/* From the parsed question to the fragments due. (Not a stage: the kernel allows eight frames, all of which a proof
+ * takes.) */
+PG_INLINE int pg_resolve(struct pg_work *w)
+{
+	int result;
+
+	w->chain = 0;
+	pg_clear(w);
+	if (w->rcode)
+		return PG_EXIT_ANSWERED;
+	result = pg_resolve_chain(w);
+	if (!result && w->proofs)
+		result = pg_place_proofs(w);
+	if (!result && w->wanted)
+		result = pg_place_additional(w);
+	return result == PG_UNPROVED ? pg_fail(w) : result;
 }
 
 #endif

@@ -28,17 +28,38 @@ PG_INLINE const struct pg_node *pg_visible(const struct pg_work *w, pg_ref *ref,
 	return node && node->since <= w->version && !(node->flags & PG_NODE_ABSENT) ? node : 0;
 }
 
-/* Finds the RRset of a node that answers `type`; a CNAME answers all. Sets w->rrset and what goes with it. PG_FOUND, or
- * PG_NOT_FOUND; PG_FOUND_BROKEN when there are too many to go through. */
+/* Octets from a node's start to what stands behind its name. */
+PG_INLINE __u32 pg_behind_name(const struct pg_node *node)
+{
+	return sizeof(*node) + ((node->name_length + 7U) & ~7U);
+}
+
+PG_INLINE const struct pg_rrset *pg_rrsets(const struct pg_node *node)
+{
+	__u32 proofs = node->flags & PG_NODE_PROOFS ? PG_PROOFS * 8 : 0;
+
+	return (const void *)((const __u8 *)node + pg_behind_name(node) + proofs);
+}
+
+/* Whether an RRset answers a query for `type`. RFC 8482 section 4.1: one RRset answers ANY. A CNAME answers all but
+ * what may stand beside it (RFC 4034 sections 3 and 4); RRSIG is what any signed RRset has. */
+PG_INLINE int pg_answers(const struct pg_rrset *rrset, __u32 type)
+{
+	if (type == PG_TYPE_RRSIG)
+		return rrset->signed_length != rrset->length;
+	return rrset->type == type || type == PG_TYPE_ANY || (rrset->type == PG_TYPE_CNAME && type != PG_TYPE_NSEC);
+}
+
+/* Finds the RRset of a node that answers `type`. Sets w->rrset and what goes with it. PG_FOUND, or PG_NOT_FOUND;
+ * PG_FOUND_BROKEN when there are too many to go through. */
 PG_INLINE int pg_scan_rrsets(struct pg_work *w, const struct pg_node *node, pg_ref ref, __u32 type)
 {
-	const struct pg_rrset *rrset = (const void *)((const __u8 *)(node + 1) + ((node->name_length + 7U) & ~7U));
+	const struct pg_rrset *rrset = pg_rrsets(node);
 
 	for (__u32 i = 0; i < PG_SCAN_MAX; i++) {
 		if (i >= node->rrsets)
 			return PG_NOT_FOUND;
-		/* RFC 8482 section 4.1: one RRset answers ANY. */
-		if (rrset[i].type == type || rrset[i].type == PG_TYPE_CNAME || type == PG_TYPE_ANY) {
+		if (pg_answers(&rrset[i], type)) {
 			w->rrset = rrset[i];
 			w->rrset_at = ref + rrset[i].fragment;
 			return PG_FOUND;
@@ -61,7 +82,7 @@ PG_INLINE int pg_match_node(struct pg_work *w, pg_ref ref, __u32 start)
 	node = pg_record(w, ref);
 	if (!node)
 		return PG_FOUND_BROKEN;
-	if (node->zone != w->zone || node->flags & PG_NODE_ADDRESSES ||
+	if (node->zone != w->zone || node->role != PG_ROLE_NAME ||
 	    !pg_same_suffix(w, start, (const __u8 *)(node + 1), node->name_length))
 		return PG_NOT_FOUND;
 	node = pg_visible(w, &ref, node);
@@ -100,8 +121,8 @@ PG_INLINE int pg_match_zone(struct pg_work *w, __u32 slot, __u32 start)
 	return PG_FOUND;
 }
 
-/* Whether the node at `ref` holds the addresses that `hash` stands for. The hash is all there is to compare: of two
- * names of a zone that share all 64 bits one would get the other's addresses. */
+/* Whether the node at `ref` is the one that `hash` stands for. The hash is all there is to compare: of two names of a
+ * zone that share all 64 bits one would get what is the other's. */
 PG_INLINE int pg_match_hash(struct pg_work *w, pg_ref ref, __u64 hash)
 {
 	const struct pg_node *node;
@@ -181,14 +202,25 @@ PG_STAGE int pg_probe_name(struct pg_work *w, __u32 first)
 	                 pg_hash_suffix(w, start, pg_hash_start(settings->hash_seed, PG_ROLE_NAME, w->zone)), start);
 }
 
-/* The addresses of a target of the present zone. */
-PG_STAGE int pg_probe_addresses(struct pg_work *w, __u64 hash)
+/* The node of the present zone that has this index hash: a target's addresses, or what is part of a proof. Sets
+ * w->probed. */
+PG_STAGE int pg_probe_hash(struct pg_work *w, __u64 hash)
 {
 	const struct pg_settings *settings = pg_settings(w);
 
 	if (!w || !settings)
 		return PG_FOUND_BROKEN;
 	return pg_search(w, settings, PG_ROLE_ADDRESSES, hash, 0);
+}
+
+/* The same for a key that is a number. */
+PG_INLINE int pg_probe_number(struct pg_work *w, enum pg_role role, __u64 number)
+{
+	const struct pg_settings *settings = pg_settings(w);
+
+	if (!settings)
+		return PG_FOUND_BROKEN;
+	return pg_probe_hash(w, pg_hash_number(pg_hash_start(settings->hash_seed, role, w->zone), number));
 }
 
 /*

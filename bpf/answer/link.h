@@ -38,12 +38,35 @@ PG_INLINE int pg_put_pointer(struct pg_work *w, __u8 *msg, const __u8 *end, __u3
 	return 0;
 }
 
-/* The compression pointers of a fragment that has been copied to octet w->written: owners moved, suffixes filled in. */
-PG_STAGE int pg_relocate(PG_CONTEXT *ctx, struct pg_work *w, __u32 number)
+/* Which octets of a fragment's data a form is made of. */
+PG_INLINE __u32 pg_form_start(const struct pg_fragment *fragment, __u32 form)
 {
+	return form == PG_SIGNATURES ? fragment->length : 0;
+}
+
+PG_INLINE __u32 pg_form_end(const struct pg_fragment *fragment, __u32 form)
+{
+	return form == PG_PLAIN ? fragment->length : fragment->signed_length;
+}
+
+/* Where a pointer of fragment `number`, whose octet `from` stands at w->written, leads. */
+PG_INLINE __u32 pg_pointer_target(const struct pg_work *w, __u32 number, __u32 suffix, __u32 from)
+{
+	__u32 sname = w->place[number].end - w->place[number].sname;
+
+	/* Signatures alone are asked for by their owner's name. */
+	if (suffix & PG_WITHIN)
+		return from ? sname : w->written + (suffix & ~PG_WITHIN);
+	return suffix ? w->place[number].end - suffix : sname;
+}
+
+/* Compression pointer `entry` of fragment `number`, which has been copied to octet w->written. */
+PG_STAGE int pg_relocate(PG_CONTEXT *ctx, struct pg_work *w, __u32 number, __u32 entry)
+{
+	const struct pg_relocation *relocation;
 	const struct pg_fragment *fragment;
 	const __u8 *start, *end;
-	__u32 relocations, at, sname, first, last;
+	__u32 at, from, target;
 
 	if (!w)
 		return -1;
@@ -51,30 +74,53 @@ PG_STAGE int pg_relocate(PG_CONTEXT *ctx, struct pg_work *w, __u32 number)
 	fragment = pg_record(w, w->place[number].fragment);
 	if (!fragment || pg_message(ctx, w, &start, &end))
 		return -1;
-	sname = w->place[number].end - w->place[number].sname;
-	/* Owners stand first; where sname is the question's, they are right as they are. */
-	first = sname == PG_HEADER_SIZE ? fragment->owners : 0;
-	last = fragment->owners + fragment->suffixes;
-	relocations = sizeof(*fragment) + ((fragment->length + 7U) & ~7U);
-	for (__u32 i = 0; i < PG_SCAN_MAX; i++) {
-		const struct pg_relocation *relocation;
-		__u32 entry = first + i, target;
+	at = sizeof(*fragment) + ((fragment->signed_length + 7U) & ~7U) + entry * (__u32)sizeof(*relocation);
+	if (at > PG_RECORD_ROOM - sizeof(*relocation))
+		return -1;
+	relocation = (const void *)((const __u8 *)fragment + at);
+	from = pg_form_start(fragment, w->place[number].form);
+	if (relocation->position < from || relocation->position >= pg_form_end(fragment, w->place[number].form))
+		return 0;
+	target = pg_pointer_target(w, number, relocation->suffix, from);
+	at = w->written + relocation->position - from;
+	if (target > PG_POINTER_MAX || at > PG_REPLY_MAX)
+		return -1;
+	return pg_put_pointer(w, (__u8 *)start, end, at, target,
+	                      entry < fragment->owners ? pg_be16(PG_POINTER | PG_HEADER_SIZE) : 0);
+}
 
-		if (entry >= last)
-			return 0;
-		at = relocations + entry * (__u32)sizeof(*relocation);
-		if (at > PG_RECORD_ROOM - sizeof(*relocation))
+/* All of them: owners moved, suffixes filled in. */
+PG_STAGE int pg_relocate_all(PG_CONTEXT *ctx, struct pg_work *w, __u32 number)
+{
+	const struct pg_fragment *fragment;
+	__u32 first, last;
+
+	if (!w)
+		return -1;
+	number = PG_MASK(number, PG_PLACED_MAX - 1);
+	fragment = pg_record(w, w->place[number].fragment);
+	if (!fragment)
+		return -1;
+	/* Owners stand first; where sname is the question's, they are right as they are. */
+	first = w->place[number].end - w->place[number].sname == PG_HEADER_SIZE ? fragment->owners : 0;
+	last = fragment->owners + fragment->suffixes;
+	for (__u32 i = 0; i < PG_SCAN_MAX && first + i < last; i++)
+		if (pg_relocate(ctx, w, number, first + i))
 			return -1;
-		relocation = (const void *)((const __u8 *)fragment + at);
-		target = relocation->suffix ? (__u32)w->place[number].end - relocation->suffix : sname;
-		at = w->written + relocation->position;
-		if (target > PG_POINTER_MAX || at > PG_REPLY_MAX)
-			return -1;
-		if (pg_put_pointer(w, (__u8 *)start, end, at, target,
-		                   entry < fragment->owners ? pg_be16(PG_POINTER | PG_HEADER_SIZE) : 0))
-			return -1;
-	}
-	return -1;
+	return last - first > PG_SCAN_MAX ? -1 : 0;
+}
+
+/* The ones'-complement sum of a form's octets, as if it stood at an even place. */
+PG_INLINE __u32 pg_form_sum(const struct pg_fragment *fragment, __u32 form)
+{
+	__u32 sum;
+
+	if (form == PG_PLAIN)
+		return fragment->sum;
+	if (form == PG_SIGNED)
+		return fragment->signed_sum;
+	sum = fragment->signed_sum + (fragment->sum ^ 0xffff);
+	return pg_sum_at(pg_sum_fold(sum), fragment->length);
 }
 
 /* Copies fragment `number` of those decided on to the end of the reply. */
@@ -82,7 +128,7 @@ PG_STAGE int pg_link_fragment(PG_CONTEXT *ctx, struct pg_work *w, __u32 number)
 {
 	const struct pg_fragment *fragment;
 	const __u8 *msg, *end;
-	__u32 at;
+	__u32 at, from, length;
 
 	if (!w)
 		return -1;
@@ -91,13 +137,19 @@ PG_STAGE int pg_link_fragment(PG_CONTEXT *ctx, struct pg_work *w, __u32 number)
 	if (!fragment || pg_message(ctx, w, &msg, &end))
 		return -1;
 	at = PG_MASK(w->written, PG_REPLY_MASK);
-	if (pg_copy((__u8 *)msg + at, end, (const __u8 *)(fragment + 1), fragment->length))
+	/* Through memory: else the verifier follows each form by itself. */
+	w->from = pg_form_start(fragment, w->place[number].form);
+	w->octets = pg_form_end(fragment, w->place[number].form) - w->from;
+	w->sum += pg_sum_at(pg_form_sum(fragment, w->place[number].form), at);
+	asm volatile("" ::: "memory");
+	from = PG_MASK(w->from, PG_SIGNATURES_MASK);
+	length = w->octets;
+	if (pg_copy((__u8 *)msg + at, end, (const __u8 *)(fragment + 1) + from, length))
 		return -1;
-	w->sum += pg_sum_at(fragment->sum, at);
 	if (fragment->suffixes || w->place[number].end - w->place[number].sname != PG_HEADER_SIZE)
-		if (pg_relocate(ctx, w, number))
+		if (pg_relocate_all(ctx, w, number))
 			return -1;
-	w->written = at + fragment->length;
+	w->written = at + length;
 	return 0;
 }
 

@@ -50,6 +50,12 @@ PG_INLINE __u64 pg_hash_end(__u64 hash)
 	return hash ^ (hash >> 47);
 }
 
+/* The hash of a key that is a number. */
+PG_INLINE __u64 pg_hash_number(__u64 hash, __u64 number)
+{
+	return pg_hash_end(pg_hash_word(hash, number));
+}
+
 /* The upper half of a hash as a tag, which is never 0: that is an empty cell's. */
 PG_INLINE __u32 pg_hash_tag(__u64 hash)
 {

@@ -7,6 +7,8 @@
  *                      once and whose result it knows nothing of, so that loops do not multiply through the stages.
  *   PG_SCAN_MAX, PG_TARGETS_MAX  RRsets and relocations, and targets, gone through before PG_EXIT_LARGE
  *   PG_RECORD_ROOM     octets that may be read behind a record's start
+ *   PG_ITERATIONS_MAX, PG_ASCENT_MAX  of NSEC3, and names gone up to find one that has one, before PG_EXIT_LARGE
+ *   PG_SIGNATURES_MASK octets of an RRset behind which its signatures can be reached alone: 2^n - 1
  *   PG_MASK, PG_OPAQUE, PG_APART: what the verifier wants to see (quirks.bpf.h); the host needs PG_MASK alone
  *
  *   pg_message()       the DNS message in memory: its start, and the first octet behind what may be touched

@@ -16,11 +16,15 @@
 #define PG_TYPE_CNAME 5
 #define PG_TYPE_OPT 41
 #define PG_TYPE_DS 43
+#define PG_TYPE_RRSIG 46
+#define PG_TYPE_NSEC 47
+#define PG_TYPE_NSEC3 50
 #define PG_TYPE_IXFR 251
 #define PG_TYPE_AXFR 252
 #define PG_TYPE_ANY 255
 
 #define PG_RCODE_NOERROR 0
+#define PG_RCODE_SERVFAIL 2
 #define PG_RCODE_NXDOMAIN 3
 #define PG_RCODE_REFUSED 5
 #define PG_RCODE_BADVERS 16

@@ -19,12 +19,27 @@
  * leaves the rest to the resolver, as with any target outside the zones served. */
 #define PG_CHAIN_MAX 5
 #define PG_CHAIN_ROOM 8
+/* Name, salt and padding: nine blocks of SHA-1. */
+#define PG_SHA1_ROOM 576
+
+/* Proofs of one reply: three for each name of a chain at the worst, of which few are left to be different. */
+#define PG_PROOFS_MAX 16
+
+/* Which part of a fragment is due. */
+enum pg_form { PG_PLAIN, PG_SIGNED, PG_SIGNATURES };
 
 /* A fragment that is due, and the sname that its pointers refer to. */
 struct pg_placed {
 	pg_ref fragment;
-	__u16 end;   /* message offset just behind sname: suffix pointers are 0xC000 | (end - k) */
-	__u16 sname; /* octets of that sname */
+	__u16 end;  /* message offset just behind sname: suffix pointers are 0xC000 | (end - k) */
+	__u8 sname; /* octets of that sname */
+	__u8 form;  /* enum pg_form */
+};
+
+/* A record that proves what does not exist: due in the authority section, once the answer is complete. */
+struct pg_proof_due {
+	struct pg_placed place;
+	struct pg_rrset rrset;
 };
 
 struct pg_work {
@@ -61,6 +76,20 @@ struct pg_work {
 	__u32 has_rrset;
 	struct pg_rrset rrset;
 
+	/* Denial of existence. */
+	__u32 prove;       /* enum pg_prove, of the present sname; 0: nothing */
+	pg_ref order;      /* block to go on with; 0: the search is over */
+	__u32 order_start; /* where the label searched for stands in name */
+	__u64 window;      /* eight octets of it */
+	__u64 last;        /* index hash of the name before, if any is ... */
+	__u32 found;       /* ... found */
+	__u64 hash;        /* first 64 bits of a name's NSEC3 hash */
+	__u32 sha1[5];     /* digest */
+	__u8 sha1_input[PG_SHA1_ROOM];
+	__u32 schedule[16]; /* of one block */
+	__u32 proofs;
+	struct pg_proof_due proof[PG_PROOFS_MAX];
+
 	/* What was decided. */
 	__u32 rcode;                  /* extended RCODE */
 	__u32 end;                    /* message offset just behind sname */
@@ -69,12 +98,15 @@ struct pg_work {
 	__u32 length;                 /* octets of the reply as decided so far, without OPT */
 	__u32 placed;
 	__u16 answers, authorities, additionals;
-	__u16 reserved;
+	__u16 wanted;       /* targets whose addresses are due in the additional section, ... */
+	pg_ref wanted_at;   /* ... of this fragment, ... */
+	__u32 wanted_start; /* ... which stands at this octet of the reply */
 	struct pg_placed place[PG_PLACED_MAX];
 
 	/* Linking. */
-	__u32 written; /* octets of the reply that stand in the message */
-	__u64 sum;     /* ones'-complement sum of them, not folded */
+	__u32 from, octets; /* of the present fragment's data */
+	__u32 written;      /* octets of the reply that stand in the message */
+	__u64 sum;          /* ones'-complement sum of them, not folded */
 
 #ifdef __bpf__
 	/* What stays from query to query on this CPU. */
@@ -85,6 +117,18 @@ struct pg_work {
 #else
 	const struct image_view *view; /* what the host's primitives read */
 #endif
+};
+
+/* What is to be proved of a name (prove.h). */
+enum pg_prove {
+	PG_PROVE_OWN = 1,
+	PG_PROVE_ENCLOSER = 2,
+	PG_PROVE_COVER = 4,
+	PG_PROVE_WILDCARD = 8,
+	PG_PROVE_EXPANDED = 16,
+	PG_PROVE_DELEGATION = 32, /* places the DS, or asks for OWN */
+	PG_PROVE_NAME_ERROR = PG_PROVE_ENCLOSER | PG_PROVE_COVER | PG_PROVE_WILDCARD,
+	PG_PROVE_EXPANDED_NO_DATA = PG_PROVE_ENCLOSER | PG_PROVE_COVER | PG_PROVE_EXPANDED,
 };
 
 enum pg_table_id { PG_TABLE_INDEX, PG_TABLE_ZONES };

@@ -13,24 +13,57 @@
 #include "settings_shared.h"
 #include "zone/zone.h"
 
+#include <stdbool.h>
+
 /* One node to be. */
 struct plan_entry {
-	const uint8_t *name; /* wire format, lower case */
+	const uint8_t *name; /* wire format, lower case; of a span, its number as a word */
 	uint8_t name_length;
-	uint8_t flags;                /* enum pg_node_flag */
-	const struct zone_name *data; /* NULL: an empty non-terminal */
+	uint8_t role;                 /* enum pg_role */
+	uint16_t flags;               /* enum pg_node_flag */
+	const struct zone_name *data; /* NULL: an empty non-terminal, or a span */
 	uint32_t wildcard; /* number of the entry that is the wildcard below this name, or 0 (the apex is 0) */
+	uint32_t parent;   /* of a name: number of the entry one label up; the apex is its own */
+	uint32_t children; /* of a name: entries one label below */
+	uint32_t last;     /* of a name: number of the last entry at or below it */
+	/* With PG_NODE_PROOFS, by enum pg_proof. NSEC: number of the entry whose NSEC is the proof, plus 1; 0: none.
+	 * NSEC3: first 64 bits of the hash. */
+	uint64_t proof[PG_PROOFS];
+	/* Of an NSEC3 record, the first 64 bits of its owner's hash. */
+	uint64_t hash;
 	/* Of a target: where its A and AAAA are; they may be a wildcard's. */
 	const struct zone_rrset *addresses[2];
+};
+
+/* A span to be (struct pg_span): `count` hashes from number `first` on. */
+struct plan_span {
+	uint32_t number;
+	uint32_t first, count;
+};
+
+/* How a zone version proves what does not exist: see denial.c. */
+struct plan_denial {
+	enum pg_denial kind;
+	uint16_t iterations;
+	uint8_t salt_length, span_order;
+	uint8_t salt[UINT8_MAX];
+	uint64_t *hashes; /* NSEC3: of all records, ascending */
+	size_t hash_count;
+	struct plan_span *spans;
+	/* NSEC: by entry, the last entry up to this one that has a usable NSEC, plus 1. */
+	uint32_t *owners;
 };
 
 struct plan {
 	const struct zone_version *zone;
 	uint8_t apex_length;
 	size_t count; /* all entries */
-	size_t names; /* of these, PG_ROLE_NAME; the rest, targets, follow */
+	size_t names; /* of these, PG_ROLE_NAME; the rest, targets and NSEC3 records, follow */
+	size_t room;
 	struct plan_entry *entries;
 	uint8_t *storage; /* of targets' names */
+	struct plan_denial denial;
+	char fault[256]; /* what is wrong with the zone's signatures, in one line; empty: nothing was seen */
 };
 
 /* Makes the plan of a zone version, which must outlive it. Returns NULL when memory is short. */
@@ -40,6 +73,24 @@ void plan_free(struct plan *plan);
 /* Where in the rdata of a type the name stands whose addresses are additional data (RFC 1035 section 3.3, RFC 2782, RFC
  * 9460), counted from 1; 0: nowhere. */
 size_t compile_target_offset(uint16_t type);
+
+/* Adds an entry at the end; NULL when memory is short. */
+struct plan_entry *plan_add(struct plan *plan, enum pg_role role, const uint8_t *name, size_t length,
+                            const struct zone_name *data);
+
+/* The RRset of that type, or NULL. */
+const struct zone_rrset *plan_find_rrset(const struct zone_name *name, uint16_t type);
+
+/* Whether an RRset of that name has a signature. */
+bool plan_is_signed(const struct zone_name *name, uint16_t type);
+
+/* Looks how the zone denies existence and what is wrong with it; adds the NSEC3 records to the plan. Returns -1 when
+ * memory is short. */
+int denial_plan(struct plan *plan);
+void denial_free(struct plan_denial *denial);
+
+/* Whether a name is there for its NSEC3 records alone (RFC 5155 section 7.2.8: it does not exist). */
+bool denial_is_nsec3_owner(const struct zone_name *name);
 
 /* What the compiled form depends on besides the records. */
 struct compile_context {
@@ -57,11 +108,25 @@ struct compile_buffer {
 
 /*
  * Compiles entry `number`. `wildcard` is the reference of the wildcard below it, already in the image. The node's
- * `previous` is 0. Returns 0, or -1 with one line in `why` when the data cannot be represented: more than 64 KiB in an
- * RRset, or than a segment in a name.
+ * `previous` and `order` are 0. Returns 0, or -1 with one line in `why` when the data cannot be represented: more than
+ * 64 KiB in an RRset, or than a segment in a name.
  */
 int compile_node(const struct compile_context *context, size_t number, pg_ref wildcard, struct compile_buffer *out,
                  char *why, size_t why_size);
+
+/* One label of an ordered block (struct pg_order), with what it leads to. */
+struct order_label {
+	const uint8_t *label; /* length and octets */
+	uint64_t last;        /* of a leaf */
+	pg_ref below;         /* else */
+};
+
+/* The labels one below entry `number` of a plan with PG_DENIAL_NSEC, in order; freed by the caller. NULL when memory is
+ * short. */
+struct order_label *compile_order_labels(const struct compile_context *context, size_t number);
+
+/* Compiles one block of `count` labels, at most PG_ORDER_ENTRIES. Returns -1 when memory is short. */
+int compile_order_block(const struct order_label *labels, size_t count, bool leaf, struct compile_buffer *out);
 
 /* Compiles the zone head. */
 int compile_head(const struct compile_context *context, struct compile_buffer *out, char *why, size_t why_size);

@@ -53,6 +53,8 @@ struct link {
 	struct pg_relocation *relocations;
 	size_t count, room;
 	uint32_t *rdata; /* positions of the RRs' rdata */
+	uint32_t owners; /* written so far */
+	uint32_t signatures;
 };
 
 static int put(struct link *link, const void *octets, size_t length)
@@ -116,6 +118,10 @@ static int put_owner(struct link *link, const struct fragment_request *request)
 {
 	if (request->form == OWNER_SNAME)
 		return put_pointer(link, 0);
+	/* Spelt once, it can be pointed to. */
+	if (request->form == OWNER_SPELT)
+		return link->owners++ ? put_pointer(link, PG_WITHIN)
+		                      : put_compressed(link, request->owner, request->apex);
 	/* The root is shorter than a pointer to it. */
 	if (!request->owner[0])
 		return put(link, request->owner, 1);
@@ -148,22 +154,48 @@ static int put_rdata(struct link *link, uint16_t type, const uint8_t *rdata, siz
 	return 0;
 }
 
+static int put_record(struct link *link, const struct fragment_request *request, uint16_t type, const uint8_t *item,
+                      uint32_t *position)
+{
+	uint16_t length;
+
+	memcpy(&length, item, sizeof(length));
+	if (put_owner(link, request) || put16(link, type) || put16(link, KNOT_CLASS_IN) || put32(link, request->ttl) ||
+	    put_rdata(link, type, item + 2, length, request->context, position))
+		return -1;
+	return link->out->length - link->data > UINT16_MAX ? -1 : 0;
+}
+
 static int put_records(struct link *link, const struct fragment_request *request)
 {
-	const struct zone_rrset *rrset = request->rrset;
-	const uint8_t *at = rrset->rdata;
+	const uint8_t *at = request->rrset->rdata;
 
-	for (uint32_t i = 0; i < rrset->count; i++) {
+	for (uint32_t i = 0; i < request->rrset->count; i++) {
 		uint16_t length;
 
 		memcpy(&length, at, sizeof(length));
-		if (put_owner(link, request) || put16(link, rrset->type) || put16(link, KNOT_CLASS_IN) ||
-		    put32(link, request->ttl) ||
-		    put_rdata(link, rrset->type, at + 2, length, request->context, &link->rdata[i]))
+		if (put_record(link, request, request->rrset->type, at, &link->rdata[i]))
 			return -1;
 		at += 2U + length;
-		if (link->out->length - link->data > UINT16_MAX)
-			return -1;
+	}
+	return 0;
+}
+
+static int put_signatures(struct link *link, const struct fragment_request *request)
+{
+	const uint8_t *at = request->signatures ? request->signatures->rdata : NULL;
+
+	for (uint32_t i = 0; at && i < request->signatures->count; i++) {
+		uint32_t position;
+		uint16_t length;
+
+		memcpy(&length, at, sizeof(length));
+		if ((at[2] << 8 | at[3]) == request->rrset->type) {
+			if (put_record(link, request, KNOT_RRTYPE_RRSIG, at, &position))
+				return -1;
+			link->signatures++;
+		}
+		at += 2U + length;
 	}
 	return 0;
 }
@@ -185,10 +217,10 @@ static int put_relocations(struct link *link, struct pg_fragment *header)
 	return buffer_align(link->out);
 }
 
-int fragment_compile(const struct fragment_request *request, struct compile_buffer *out)
+int fragment_compile(const struct fragment_request *request, struct compile_buffer *out, struct pg_rrset *described)
 {
-	struct pg_fragment header = {.records = request->rrset->count};
-	size_t start = out->length, length;
+	struct pg_fragment header = {};
+	size_t start = out->length, length, plain;
 	struct link link = {.out = out, .data = start + sizeof(header)};
 	int result = -1;
 
@@ -196,11 +228,16 @@ int fragment_compile(const struct fragment_request *request, struct compile_buff
 	if (!link.rdata || request->rrset->count > UINT16_MAX || !buffer_extend(out, sizeof(header)) ||
 	    put_records(&link, request))
 		goto out;
-	length = out->length - link.data;
-	if (length > UINT16_MAX || link.count > UINT16_MAX)
+	plain = out->length - link.data;
+	if (put_signatures(&link, request))
 		goto out;
-	header.length = length;
-	header.sum = fragment_sum(out->octets + link.data, length);
+	length = out->length - link.data;
+	if (length > UINT16_MAX || link.count > UINT16_MAX || request->rrset->count + link.signatures > UINT16_MAX)
+		goto out;
+	header.length = plain;
+	header.signed_length = length;
+	header.sum = fragment_sum(out->octets + link.data, plain);
+	header.signed_sum = fragment_sum(out->octets + link.data, length);
 	if (buffer_align(out) || put_relocations(&link, &header))
 		goto out;
 	/* From the number of the RR to where the name stands in it. */
@@ -210,6 +247,16 @@ int fragment_compile(const struct fragment_request *request, struct compile_buff
 	if (request->target_count && put(&link, request->targets, request->target_count * sizeof(*request->targets)))
 		goto out;
 	memcpy(out->octets + start, &header, sizeof(header));
+	*described = (struct pg_rrset){
+	    .type = request->type,
+	    .additional = request->target_count,
+	    .fragment = start / PG_UNIT,
+	    .length = plain,
+	    .signed_length = length,
+	    .records = request->rrset->count,
+	    .signed_records = request->rrset->count + link.signatures,
+	    .pieces = link.count,
+	};
 	result = 0;
 out:
 	free(link.relocations);

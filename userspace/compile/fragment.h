@@ -16,13 +16,17 @@ int buffer_align(struct compile_buffer *buffer);
 enum owner_form {
 	OWNER_SNAME,  /* the searched name: a pointer to it */
 	OWNER_SUFFIX, /* a suffix of the searched name (delegation, apex): a pointer to that */
+	OWNER_SPELT,  /* some other name of the zone: its labels, and a pointer to the apex */
 };
 
 struct fragment_request {
 	const struct zone_rrset *rrset;
-	uint32_t ttl;
+	const struct zone_rrset *signatures; /* of the owner's RRsets, this one's among them; or NULL */
+	uint16_t type;                       /* as the node's table has it; mostly the RRset's */
+	uint32_t ttl;                        /* of the RRs and of their RRSIGs (RFC 4034 section 3) */
 	enum owner_form form;
 	const uint8_t *owner;
+	const uint8_t *apex; /* of OWNER_SPELT */
 	/* The name of which every suffix is known to be one of the searched name: names in rdata are compressed against
 	 * it. */
 	const uint8_t *context;
@@ -32,8 +36,9 @@ struct fragment_request {
 	size_t target_count;
 };
 
-/* Appends the fragment of an RRset. Returns 0, or -1 when it exceeds what a message can hold, or memory is short. */
-int fragment_compile(const struct fragment_request *request, struct compile_buffer *out);
+/* Appends the fragment of an RRset and its signatures, and says in `described` what the engine needs to know of it.
+ * Returns 0, or -1 when it exceeds what a message can hold, or memory is short. */
+int fragment_compile(const struct fragment_request *request, struct compile_buffer *out, struct pg_rrset *described);
 
 /* The ones'-complement sum of octets, folded to 16 bits (RFC 1071), as 16-bit words in the machine's order. */
 uint16_t fragment_sum(const uint8_t *octets, size_t length);

@@ -72,9 +72,9 @@ static int refuse(const struct plan_entry *entry, const char *what, char *why, s
 	return -1;
 }
 
-/* Starts a node: header and name. */
+/* Starts a node: header and name. `hash`: of its key. */
 static int start_node(const struct compile_context *context, const uint8_t *name, size_t length, enum pg_role role,
-                      struct compile_buffer *out)
+                      uint64_t hash, struct compile_buffer *out)
 {
 	struct pg_node *node;
 	uint8_t *at;
@@ -84,11 +84,11 @@ static int start_node(const struct compile_context *context, const uint8_t *name
 	if (!node)
 		return -1;
 	*node = (struct pg_node){
-	    .hash = engine_hash(context->settings, role, context->slot, name, length),
+	    .hash = hash,
 	    .since = context->version,
 	    .zone = context->slot,
 	    .name_length = length,
-	    .flags = role == PG_ROLE_ADDRESSES ? PG_NODE_ADDRESSES : 0,
+	    .role = role,
 	};
 	at = buffer_extend(out, length);
 	if (!at)
@@ -105,155 +105,256 @@ static int finish_node(struct compile_buffer *out)
 	return 0;
 }
 
-/* What the engine needs to know of the fragment at octet `start`, in one place. */
-static void describe(const struct compile_buffer *out, size_t start, const struct fragment_request *request,
-                     struct pg_rrset *rrset)
-{
-	const struct pg_fragment *fragment = (const struct pg_fragment *)(out->octets + start);
-	uint32_t pieces = (uint32_t)fragment->owners + fragment->suffixes;
-
-	*rrset = (struct pg_rrset){
-	    .type = request->rrset->type,
-	    .additional = request->target_count,
-	    .fragment = start / PG_UNIT,
-	    .length = fragment->length,
-	    .records = fragment->records,
-	    .pieces = pieces > UINT16_MAX ? UINT16_MAX : pieces,
-	};
-}
-
 /* Appends the fragment of an RRset and fills in its entry in the node's table. */
-static int add_rrset(struct compile_buffer *out, size_t table, size_t number, const struct fragment_request *request)
+static int add_rrset(struct compile_buffer *out, size_t table, const struct fragment_request *request)
 {
-	struct pg_rrset *rrset;
-	size_t start = out->length;
+	struct pg_rrset described;
+	struct pg_node *node;
 
-	if (fragment_compile(request, out))
+	if (fragment_compile(request, out, &described))
 		return -1;
-	rrset = (struct pg_rrset *)(out->octets + table) + number;
-	describe(out, start, request, rrset);
-	((struct pg_node *)out->octets)->rrsets = number + 1;
+	node = (struct pg_node *)out->octets;
+	((struct pg_rrset *)(out->octets + table))[node->rrsets++] = described;
 	return 0;
 }
 
 /* A node in the role of additional data. */
 static int add_addresses(const struct plan_entry *entry, struct compile_buffer *out, size_t table)
 {
-	size_t number = 0;
-
 	for (int i = 0; i < 2; i++) {
+		const struct zone_rrset *rrset = entry->addresses[i];
 		struct fragment_request request = {
-		    .rrset = entry->addresses[i],
+		    .rrset = rrset,
+		    .signatures = plan_find_rrset(entry->data, KNOT_RRTYPE_RRSIG),
 		    .form = OWNER_SNAME,
 		    .owner = entry->name,
 		    .context = entry->name,
 		};
 
-		if (!entry->addresses[i])
+		if (!rrset)
 			continue;
-		request.ttl = entry->addresses[i]->ttl;
-		if (add_rrset(out, table, number++, &request))
+		request.type = rrset->type;
+		request.ttl = rrset->ttl;
+		if (add_rrset(out, table, &request))
 			return -1;
 	}
 	return 0;
 }
 
+/* The record of an NSEC3 chain. */
+static int add_nsec3(const struct compile_context *context, const struct plan_entry *entry, struct compile_buffer *out,
+                     size_t table)
+{
+	const struct zone_rrset *rrset = plan_find_rrset(entry->data, KNOT_RRTYPE_NSEC3);
+	struct fragment_request request = {
+	    .rrset = rrset,
+	    .signatures = plan_find_rrset(entry->data, KNOT_RRTYPE_RRSIG),
+	    .type = rrset->type,
+	    .ttl = rrset->ttl,
+	    .form = OWNER_SPELT,
+	    .owner = entry->name,
+	    .apex = context->plan->zone->apex,
+	    .context = context->plan->zone->apex,
+	};
+
+	return add_rrset(out, table, &request);
+}
+
+/* Whether an RRset is served at a name: at a delegation, NS makes the referral, DS is answered, NSEC proves that there
+ * is no DS; all else is the child's. NSEC3 is not found by name, and RRSIGs go with what they sign. */
+static bool is_served(const struct plan_entry *entry, uint16_t type)
+{
+	if (type == KNOT_RRTYPE_RRSIG || type == KNOT_RRTYPE_NSEC3)
+		return false;
+	return !(entry->flags & PG_NODE_DELEGATION) || type == KNOT_RRTYPE_NS || type == KNOT_RRTYPE_DS ||
+	       type == KNOT_RRTYPE_NSEC;
+}
+
+/* How the owner of an RRset stands in its fragment. */
+static enum owner_form form_of(const struct plan_entry *entry, uint16_t type)
+{
+	bool proof = type == KNOT_RRTYPE_NSEC;
+
+	/* As proof it has to do with names that are not below its owner, unless that is the apex. */
+	if (proof && !(entry->flags & (PG_NODE_WILDCARD | PG_NODE_APEX)))
+		return OWNER_SPELT;
+	/* These are given below their owner as well as at it. */
+	if (proof ? entry->flags & PG_NODE_APEX : type == KNOT_RRTYPE_DNAME || entry->flags & PG_NODE_DELEGATION)
+		return OWNER_SUFFIX;
+	return OWNER_SNAME;
+}
+
+static int add_one(const struct compile_context *context, const struct plan_entry *entry,
+                   const struct zone_rrset *rrset, struct compile_buffer *out, size_t table)
+{
+	const uint8_t *apex = context->plan->zone->apex;
+	struct fragment_request request = {
+	    .rrset = rrset,
+	    .signatures = plan_find_rrset(entry->data, KNOT_RRTYPE_RRSIG),
+	    .type = rrset->type,
+	    .ttl = rrset->ttl,
+	    .form = form_of(entry, rrset->type),
+	    .owner = entry->name,
+	    .apex = apex,
+	    /* A wildcard's own label is not part of sname. */
+	    .context = entry->flags & PG_NODE_WILDCARD ? entry->name + 2 : entry->name,
+	};
+	int result;
+
+	if (compile_target_offset(rrset->type)) {
+		request.targets = calloc(rrset->count, sizeof(*request.targets));
+		if (!request.targets)
+			return -1;
+		request.target_count = find_targets(context, entry, rrset, request.targets);
+	}
+	result = add_rrset(out, table, &request);
+	free(request.targets);
+	return result;
+}
+
 static int add_rrsets(const struct compile_context *context, const struct plan_entry *entry, struct compile_buffer *out,
                       size_t table)
 {
-	size_t number = 0;
+	const struct zone_rrset *nsec = plan_find_rrset(entry->data, KNOT_RRTYPE_NSEC);
+	struct fragment_request proof = {
+	    .rrset = nsec,
+	    .signatures = plan_find_rrset(entry->data, KNOT_RRTYPE_RRSIG),
+	    .type = PG_TYPE_NSEC_AT_WILDCARD,
+	    .ttl = nsec ? nsec->ttl : 0,
+	    .form = OWNER_SPELT,
+	    .owner = entry->name,
+	    .apex = context->plan->zone->apex,
+	    .context = context->plan->zone->apex,
+	};
 
-	/* At a delegation, NS makes the referral, and DS is answered; all else is the child's. NS (2) is the first of
-	 * the two, on which the engine relies. */
-	for (size_t i = 0; entry->data && i < entry->data->rrset_count; i++) {
-		const struct zone_rrset *rrset = &entry->data->rrsets[i];
-		bool refers = entry->flags & PG_NODE_DELEGATION && rrset->type == KNOT_RRTYPE_NS;
-		struct fragment_request request = {
-		    .rrset = rrset,
-		    .ttl = rrset->ttl,
-		    .form = refers ? OWNER_SUFFIX : OWNER_SNAME,
-		    .owner = entry->name,
-		    /* A wildcard's own label is not part of sname. */
-		    .context = entry->name[0] == 1 && entry->name[1] == '*' ? entry->name + 2 : entry->name,
-		};
-		int result;
+	for (size_t i = 0; entry->data && i < entry->data->rrset_count; i++)
+		if (is_served(entry, entry->data->rrsets[i].type) &&
+		    add_one(context, entry, &entry->data->rrsets[i], out, table))
+			return -1;
+	return nsec && entry->flags & PG_NODE_WILDCARD ? add_rrset(out, table, &proof) : 0;
+}
 
-		if (entry->flags & PG_NODE_DELEGATION && !refers && rrset->type != KNOT_RRTYPE_DS)
+/* What proves something of a name, behind the name. */
+static int put_proofs(const struct compile_context *context, const struct plan_entry *entry, struct compile_buffer *out)
+{
+	const struct plan *plan = context->plan;
+	uint64_t proofs[PG_PROOFS] = {};
+	uint8_t *at;
+
+	if (!(entry->flags & PG_NODE_PROOFS))
+		return 0;
+	for (int i = 0; i < PG_PROOFS; i++) {
+		const struct plan_entry *proof;
+
+		proofs[i] = entry->proof[i];
+		if (plan->denial.kind != PG_DENIAL_NSEC || !proofs[i])
 			continue;
-		if (compile_target_offset(rrset->type)) {
-			request.targets = calloc(rrset->count, sizeof(*request.targets));
-			if (!request.targets)
-				return -1;
-			request.target_count = find_targets(context, entry, rrset, request.targets);
-		}
-		result = add_rrset(out, table, number++, &request);
-		free(request.targets);
-		if (result)
-			return result;
+		proof = &plan->entries[proofs[i] - 1];
+		proofs[i] =
+		    engine_hash(context->settings, PG_ROLE_NAME, context->slot, proof->name, proof->name_length);
 	}
+	at = buffer_extend(out, sizeof(proofs));
+	if (!at)
+		return -1;
+	memcpy(at, proofs, sizeof(proofs));
 	return 0;
+}
+
+static int put_span(const struct compile_context *context, const struct plan_entry *entry, struct compile_buffer *out)
+{
+	const struct plan_denial *denial = &context->plan->denial;
+	const struct plan_span *span = &denial->spans[entry->hash];
+	size_t first = span->first;
+	struct pg_span *made;
+
+	made = (struct pg_span *)buffer_extend(out, sizeof(*made) + span->count * sizeof(made->hash[0]));
+	if (!made)
+		return -1;
+	made->count = span->count;
+	made->before = denial->hashes[(first ? first : denial->hash_count) - 1];
+	memcpy(made->hash, denial->hashes + first, span->count * sizeof(made->hash[0]));
+	return 0;
+}
+
+static uint64_t key_hash(const struct compile_context *context, const struct plan_entry *entry)
+{
+	if (entry->role == PG_ROLE_NSEC3 || entry->role == PG_ROLE_SPAN)
+		return engine_hash_number(context->settings, entry->role, context->slot, entry->hash);
+	return engine_hash(context->settings, entry->role, context->slot, entry->name, entry->name_length);
+}
+
+/* What follows the node's name. */
+static int put_body(const struct compile_context *context, const struct plan_entry *entry, struct compile_buffer *out)
+{
+	/* One more than there are: the NSEC of a wildcard comes in two forms. */
+	size_t table, rrsets = entry->role == PG_ROLE_NAME && entry->data ? entry->data->rrset_count + 1U : 2;
+
+	if (entry->role == PG_ROLE_SPAN)
+		return put_span(context, entry, out);
+	if (put_proofs(context, entry, out))
+		return -1;
+	if (!entry->data)
+		return 0;
+	table = out->length;
+	if (!buffer_extend(out, rrsets * sizeof(struct pg_rrset)) || buffer_align(out))
+		return -1;
+	if (entry->role == PG_ROLE_ADDRESSES)
+		return add_addresses(entry, out, table);
+	if (entry->role == PG_ROLE_NSEC3)
+		return add_nsec3(context, entry, out, table);
+	return add_rrsets(context, entry, out, table);
 }
 
 int compile_node(const struct compile_context *context, size_t number, pg_ref wildcard, struct compile_buffer *out,
                  char *why, size_t why_size)
 {
 	const struct plan_entry *entry = &context->plan->entries[number];
-	bool is_target = entry->flags & PG_NODE_ADDRESSES;
-	size_t table, rrsets = is_target ? 2 : entry->data ? entry->data->rrset_count : 0;
 	struct pg_node *node;
 
-	if (start_node(context, entry->name, entry->name_length, is_target ? PG_ROLE_ADDRESSES : PG_ROLE_NAME, out))
+	if (start_node(context, entry->name, entry->name_length, entry->role, key_hash(context, entry), out))
 		return refuse(entry, "out of memory", why, why_size);
-	table = out->length;
-	if (!buffer_extend(out, rrsets * sizeof(struct pg_rrset)))
-		return refuse(entry, "out of memory", why, why_size);
-	if (is_target ? add_addresses(entry, out, table) : add_rrsets(context, entry, out, table))
+	if (put_body(context, entry, out))
 		return refuse(entry, "an RRset larger than a DNS message (64 KiB)", why, why_size);
 	if (finish_node(out))
 		return refuse(entry, "more than 1020 KiB of records at one name", why, why_size);
 	node = (struct pg_node *)out->octets;
-	node->flags |= entry->flags;
+	node->flags = entry->flags;
 	node->wildcard = wildcard;
 	return 0;
 }
 
 int compile_absence(const struct compile_context *context, const struct pg_node *gone, struct compile_buffer *out)
 {
-	enum pg_role role = gone->flags & PG_NODE_ADDRESSES ? PG_ROLE_ADDRESSES : PG_ROLE_NAME;
-
-	if (start_node(context, (const uint8_t *)(gone + 1), gone->name_length, role, out))
+	if (start_node(context, (const uint8_t *)(gone + 1), gone->name_length, gone->role, gone->hash, out))
 		return -1;
-	((struct pg_node *)out->octets)->flags |= PG_NODE_ABSENT;
+	((struct pg_node *)out->octets)->flags = PG_NODE_ABSENT;
 	return finish_node(out);
 }
 
 int compile_head(const struct compile_context *context, struct compile_buffer *out, char *why, size_t why_size)
 {
 	const struct plan *plan = context->plan;
+	const struct plan_denial *denial = &plan->denial;
 	const struct zone_name *apex = &plan->zone->names[0];
-	struct pg_rrset denial = {};
+	const struct zone_rrset *soa = plan_find_rrset(apex, KNOT_RRTYPE_SOA);
+	struct fragment_request request = {
+	    .rrset = soa,
+	    .signatures = plan_find_rrset(apex, KNOT_RRTYPE_RRSIG),
+	    .type = soa->type,
+	    /* RFC 2308 section 3. */
+	    .ttl = soa->ttl < plan->zone->minimum ? soa->ttl : plan->zone->minimum,
+	    .form = OWNER_SUFFIX,
+	    .owner = apex->owner,
+	    .context = apex->owner,
+	};
+	struct pg_rrset described;
 	struct pg_head *head;
 
 	out->length = 0;
-	if (!buffer_extend(out, sizeof(*head)))
+	if (!buffer_extend(out, sizeof(*head) + ((denial->salt_length + 7U) & ~7U)))
 		return refuse(&plan->entries[0], "out of memory", why, why_size);
-	for (size_t i = 0; i < apex->rrset_count; i++) {
-		const struct zone_rrset *rrset = &apex->rrsets[i];
-		struct fragment_request request = {
-		    .rrset = rrset,
-		    /* RFC 2308 section 3. */
-		    .ttl = rrset->ttl < plan->zone->minimum ? rrset->ttl : plan->zone->minimum,
-		    .form = OWNER_SUFFIX,
-		    .owner = apex->owner,
-		    .context = apex->owner,
-		};
-
-		if (rrset->type != KNOT_RRTYPE_SOA)
-			continue;
-		if (fragment_compile(&request, out))
-			return refuse(&plan->entries[0], "the SOA record cannot be compiled", why, why_size);
-		describe(out, sizeof(*head), &request, &denial);
-	}
+	if (fragment_compile(&request, out, &described))
+		return refuse(&plan->entries[0], "the SOA record cannot be compiled", why, why_size);
 	head = (struct pg_head *)out->octets;
 	*head = (struct pg_head){
 	    .units = out->length / PG_UNIT,
@@ -261,7 +362,12 @@ int compile_head(const struct compile_context *context, struct compile_buffer *o
 	    .version = context->version,
 	    .serial = plan->zone->serial,
 	    .names = plan->names,
-	    .denial = denial,
+	    .denial = denial->kind,
+	    .soa = described,
+	    .iterations = denial->iterations,
+	    .salt_length = denial->salt_length,
+	    .span_order = denial->span_order,
 	};
+	memcpy(head->salt, denial->salt, denial->salt_length);
 	return 0;
 }

@@ -10,13 +10,12 @@
 /* The plan while it is made. */
 struct draft {
 	struct plan *plan;
-	size_t room;
 	uint32_t ancestor[PG_LABELS_MAX + 2]; /* entry of the present name's ancestor with that many labels */
 	uint8_t (*targets)[PG_NAME_ROOM + 1]; /* names that additional data is wanted for, each behind its length */
 	size_t target_count, target_room;
 };
 
-static const struct zone_rrset *find_rrset(const struct zone_name *name, uint16_t type)
+const struct zone_rrset *plan_find_rrset(const struct zone_name *name, uint16_t type)
 {
 	for (size_t i = 0; name && i < name->rrset_count; i++)
 		if (name->rrsets[i].type == type)
@@ -24,22 +23,22 @@ static const struct zone_rrset *find_rrset(const struct zone_name *name, uint16_
 	return NULL;
 }
 
-static struct plan_entry *add_entry(struct draft *draft, const uint8_t *name, const struct zone_name *data)
+struct plan_entry *plan_add(struct plan *plan, enum pg_role role, const uint8_t *name, size_t length,
+                            const struct zone_name *data)
 {
-	struct plan *plan = draft->plan;
 	struct plan_entry *entry;
 
-	if (plan->count == draft->room) {
-		size_t room = draft->room ? draft->room * 2 : 64;
+	if (plan->count == plan->room) {
+		size_t room = plan->room ? plan->room * 2 : 64;
 		struct plan_entry *entries = realloc(plan->entries, room * sizeof(*entries));
 
 		if (!entries)
 			return NULL;
 		plan->entries = entries;
-		draft->room = room;
+		plan->room = room;
 	}
 	entry = &plan->entries[plan->count++];
-	*entry = (struct plan_entry){.name = name, .name_length = knot_dname_size(name), .data = data};
+	*entry = (struct plan_entry){.role = role, .name = name, .name_length = length, .data = data};
 	return entry;
 }
 
@@ -69,19 +68,46 @@ static int add_name(struct draft *draft, const struct zone_name *name)
 	}
 	for (size_t labels = common + 1; labels <= name->labels; labels++) {
 		const uint8_t *owner = skip_labels(name->owner, name->labels - labels);
-		struct plan_entry *entry = add_entry(draft, owner, labels == name->labels ? name : NULL);
+		struct plan_entry *entry = plan_add(draft->plan, PG_ROLE_NAME, owner, knot_dname_size(owner),
+		                                    labels == name->labels ? name : NULL);
 		uint32_t number = draft->plan->count - 1;
 
 		if (!entry)
 			return -1;
+		entry->parent = draft->ancestor[labels - 1];
 		draft->ancestor[labels] = number;
-		if (is_wildcard(owner))
-			draft->plan->entries[draft->ancestor[labels - 1]].wildcard = number;
+		draft->plan->entries[entry->parent].children++;
+		if (is_wildcard(owner)) {
+			entry->flags = PG_NODE_WILDCARD;
+			draft->plan->entries[entry->parent].wildcard = number;
+		}
 	}
 	return 0;
 }
 
-/* The names of a zone in canonical order, without those that a delegation occludes. */
+/* What a name is for those below it. */
+static uint16_t flags_of(const struct zone_name *name)
+{
+	/* NS at a wildcard makes no cut (RFC 4592 section 4.2). */
+	if (plan_find_rrset(name, KNOT_RRTYPE_NS) && !is_wildcard(name->owner))
+		return PG_NODE_DELEGATION;
+	return plan_find_rrset(name, KNOT_RRTYPE_DNAME) ? PG_NODE_DNAME : 0;
+}
+
+/* The last entry at or below each. */
+static void set_last(struct plan *plan)
+{
+	for (size_t i = plan->names; i-- > 0;) {
+		struct plan_entry *entry = &plan->entries[i];
+
+		if (!entry->last)
+			entry->last = i;
+		if (i && plan->entries[entry->parent].last < entry->last)
+			plan->entries[entry->parent].last = entry->last;
+	}
+}
+
+/* The names of a zone in canonical order, without those that a delegation or a DNAME occludes. */
 static int add_names(struct draft *draft)
 {
 	const struct zone_version *zone = draft->plan->zone;
@@ -90,27 +116,30 @@ static int add_names(struct draft *draft)
 	for (size_t i = 0; i < zone->name_count; i++) {
 		const struct zone_name *name = &zone->names[i];
 
-		if (cut && knot_dname_in_bailiwick(name->owner, cut) > 0)
+		uint16_t flags = flags_of(name);
+
+		if ((cut && knot_dname_in_bailiwick(name->owner, cut) > 0) || (i && denial_is_nsec3_owner(name)))
 			continue;
 		cut = NULL;
 		if (!i) {
-			struct plan_entry *apex = add_entry(draft, name->owner, name);
+			struct plan_entry *apex =
+			    plan_add(draft->plan, PG_ROLE_NAME, name->owner, name->owner_length, name);
 
 			if (!apex)
 				return -1;
-			apex->flags = PG_NODE_APEX;
+			flags = PG_NODE_APEX | (flags & ~PG_NODE_DELEGATION);
+			if (plan_find_rrset(name, KNOT_RRTYPE_DNAME))
+				flags |= PG_NODE_DNAME;
 			draft->ancestor[name->labels] = 0;
-			continue;
-		}
-		if (add_name(draft, name))
+		} else if (add_name(draft, name)) {
 			return -1;
-		/* NS at a wildcard makes no cut (RFC 4592 section 4.2). */
-		if (find_rrset(name, KNOT_RRTYPE_NS) && !is_wildcard(name->owner)) {
-			draft->plan->entries[draft->plan->count - 1].flags = PG_NODE_DELEGATION;
-			cut = name->owner;
 		}
+		draft->plan->entries[draft->plan->count - 1].flags |= flags;
+		if (flags & (PG_NODE_DELEGATION | PG_NODE_DNAME))
+			cut = name->owner;
 	}
 	draft->plan->names = draft->plan->count;
+	set_last(draft->plan);
 	return 0;
 }
 
@@ -218,14 +247,13 @@ static int add_targets(struct draft *draft)
 		if (i && !compare_targets(draft->targets[i - 1], draft->targets[i]))
 			continue;
 		data = find_addresses(plan, name);
-		if (!find_rrset(data, KNOT_RRTYPE_A) && !find_rrset(data, KNOT_RRTYPE_AAAA))
+		if (!plan_find_rrset(data, KNOT_RRTYPE_A) && !plan_find_rrset(data, KNOT_RRTYPE_AAAA))
 			continue;
-		entry = add_entry(draft, name, NULL);
+		entry = plan_add(plan, PG_ROLE_ADDRESSES, name, draft->targets[i][0], data);
 		if (!entry)
 			return -1;
-		entry->flags = PG_NODE_ADDRESSES;
-		entry->addresses[0] = find_rrset(data, KNOT_RRTYPE_A);
-		entry->addresses[1] = find_rrset(data, KNOT_RRTYPE_AAAA);
+		entry->addresses[0] = plan_find_rrset(data, KNOT_RRTYPE_A);
+		entry->addresses[1] = plan_find_rrset(data, KNOT_RRTYPE_AAAA);
 	}
 	return 0;
 }
@@ -238,7 +266,7 @@ struct plan *plan_new(const struct zone_version *zone)
 		return NULL;
 	draft.plan->zone = zone;
 	draft.plan->apex_length = knot_dname_size(zone->apex);
-	if (add_names(&draft) || add_targets(&draft)) {
+	if (add_names(&draft) || add_targets(&draft) || denial_plan(draft.plan)) {
 		if (!draft.plan->storage)
 			free(draft.targets);
 		plan_free(draft.plan);
@@ -253,5 +281,6 @@ void plan_free(struct plan *plan)
 		return;
 	free(plan->entries);
 	free(plan->storage);
+	denial_free(&plan->denial);
 	free(plan);
 }

@@ -14,6 +14,9 @@ struct pg_message {
 #define PG_SCAN_MAX 0x7fffffffU
 #define PG_TARGETS_MAX 0x7fffffffU
 #define PG_RECORD_ROOM PG_SEGMENT_SIZE
+#define PG_ITERATIONS_MAX 65534
+#define PG_ASCENT_MAX PG_LABELS_MAX
+#define PG_SIGNATURES_MASK 0x7fff
 #define PG_REPLY_MAX 65535U
 #define PG_REPLY_MASK 0x1ffff
 #define PG_OPAQUE(pointer)
@@ -96,4 +99,28 @@ uint64_t engine_hash(const struct pg_settings *settings, enum pg_role role, uint
 
 	memcpy(work.name, name, length);
 	return pg_hash_suffix(&work, 0, pg_hash_start(settings->hash_seed, role, zone));
+}
+
+uint64_t engine_hash_number(const struct pg_settings *settings, enum pg_role role, uint32_t zone, uint64_t number)
+{
+	return pg_hash_number(pg_hash_start(settings->hash_seed, role, zone), number);
+}
+
+uint64_t engine_nsec3_hash(uint16_t iterations, const uint8_t *salt, size_t salt_length, const uint8_t *name,
+                           size_t length)
+{
+	union {
+		struct pg_head head;
+		uint8_t octets[sizeof(struct pg_head) + PG_SALT_ROOM];
+	} record = {.head = {.iterations = iterations, .salt_length = (uint8_t)salt_length}};
+	struct image_view view = {.base = record.octets};
+	struct pg_work work;
+
+	memcpy(record.head.salt, salt, salt_length);
+	work.view = &view;
+	work.head = 0;
+	work.name_length = length;
+	memset(work.name, 0, sizeof(work.name));
+	memcpy(work.name, name, length);
+	return pg_nsec3_hash(&work, 0) ? 0 : work.hash;
 }

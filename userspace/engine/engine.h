@@ -20,4 +20,11 @@ enum pg_exit engine_answer(const struct image_view *view, struct pg_work *work, 
 uint64_t engine_hash(const struct pg_settings *settings, enum pg_role role, uint32_t zone, const uint8_t *name,
                      size_t length);
 
+/* The same for a key that is a number. */
+uint64_t engine_hash_number(const struct pg_settings *settings, enum pg_role role, uint32_t zone, uint64_t number);
+
+/* The first 64 bits of a name's NSEC3 hash by SHA-1 (RFC 5155 section 5). `salt_length` is at most 255. */
+uint64_t engine_nsec3_hash(uint16_t iterations, const uint8_t *salt, size_t salt_length, const uint8_t *name,
+                           size_t length);
+
 #endif

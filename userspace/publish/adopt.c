@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Taking up an image that another run of the agent left, at whatever moment it ended. */
-#include "publish/image_internal.h"
+#include "publish/order.h"
 #include "common/log.h"
 
 #include <stdlib.h>
 
-static bool is_record(const struct image *image, pg_ref ref, size_t size)
+bool image_is_record(const struct image *image, pg_ref ref, size_t size)
 {
 	return ref && ref / PG_UNITS_PER_SEGMENT < image->segments.count &&
 	       ref % PG_UNITS_PER_SEGMENT + size / PG_UNIT <= PG_UNITS_PER_SEGMENT;
@@ -29,7 +29,7 @@ static int adopt_zone(struct image *image, uint32_t slot)
 	image_add_depth(image, zone->labels);
 	if (!zone->head.ref)
 		return 0;
-	if (!is_record(image, zone->head.ref, sizeof(*head)))
+	if (!image_is_record(image, zone->head.ref, sizeof(*head)))
 		return -1;
 	head = segments_at(&image->segments, zone->head.ref);
 	if (head->zone != slot || segments_mark(&image->segments, zone->head.ref, head->units))
@@ -62,7 +62,7 @@ static int adopt_cell(struct image *image, struct pg_cell *cell)
 		const struct pg_node *node;
 		uint32_t slot;
 
-		if (!is_record(image, ref, sizeof(*node)))
+		if (!image_is_record(image, ref, sizeof(*node)))
 			return -1;
 		node = segments_at(&image->segments, ref);
 		slot = node->zone;
@@ -78,8 +78,9 @@ static int adopt_cell(struct image *image, struct pg_cell *cell)
 			break;
 		if (ref != cell->ref)
 			cell_store(cell, cell->tag, ref);
-		return segments_mark(&image->segments, ref, node->units) || remember(&image->zone_data[slot], ref) ? -1
-		                                                                                                   : 0;
+		if (segments_mark(&image->segments, ref, node->units) || remember(&image->zone_data[slot], ref))
+			return -1;
+		return node->order ? order_mark(image, node->order) : 0;
 	}
 	buckets_remove(&image->index, cell);
 	return 0;

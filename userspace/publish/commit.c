@@ -7,6 +7,7 @@
 #include "publish/image_internal.h"
 #include "common/log.h"
 #include "compile/compile.h"
+#include "publish/order.h"
 
 #include <libknot/dname.h>
 #include <stdarg.h>
@@ -27,11 +28,13 @@ struct commit {
 	struct image *image;
 	struct compile_context context;
 	struct compile_buffer buffer;
-	pg_ref *nodes;            /* of the plan's entries */
-	struct ref_list written;  /* nodes of this version */
-	struct ref_list found;    /* nodes of the version before that were kept or replaced */
-	struct ref_list replaced; /* of these, the replaced ones */
-	struct ref_list absent;   /* nodes that say that a name is gone */
+	pg_ref *nodes;              /* of the plan's entries */
+	struct ref_list written;    /* nodes of this version */
+	struct ref_list found;      /* nodes of the version before that were kept or replaced */
+	struct ref_list replaced;   /* of these, the replaced ones */
+	struct ref_list absent;     /* nodes that say that a name is gone */
+	struct ref_list orders;     /* ordered trees of this version, and ... */
+	struct ref_list old_orders; /* ... those that only the version before has */
 	pg_ref head;
 	char *why;
 	size_t why_size;
@@ -76,8 +79,7 @@ struct pg_cell *image_find_cell(const struct image *image, const struct pg_node 
 		const struct pg_node *node = node_at(image, cell->ref);
 
 		if (node->hash == key->hash && node->zone == key->zone && node->name_length == key->name_length &&
-		    (node->flags & PG_NODE_ADDRESSES) == (key->flags & PG_NODE_ADDRESSES) &&
-		    !memcmp(node + 1, key + 1, key->name_length))
+		    node->role == key->role && !memcmp(node + 1, key + 1, key->name_length))
 			return cell;
 	}
 	return NULL;
@@ -158,30 +160,79 @@ static pg_ref write_node(struct commit *commit, struct pg_cell *cell)
 /* Whether two nodes say the same, whatever their versions. */
 static bool same_node(const struct pg_node *a, const struct pg_node *b)
 {
-	return a->units == b->units && a->wildcard == b->wildcard && a->rrsets == b->rrsets && a->flags == b->flags &&
-	       !memcmp(a + 1, b + 1, a->units * PG_UNIT - sizeof(*a));
+	return a->units == b->units && a->wildcard == b->wildcard && a->order == b->order && a->rrsets == b->rrsets &&
+	       a->flags == b->flags && !memcmp(a + 1, b + 1, a->units * PG_UNIT - sizeof(*a));
+}
+
+/* The tree of the names below entry `number`: what `before` has, if it is the same. Returns 0 if there are none, or
+ * after a failure. */
+static pg_ref write_order(struct commit *commit, size_t number, pg_ref before, struct compile_buffer *buffer)
+{
+	const struct plan *plan = commit->context.plan;
+	size_t count = plan->entries[number].children, level = count;
+	struct order_label *labels;
+	pg_ref ref = 0;
+
+	if (plan->denial.kind != PG_DENIAL_NSEC || number >= plan->names || !count)
+		return 0;
+	labels = compile_order_labels(&commit->context, number);
+	if (!labels) {
+		refuse(commit, "out of memory");
+		return 0;
+	}
+	if (before && order_same(commit->image, before, labels, count)) {
+		free(labels);
+		return before;
+	}
+	for (bool leaf = true; leaf || level > 1; leaf = false) {
+		size_t blocks = (level + PG_ORDER_ENTRIES - 1) / PG_ORDER_ENTRIES;
+
+		for (size_t i = 0; i < blocks; i++) {
+			size_t from = level * i / blocks, to = level * (i + 1) / blocks;
+
+			ref = compile_order_block(labels + from, to - from, leaf, buffer) ? 0 : take(commit, buffer);
+			if (!ref || append(commit, &commit->orders, ref)) {
+				free(labels);
+				return 0;
+			}
+			labels[i] = (struct order_label){.label = labels[from].label, .below = ref};
+		}
+		level = blocks;
+	}
+	free(labels);
+	return ref;
 }
 
 static int write_entry(struct commit *commit, size_t number)
 {
 	const struct plan_entry *entry = &commit->context.plan->entries[number];
-	const struct pg_node *node;
+	struct compile_buffer blocks = {};
+	const struct pg_node *old = NULL;
+	struct pg_node *node;
 	struct pg_cell *cell;
 	pg_ref before;
 
 	if (compile_node(&commit->context, number, entry->wildcard ? commit->nodes[entry->wildcard] : 0,
 	                 &commit->buffer, commit->why, commit->why_size))
 		return -1;
-	node = (const struct pg_node *)commit->buffer.octets;
+	node = (struct pg_node *)commit->buffer.octets;
 	cell = image_find_cell(commit->image, node);
 	before = cell ? cell->ref : 0;
-	if (before && append(commit, &commit->found, before))
+	if (before) {
+		old = node_at(commit->image, before);
+		if (append(commit, &commit->found, before))
+			return -1;
+	}
+	node->order = write_order(commit, number, old ? old->order : 0, &blocks);
+	free(blocks.octets);
+	if (!node->order && commit->why[0])
 		return -1;
-	if (before && same_node(node_at(commit->image, before), node)) {
+	if (before && same_node(old, node)) {
 		commit->nodes[number] = before;
 		return 0;
 	}
-	if (before && append(commit, &commit->replaced, before))
+	if (before && (append(commit, &commit->replaced, before) ||
+	               (old->order && old->order != node->order && append(commit, &commit->old_orders, old->order))))
 		return -1;
 	commit->nodes[number] = write_node(commit, cell);
 	return commit->nodes[number] ? 0 : -1;
@@ -216,6 +267,7 @@ static int write_absences(struct commit *commit)
 			return refuse(commit, "out of memory");
 		absent = write_node(commit, image_find_cell(commit->image, node));
 		if (!absent || append(commit, &commit->replaced, data->nodes[i]) ||
+		    (node->order && append(commit, &commit->old_orders, node->order)) ||
 		    append(commit, &commit->absent, absent))
 			return -1;
 	}
@@ -281,6 +333,8 @@ static void clean_up(struct commit *commit, pg_ref old_head)
 		return;
 	image_wait_readers(image);
 	give_back(image, &commit->replaced);
+	for (size_t i = 0; i < commit->old_orders.count; i++)
+		order_free(image, commit->old_orders.refs[i]);
 	segments_free(&image->segments, old_head,
 	              ((const struct pg_head *)segments_at(&image->segments, old_head))->units);
 	if (!commit->absent.count)
@@ -309,6 +363,8 @@ static void roll_back(struct commit *commit)
 	}
 	image_wait_readers(image);
 	give_back(image, &commit->written);
+	for (size_t i = 0; i < commit->orders.count; i++)
+		order_free_block(image, commit->orders.refs[i]);
 }
 
 /* The nodes of the version as the zone's own. */
@@ -322,6 +378,17 @@ static void keep_nodes(struct commit *commit)
 	commit->nodes = NULL;
 }
 
+/* The zone's fault is its primary's, not ours, but we are the one who may be asked. */
+static void warn(const struct plan *plan)
+{
+	knot_dname_txt_storage_t name;
+
+	if (!knot_dname_to_str(name, plan->zone->apex, sizeof(name)))
+		strcpy(name, "?");
+	log_warning("zone %s serial %u: signed badly: %s; what cannot be proved is answered with SERVFAIL", name,
+	            plan->zone->serial, plan->fault);
+}
+
 int image_commit(struct image *image, struct zone_version *version, uint64_t expires_at, void (*visible)(void *context),
                  void *context, char *why, size_t why_size)
 {
@@ -331,6 +398,7 @@ int image_commit(struct image *image, struct zone_version *version, uint64_t exp
 	int64_t slot;
 	int result;
 
+	why[0] = '\0';
 	pthread_mutex_lock(&image->zones_lock);
 	slot = image_find_zone(image, version->apex);
 	if (slot >= 0)
@@ -347,6 +415,8 @@ int image_commit(struct image *image, struct zone_version *version, uint64_t exp
 		roll_back(&commit);
 	} else {
 		show(&commit, expires_at);
+		if (plan->fault[0])
+			warn(plan);
 		keep_nodes(&commit);
 		visible(context);
 		clean_up(&commit, before.ref);
@@ -356,6 +426,8 @@ int image_commit(struct image *image, struct zone_version *version, uint64_t exp
 	free(commit.found.refs);
 	free(commit.replaced.refs);
 	free(commit.absent.refs);
+	free(commit.orders.refs);
+	free(commit.old_orders.refs);
 	free(commit.buffer.octets);
 	plan_free(plan);
 	return result;

@@ -42,6 +42,9 @@ void image_close(struct image *image);
 /* Marks what the committed versions use and sweeps the rest. -1: this is no image. */
 int image_adopt(struct image *image);
 
+/* Whether a record of that many octets can stand at `ref`. */
+bool image_is_record(const struct image *image, pg_ref ref, size_t size);
+
 /* Slot of the zone with this apex, or -1. Under zones_lock. */
 int64_t image_find_zone(const struct image *image, const uint8_t *apex);
 /* Makes a zone record without data. Under zones_lock. Returns the slot or -1. */

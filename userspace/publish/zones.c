@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Zone records: finding, adding, removing. */
-#include "publish/image_internal.h"
+#include "publish/order.h"
 #include "common/log.h"
 #include "engine/engine.h"
 
@@ -170,6 +170,8 @@ void image_drop_zone(struct image *image, uint32_t slot)
 	for (size_t i = 0; i < data->count; i++) {
 		const struct pg_node *node = segments_at(&image->segments, data->nodes[i]);
 
+		if (node->order)
+			order_free(image, node->order);
 		segments_free(&image->segments, data->nodes[i], node->units);
 	}
 	if (head.ref) {

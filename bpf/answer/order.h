@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * NSEC: which name comes before one that does not exist, in canonical order (RFC 4034 section 6.1). Names are ordered
+ * by their labels from the root down, so that, below the closest encloser, the first label that is not there decides:
+ * its place among the labels that are there is searched for in a tree of blocks (struct pg_order).
+ */
+#ifndef PEREGRINE_ANSWER_ORDER_H
+#define PEREGRINE_ANSWER_ORDER_H
+
+#include "find.h"
+
+/* Levels of a tree: 31 to the power of that is more than there can be names. */
+#define PG_ORDER_LEVELS 8
+#define PG_ORDER_MASK PG_ORDER_ENTRIES /* a power of two less one */
+
+/* Eight octets of a label from `skip` on as a number, zeros behind its end. `octets` are those of the label, which must
+ * be followed by seven more that may be read. */
+PG_INLINE __u64 pg_window(const __u8 *octets, __u32 length, __u32 skip)
+{
+	__u64 word;
+
+	if (skip >= length)
+		return 0;
+	word = __builtin_bswap64(pg_load64(octets + skip));
+	return length - skip < 8 ? word & ~(~0ULL >> (8 * (length - skip))) : word;
+}
+
+/*
+ * Compares the label searched for with the one of entry `number` in the first `octets` octets, or whole, when that is
+ * more than a label has. Less, equal or greater than 1: before, the same, behind.
+ */
+PG_STAGE int pg_compare_label(struct pg_work *w, pg_ref ref, __u32 number, __u32 octets)
+{
+	const struct pg_order *order;
+	const __u8 *ours, *theirs;
+	__u32 at, length;
+
+	if (!w)
+		return -1;
+	order = pg_record(w, ref);
+	if (!order)
+		return -1;
+	at = order->entry[PG_MASK(number, PG_ORDER_MASK)].label;
+	at = PG_MASK(at, PG_SEGMENT_GUARD - 1);
+	if (at > PG_SEGMENT_GUARD - PG_LABEL_ROOM)
+		return -1;
+	theirs = (const __u8 *)order + at;
+	ours = &w->name[PG_MASK(w->order_start, PG_NAME_ROOM - 1)];
+	for (__u32 i = 0; i < 8; i++) {
+		__u64 a, b;
+
+		if (i * 8 >= octets)
+			return 1;
+		a = pg_window(ours + 1, ours[0], i * 8);
+		b = pg_window(theirs + 1, theirs[0], i * 8);
+		length = octets - i * 8;
+		if (length < 8) {
+			a &= ~(~0ULL >> (8 * length));
+			b &= ~(~0ULL >> (8 * length));
+		}
+		if (a != b)
+			return a < b ? 0 : 2;
+	}
+	return ours[0] < theirs[0] ? 0 : ours[0] == theirs[0] ? 1 : 2;
+}
+
+/* How many of a block's entries have a window less than `window`. */
+PG_INLINE __u32 pg_rank(const struct pg_order *order, __u64 window)
+{
+	__u32 rank = 0;
+
+	for (__u32 step = (PG_ORDER_ENTRIES + 1) / 2; step; step /= 2) {
+		__u32 at = PG_MASK(rank + step - 1, PG_ORDER_MASK);
+
+		if (at < order->count && order->entry[at].window < window)
+			rank += step;
+	}
+	return rank;
+}
+
+/*
+ * One block of the search: sets w->order to the next one, or to 0 when the search is over, with w->last. Returns 0 or
+ * -1.
+ */
+PG_STAGE int pg_order_step(struct pg_work *w)
+{
+	const struct pg_order_entry *entry;
+	const struct pg_order *order;
+	const __u8 *label;
+	__u32 rank;
+	int compared = 1;
+
+	if (!w)
+		return -1;
+	order = pg_record(w, w->order);
+	if (!order)
+		return -1;
+	if (order->skip)
+		compared = pg_compare_label(w, w->order, 0, order->skip);
+	if (compared < 0)
+		return -1;
+	rank = compared ? order->count : 0;
+	if (compared == 1) {
+		label = &w->name[PG_MASK(w->order_start, PG_NAME_ROOM - 1)];
+		w->window = pg_window(label + 1, label[0], PG_MASK(order->skip, 63));
+		rank = pg_rank(order, w->window);
+		/* The windows that are the same do not tell. */
+		for (__u32 i = 0; i < PG_ORDER_ENTRIES; i++) {
+			rank = PG_MASK(rank, 63);
+			if (rank >= order->count || rank >= PG_ORDER_ENTRIES || order->entry[rank].window != w->window)
+				break;
+			compared = pg_compare_label(w, w->order, rank, PG_LABEL_ROOM);
+			if (compared < 0)
+				return -1;
+			if (!compared)
+				break;
+			rank++;
+		}
+	}
+	w->last = 0;
+	w->found = rank > 0;
+	if (!rank || rank > PG_ORDER_ENTRIES) {
+		w->order = 0;
+		return 0;
+	}
+	entry = &order->entry[PG_MASK(rank - 1, PG_ORDER_MASK)];
+	w->last = entry->last;
+	w->order = order->leaf ? 0 : entry->below;
+	return 0;
+}
+
+/*
+ * Searches the tree at w->order for the label of sname at octet `start`, which is not in it. Sets w->found, and
+ * w->last: the index hash of the name that comes before; nothing is found when the label comes before all. Returns 0 or
+ * -1.
+ */
+PG_STAGE int pg_find_before(struct pg_work *w, __u32 start)
+{
+	if (!w || start >= PG_NAME_ROOM)
+		return -1;
+	w->order_start = start;
+	w->found = 0;
+	for (int i = 0; i < PG_ORDER_LEVELS && w->order; i++)
+		if (pg_order_step(w))
+			return -1;
+	return w->order ? -1 : 0;
+}
+
+#endif

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Putting fragments that are due into the reply's plan: w->place. Nothing is written to the message. */
+#ifndef PEREGRINE_ANSWER_PLACE_H
+#define PEREGRINE_ANSWER_PLACE_H
+
+#include "find.h"
+
+enum pg_section { PG_ANSWER, PG_AUTHORITY, PG_ADDITIONAL };
+
+/* What a stage of deciding returns besides an exit. */
+#define PG_FOLLOW (-1)    /* a CNAME was placed: search for its target */
+#define PG_TOO_LARGE (-2) /* the fragment exceeds what the reply may have */
+#define PG_FULL (-3)      /* no more places */
+
+/* Octets of the part of a fragment that a form is. */
+PG_INLINE __u32 pg_form_length(const struct pg_rrset *rrset, enum pg_form form)
+{
+	if (form == PG_PLAIN)
+		return rrset->length;
+	return form == PG_SIGNED ? rrset->signed_length : (__u32)(rrset->signed_length - rrset->length);
+}
+
+PG_INLINE __u32 pg_form_records(const struct pg_rrset *rrset, enum pg_form form)
+{
+	if (form == PG_PLAIN)
+		return rrset->records;
+	return form == PG_SIGNED ? rrset->signed_records : (__u32)(rrset->signed_records - rrset->records);
+}
+
+/* RRSIGs come with an RRset if the client asked for them (RFC 4035 section 3.1.1). */
+PG_INLINE enum pg_form pg_form_due(const struct pg_work *w)
+{
+	return w->flags & PG_WORK_DO ? PG_SIGNED : PG_PLAIN;
+}
+
+/*
+ * Puts an RRset's fragment, at `ref`, at the end of the reply. A section's fragments must come after those of the
+ * section before. The owner's name ends at message offset `end` and has `octets` octets.
+ */
+PG_INLINE int pg_place(struct pg_work *w, const struct pg_rrset *rrset, enum pg_form form, pg_ref ref,
+                       enum pg_section section, __u32 end, __u32 octets)
+{
+	__u32 i = w->placed, pieces = rrset->pieces, opt = w->flags & PG_WORK_OPT ? PG_OPT_SIZE : 0;
+	__u32 length = pg_form_length(rrset, form), records = pg_form_records(rrset, form);
+
+	if (w->length + length + opt > w->limit)
+		return PG_TOO_LARGE;
+	/* What linking could not go through must not be begun. */
+	if (i >= PG_PLACED_MAX || pieces > PG_SCAN_MAX ||
+	    (form == PG_SIGNATURES && rrset->length > PG_SIGNATURES_MASK) ||
+	    sizeof(struct pg_fragment) + rrset->signed_length + 8U + pieces * sizeof(struct pg_relocation) >
+	        PG_RECORD_ROOM)
+		return PG_FULL;
+	w->placed = i + 1;
+	i = PG_MASK(i, PG_PLACED_MAX - 1);
+	w->place[i].fragment = ref;
+	w->place[i].end = end;
+	w->place[i].sname = octets;
+	w->place[i].form = form;
+	w->length += length;
+	if (section == PG_ANSWER)
+		w->answers += records;
+	else if (section == PG_AUTHORITY)
+		w->authorities += records;
+	else
+		w->additionals += records;
+	return PG_EXIT_ANSWERED;
+}
+
+/* Nothing but header, question and OPT. */
+PG_INLINE void pg_clear(struct pg_work *w)
+{
+	w->placed = w->proofs = w->wanted = 0;
+	w->answers = w->authorities = w->additionals = 0;
+	w->length = PG_HEADER_SIZE + w->question_length;
+}
+
+/* The reply is cut short, TC=1. The client asks again over TCP (RFC 2181 section 9). */
+PG_INLINE int pg_truncate(struct pg_work *w)
+{
+	w->flags |= PG_WORK_TC;
+	pg_clear(w);
+	return PG_EXIT_ANSWERED;
+}
+
+/* Places an RRset whose owner is sname, or a suffix of it, with its signatures if they are asked for. */
+PG_INLINE int pg_place_due(struct pg_work *w, const struct pg_rrset *rrset, pg_ref ref, enum pg_section section)
+{
+	int result = pg_place(w, rrset, pg_form_due(w), ref, section, w->end, w->name_length);
+
+	if (result == PG_TOO_LARGE)
+		return pg_truncate(w);
+	if (result == PG_FULL)
+		return PG_EXIT_LARGE;
+	return result;
+}
+
+#endif
