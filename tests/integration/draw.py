@@ -49,7 +49,7 @@ class Names:
             name = labels(line.split(None, 1)[0])
             if kind in found:
                 found[kind].add(name)
-            if kind != "NSEC3":
+            if kind not in ("NSEC3", "RRSIG/NSEC3"):
                 found["all"].add(name)
             if name[:1] == (b"*",):
                 found["star"].add(name)

@@ -9,6 +9,7 @@ ECDSA P-256, a KSK and a ZSK. Signatures are valid from 2020 to 2037, so that wh
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import os
 import re
@@ -147,6 +148,15 @@ def sign(zone: ZoneFile, chain: Chain) -> Signed:
         path.read_text().splitlines()[-1] for path in place.glob("K*.key") if " DNSKEY 257 " in path.read_text()
     )
     return Signed(Zone(zone.name, place / "zone"), chain, anchor)
+
+
+def given(source: Path, name: str, chain: Chain) -> Signed:
+    """A zone that is signed already, in a file that may be compressed, with the trust anchor beside it."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    made = CACHE / f"{source.name.removesuffix('.gz')}.plain"
+    made.write_bytes(gzip.decompress(source.read_bytes()) if source.suffix == ".gz" else source.read_bytes())
+    anchor = source.parent / "trust-anchor.key"
+    return Signed(Zone(name, made), chain, anchor.read_text().strip() if anchor.exists() else "")
 
 
 # ------------------------------------------------------------------------------------------------------ badly signed

@@ -138,8 +138,9 @@ def judge(
         return made
     asked, mine = asked_of(query, apex), normalise(reply)
     mine = minimal(asked, mine) if peer else mine
-    shared = {fault for other in said.values() for fault in faults(other, query)}
-    made.faults = [text for text in made.faults if text not in shared]
+    if made.faults:  # a duplicate that a reference sends as well is none of ours
+        shared = {fault for other in said.values() for fault in faults(other, query)}
+        made.faults = [text for text in made.faults if text not in shared]
     for who, theirs in said.items():
         full = in_full[who]
         rule = _rule(asked, mine, len(reply), normalise(theirs), normalise(full), len(full))
@@ -168,6 +169,7 @@ class Verdicts:
     def __init__(self) -> None:
         self.rules: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
         self.examples: dict[tuple[str, str], list[str]] = {}
+        self.alone: collections.Counter[str] = collections.Counter()  # agreement with one reference against the others
         self.wrong: list[Verdict] = []
         self.count = 0
 
@@ -179,11 +181,14 @@ class Verdicts:
             kind = "; ".join(dict.fromkeys(_kind(line) for line in sorted(lines)))
             self.rules[who][f"differs: {kind}"] += 1
             self.examples.setdefault((who, kind), [query_text(query), *lines])
+        if len(verdict.by) == 1 and verdict.against:
+            self.alone[next(iter(verdict.by))] += 1
         if not verdict.right:
             self.wrong.append(verdict)
 
     def report(self, examples: bool = False) -> str:
         lines = [f"{self.count} answers, {len(self.wrong)} as none of the references"]
+        lines += [f"  {who:5} {number:7} as this one alone" for who, number in self.alone.items()]
         for who, counter in sorted(self.rules.items()):
             for rule, number in counter.most_common():
                 lines.append(f"  {who:5} {number:7} {rule}")
