@@ -142,7 +142,7 @@ def judge(
         shared = {fault for other in said.values() for fault in faults(other, query)}
         made.faults = [text for text in made.faults if text not in shared]
     for who, theirs in said.items():
-        full = in_full[who]
+        full = in_full.get(who, theirs)
         rule = _rule(asked, mine, len(reply), normalise(theirs), normalise(full), len(full))
         if rule is None:
             made.against[who] = difference(mine, minimal(asked, normalise(theirs)))
