@@ -69,6 +69,7 @@ class Mixed:
     wire: bytes
     tcp: bool
     ipv6: bool
+    missing: bool
 
 
 class Maker:
@@ -78,14 +79,12 @@ class Maker:
         self.profile, self.names = profile, Names(signed)
         self.chance = random.Random(f"{seed} {profile.name} {signed.name}")
         existing = self.names.kinds["NS"] if profile.name != "host" else self.names.kinds["all"]
-        self.ranked = [name for name in existing if b"*" not in name] or self.names.kinds["all"]
+        self.ranked = [name for name in existing if name[0] not in (b"*", b"_dmarc")] or self.names.kinds["all"]
         self.chance.shuffle(self.ranked)
         self.weights = [1 / (rank + 10) ** 0.9 for rank in range(len(self.ranked))]
         self.types, self.type_weights = list(profile.types), list(profile.types.values())
 
     def name(self, rrtype: int) -> Name:
-        if self.chance.random() < self.profile.missing:
-            return self.missing()
         if rrtype in (SOA, DNSKEY):
             return self.names.apex
         base = self.chance.choices(self.ranked, self.weights)[0]
@@ -95,8 +94,9 @@ class Maker:
             return self.deepened(base)
         if rrtype == TXT and self.chance.random() < 0.5:
             return (*self.chance.choice(UNDERSCORED), *base)
-        base = (self.chance.choice(FIRST), *base) if self.chance.random() < 0.5 else base
-        return self.deepened(base) if self.profile.name == "tld" else base
+        if self.profile.name == "host":  # the names of its zone are of that kind themselves
+            return base
+        return self.deepened((self.chance.choice(FIRST), *base) if self.chance.random() < 0.5 else base)
 
     def deepened(self, base: Name) -> Name:
         """A resolver that does not minimise sends the whole name that it is asked for."""
@@ -125,7 +125,8 @@ class Maker:
     def one(self) -> Mixed:
         chance, profile = self.chance, self.profile
         rrtype = chance.choices(self.types, self.type_weights)[0]
-        name = self.name(rrtype)
+        missing = chance.random() < profile.missing
+        name = self.missing() if missing else self.name(rrtype)
         while not fits(name):
             name = self.name(rrtype)
         if chance.random() < profile.mixed_case:
@@ -141,7 +142,7 @@ class Maker:
             id=chance.randrange(65536),
             options=self.options() if edns else b"",
         )
-        return Mixed(query, chance.random() < profile.tcp, chance.random() < profile.ipv6)
+        return Mixed(query, chance.random() < profile.tcp, chance.random() < profile.ipv6, missing)
 
 
 def mix(profile: Profile, signed: Signed, count: int, seed: int) -> list[Mixed]:
@@ -156,6 +157,7 @@ def shares(queries: Sequence[Mixed]) -> Iterator[str]:
     parsed = [parse(query.wire) for query in queries]
     total = len(parsed)
     yield f"TCP {sum(query.tcp for query in queries) / total:.1%}, IPv6 {sum(query.ipv6 for query in queries) / total:.1%}"
+    yield f"missing drawn {sum(query.missing for query in queries) / total:.1%}"
     yield f"EDNS {sum(seen.opt is not None for seen in parsed) / total:.1%}"
     yield f"DO {sum(bool(seen.opt and seen.opt.ttl & DO) for seen in parsed) / total:.1%}"
     yield f"cookies {sum(any(code == COOKIE for code, _ in seen.options()) for seen in parsed) / total:.1%}"

@@ -155,6 +155,20 @@ def many_zone(name: str, n: int, serial: int = 1, seed: int = 1) -> ZoneFile:
     return zone
 
 
+def host_zone(name: str, n: int, serial: int = 1) -> ZoneFile:
+    """A zone of hosts: sites, each with the names that one usually has; about n names."""
+    zone = ZoneFile(name, serial)
+    zone.lines += [f"@ SOA ns1.{name} hostmaster.{name} {serial} 3600 600 1209600 300", "@ NS ns1", "ns1 A 192.0.2.11"]
+    zone.lines += ["@ A 192.0.2.80", "@ MX 10 mail", "mail A 192.0.2.25", "www A 192.0.2.80", "api A 192.0.2.81"]
+    for k in range(n // 7):
+        site, v4, v6 = f"site{k}", f"A 10.2.{k >> 8 & 255}.{k & 255}", f"AAAA 2001:db8:d::{k:x}"
+        zone.lines += [f"{site} {v4}", f"{site} {v6}", f"{site} MX 10 mail.{site}", f'{site} TXT "v=spf1 mx -all"']
+        zone.lines += [f"{label}.{site} {v4}" for label in ("www", "mail", "ns1", "api")]
+        zone.lines += [f"www.{site} {v6}", f"autodiscover.{site} CNAME mail", f"_dmarc.{site} TXT v=DMARC1"]
+        zone.lines += [f"*.dev.{site} {v4}"] if k % 5 == 0 else [f"www.{site} HTTPS 1 . alpn=h2"]
+    return zone
+
+
 def rootlike_zone(n: int, serial: int = 1) -> ZoneFile:
     """A zone as the root is: delegations with sibling glue, most of them signed, and hardly anything else."""
     chance = random.Random(n)
