@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Signed zones served by NSD, Knot DNS and BIND, asked as the server under test is, and what came of it judged.
+
+    references = References(lab, signed)
+    verdicts = references.judge(queries, replies)
+    assert not verdicts.wrong, verdicts.complaint()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from lab import Bind, Knot, Lab, LabError, NameServer, Nsd, ask, ask_many, ask_tcp_many
+from signed import CHAIN_TWO, Signed
+from verdict import Verdicts, judge
+from wire import lower, name_wire, parse, query_text
+
+KINDS: dict[str, type[NameServer]] = {"nsd": Nsd, "knot": Knot, "bind": Bind}
+
+MOST_SILENT = 5  # NSD, now and then, drops the query for a chain of CNAMEs that does not fit
+
+
+def loads(kind: str, signed: Signed) -> bool:
+    """Knot DNS refuses a zone of two NSEC3PARAM records."""
+    return kind != "knot" or signed.chain != CHAIN_TWO
+
+
+class References:
+    """One server of each kind, with every zone that it loads. What they say is kept: the same is asked many times."""
+
+    def __init__(self, lab: Lab, zones: Sequence[Signed], kinds: Sequence[str] = tuple(KINDS)) -> None:
+        self.lab = lab
+        self.zones = {lower(name_wire(signed.name)): signed for signed in zones}
+        self.servers = {
+            kind: lab.reference(KINDS[kind], [signed.zone for signed in zones if loads(kind, signed)]) for kind in kinds
+        }
+        self._known: dict[tuple[str, bool], dict[bytes, bytes]] = {
+            (kind, tcp): {} for kind in kinds for tcp in (False, True)
+        }
+
+    def apex(self, query: bytes) -> bytes:
+        """The apex of the zone that a query is about."""
+        name = lower(parse(query).questions[0][0])
+        while name not in self.zones:
+            if name == b"\0":
+                raise LabError(f"no zone for {query.hex()}")
+            name = name[1 + name[0] :]
+        return name
+
+    def _learn(self, kind: str, queries: Sequence[bytes], tcp: bool) -> Mapping[bytes, bytes]:
+        known = self._known[kind, tcp]
+        new = list(dict.fromkeys(query for query in queries if query not in known))
+        if not new:
+            return known
+        address = self.servers[kind].addresses[0]
+        with self.lab.client.tcp(address) if tcp else self.lab.client.udp(address) as sock:
+            replies = ask_tcp_many(sock, new) if tcp else ask_many(sock, new)
+            for query, reply in zip(new, replies):
+                for _ in range(2 if not tcp else 0):  # a busy machine is no silence
+                    reply = ask(sock, query, timeout=1.0) if reply is None else reply
+                known[query] = reply or b""
+        silent = [query for query in new if not known[query]]
+        if len(silent) > MOST_SILENT:
+            tail = self.servers[kind].log()[-1000:]
+            raise LabError(f"the reference {kind} says nothing to {len(silent)} queries, {query_text(silent[0])}\n{tail}")
+        return known
+
+    def said(self, queries: Sequence[bytes], tcp: bool = False, but: str = "") -> list[dict[str, bytes]]:
+        """What each reference that has the zone says, by query."""
+        apexes = [self.apex(query) for query in queries]
+        said: list[dict[str, bytes]] = [{} for _ in queries]
+        for kind in self.servers:
+            if kind == but:
+                continue
+            there = [index for index, apex in enumerate(apexes) if loads(kind, self.zones[apex])]
+            known = self._learn(kind, [queries[index] for index in there], tcp)
+            for index in there:
+                if known[queries[index]]:
+                    said[index][kind] = known[queries[index]]
+        return said
+
+    def judge(
+        self, queries: Sequence[bytes], replies: Sequence[bytes | None], *, tcp: bool = False, peer: str = ""
+    ) -> Verdicts:
+        """What a server said, held against all references (but itself). Without a reply there is nothing to judge.
+        Where one of them does not agree at once, all are asked again by TCP: the difference may be one of size.
+        """
+        made, later = Verdicts(), []
+        for query, reply, said in zip(queries, replies, self.said(queries, tcp, but=peer)):
+            if reply is None or not said:
+                continue
+            apex = self.apex(query)
+            verdict = judge(query, reply, said, said, apex, bool(peer))
+            if verdict.against:
+                later.append((query, reply, said, apex))
+            else:
+                made.add(query, verdict)
+        in_full = self.said([query for query, *_ in later], True, but=peer)
+        for (query, reply, said, apex), full in zip(later, in_full):
+            made.add(query, judge(query, reply, said, full, apex, bool(peer)))
+        return made
