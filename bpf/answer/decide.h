@@ -6,6 +6,7 @@
 #ifndef PEREGRINE_ANSWER_DECIDE_H
 #define PEREGRINE_ANSWER_DECIDE_H
 
+#include "follow.h"
 #include "prove.h"
 
 /* The place of the target with the given number behind a fragment's relocations, or NULL when it is out of reach. */
@@ -92,57 +93,6 @@ PG_STAGE int pg_find_rrset(struct pg_work *w, pg_ref ref)
 	return PG_EXIT_ANSWERED;
 }
 
-/* Remembers sname as one that was searched for; PG_FOUND when it had been before, by which a chain of CNAMEs is a loop.
- */
-PG_STAGE int pg_visit(struct pg_work *w)
-{
-	__u64 hash;
-	__u32 chain;
-
-	if (!w)
-		return PG_FOUND_BROKEN;
-	hash = pg_hash_suffix(w, 0, PG_HASH_FACTOR);
-	chain = w->chain;
-	if (chain > PG_CHAIN_MAX)
-		return PG_FOUND_BROKEN;
-	for (__u32 i = 0; i < PG_CHAIN_ROOM && i < chain; i++)
-		if (w->visited[i] == hash)
-			return PG_FOUND;
-	w->visited[PG_MASK(chain, PG_CHAIN_ROOM - 1)] = hash;
-	return PG_NOT_FOUND;
-}
-
-/* Takes the target of the CNAME whose fragment was placed last as the next sname. Its name stands uncompressed at the
- * fragment's octet 12, behind owner, type, class, TTL and length. */
-PG_STAGE int pg_follow(struct pg_work *w)
-{
-	const struct pg_fragment *fragment;
-	const __u8 *target;
-	__u32 last;
-
-	if (!w)
-		return PG_EXIT_INTERNAL;
-	if (!w->chain && pg_visit(w) == PG_FOUND_BROKEN)
-		return PG_EXIT_INTERNAL;
-	w->chain++;
-	last = w->placed - 1;
-	if (last >= PG_PLACED_MAX)
-		return PG_EXIT_INTERNAL;
-	fragment = pg_record(w, w->place[PG_MASK(last, PG_PLACED_MAX - 1)].fragment);
-	if (!fragment)
-		return PG_EXIT_INTERNAL;
-	target = (const __u8 *)(fragment + 1) + PG_HEADER_SIZE;
-	for (__u32 i = 0; i < PG_NAME_WORDS; i++)
-		pg_store64(&w->name[i * 8], pg_fold(pg_load64(target + i * 8)));
-	if (pg_find_labels(w, PG_NAME_MAX))
-		return PG_EXIT_INTERNAL;
-	if (w->length > PG_POINTER_MAX || pg_visit(w) != PG_NOT_FOUND)
-		return PG_EXIT_ANSWERED;
-	/* The target ends the fragment, which ends the reply so far. */
-	w->end = w->length;
-	return PG_FOLLOW;
-}
-
 /* SOA of a negative answer. */
 PG_INLINE int pg_negative(struct pg_work *w, __u32 rcode)
 {
@@ -206,6 +156,8 @@ PG_INLINE int pg_decide_node(struct pg_work *w)
 		return pg_place_rrset(w, PG_ANSWER);
 	if (w->chain == PG_CHAIN_MAX)
 		return PG_EXIT_ANSWERED;
+	/* The target ends the RR, behind which its signatures come. */
+	w->next_end = w->length + w->rrset.length;
 	result = pg_place_due(w, &w->rrset, w->rrset_at, PG_ANSWER);
 	return result || w->flags & PG_WORK_TC ? result : PG_FOLLOW;
 }
@@ -237,6 +189,10 @@ PG_STAGE int pg_decide(struct pg_work *w)
 			w->flags &= ~PG_WORK_AA;
 		w->prove = pg_to_prove(w, exact, 1);
 		return w->has_rrset == PG_FOUND ? pg_place_rrset(w, PG_AUTHORITY) : PG_EXIT_INTERNAL;
+	}
+	if (!exact && w->node_flags & PG_NODE_DNAME) {
+		w->prove = 0;
+		return pg_redirect(w);
 	}
 	if (!exact && w->wildcard && pg_find_rrset(w, w->wildcard))
 		return PG_EXIT_INTERNAL;

@@ -47,7 +47,8 @@ PG_INLINE int pg_answers(const struct pg_rrset *rrset, __u32 type)
 {
 	if (type == PG_TYPE_RRSIG)
 		return rrset->signed_length != rrset->length;
-	return rrset->type == type || type == PG_TYPE_ANY || (rrset->type == PG_TYPE_CNAME && type != PG_TYPE_NSEC);
+	return rrset->type == type || type == PG_TYPE_ANY ||
+	       (rrset->type == PG_TYPE_CNAME && type != PG_TYPE_NSEC && type != PG_TYPE_NSEC_AT_WILDCARD);
 }
 
 /* Finds the RRset of a node that answers `type`. Sets w->rrset and what goes with it. PG_FOUND, or PG_NOT_FOUND;
@@ -70,7 +71,8 @@ PG_INLINE int pg_scan_rrsets(struct pg_work *w, const struct pg_node *node, pg_r
 
 /*
  * Whether the node at `ref` is the suffix of sname from octet `start` on, in sname's zone; if so, it is the best match
- * so far. While the node is at hand, the RRset that is due is looked for: at a delegation NS, at sname itself qtype.
+ * so far. While the node is at hand, the RRset that is due is looked for: at a delegation NS, above sname DNAME, at
+ * sname itself qtype.
  */
 PG_INLINE int pg_match_node(struct pg_work *w, pg_ref ref, __u32 start)
 {
@@ -95,6 +97,8 @@ PG_INLINE int pg_match_node(struct pg_work *w, pg_ref ref, __u32 start)
 		has = pg_scan_rrsets(w, node, ref, PG_TYPE_NS);
 	else if (!start)
 		has = pg_scan_rrsets(w, node, ref, w->qtype);
+	else if (node->flags & PG_NODE_DNAME)
+		has = pg_scan_rrsets(w, node, ref, PG_TYPE_DNAME);
 	w->has_rrset = has;
 	return PG_FOUND;
 }

@@ -123,6 +123,78 @@ PG_INLINE __u32 pg_form_sum(const struct pg_fragment *fragment, __u32 form)
 	return pg_sum_at(pg_sum_fold(sum), fragment->length);
 }
 
+/* The CNAME that DNAME `number` makes of sname, in the work area: its name is the message's own, whose case is kept, up
+ * to the DNAME's owner, and the target. Returns its octets or 0. */
+PG_STAGE int pg_synthesise(PG_CONTEXT *ctx, struct pg_work *w, __u32 number)
+{
+	const struct pg_fragment *fragment;
+	const __u8 *msg, *end, *data;
+	__u32 sname, kept, target, owner;
+
+	if (!w)
+		return 0;
+	number = PG_MASK(number, PG_PLACED_MAX - 1);
+	fragment = pg_record(w, w->place[number].fragment);
+	if (!fragment || pg_message(ctx, w, &msg, &end))
+		return 0;
+	data = (const __u8 *)(fragment + 1);
+	owner = pg_owner_octets(fragment);
+	target = PG_MASK(pg_target_octets(fragment), PG_NAME_ROOM - 1);
+	kept = PG_MASK(w->place[number].sname - pg_redirected_octets(fragment), PG_NAME_ROOM - 1);
+	sname = w->place[number].end - w->place[number].sname;
+	pg_store16(w->scratch, pg_be16(PG_POINTER | sname));
+	pg_store16(w->scratch + 2, pg_be16(PG_TYPE_CNAME));
+	pg_store16(w->scratch + 4, pg_be16(PG_CLASS_IN));
+	pg_store32(w->scratch + 6, pg_load32(data + owner + 4));
+	pg_store16(w->scratch + 10, pg_be16(kept + target));
+	msg += PG_MASK(sname, PG_REPLY_MASK);
+	PG_OPAQUE(msg);
+	for (__u32 i = 0; i < PG_NAME_WORDS && i * 8 < kept; i++) {
+		if (msg + i * 8 + 8 > end)
+			return 0;
+		pg_store64(w->scratch + 12 + i * 8, pg_load64(msg + i * 8));
+	}
+	data += owner + PG_RR_FIXED;
+	for (__u32 i = 0; i < PG_NAME_WORDS && i * 8 < target; i++)
+		pg_store64(w->scratch + 12 + kept + i * 8, pg_load64(data + i * 8));
+	return 12 + kept + target;
+}
+
+/* Puts it at the end of the reply. */
+PG_STAGE int pg_link_synthesis(PG_CONTEXT *ctx, struct pg_work *w, __u32 number)
+{
+	const __u8 *msg, *end;
+	__u32 at, length;
+	__u64 sum = 0;
+
+	if (!w)
+		return -1;
+	length = pg_synthesise(ctx, w, number);
+	if (!length || length > 12 + PG_NAME_MAX || pg_message(ctx, w, &msg, &end))
+		return -1;
+	/* The sum takes whole words. */
+	w->scratch[PG_MASK(length, 0x1ff)] = 0;
+	at = PG_MASK(w->written, PG_REPLY_MASK);
+	msg += at;
+	for (__u32 i = 0; i < (12 + PG_NAME_MAX) / 2 + 1 && i * 2 < length; i++) {
+		__u32 word = pg_load16(w->scratch + i * 2);
+
+		sum += word;
+		if (i * 2 + 1 == length) {
+			if (msg + i * 2 + 1 > end)
+				return -1;
+			((__u8 *)msg)[i * 2] = word;
+		} else {
+			if (msg + i * 2 + 2 > end)
+				return -1;
+			pg_store16((__u8 *)msg + i * 2, word);
+		}
+	}
+	w->sum += pg_sum_at(pg_sum_fold(sum), at);
+	w->written = at + length;
+	return 0;
+}
+
 /* Copies fragment `number` of those decided on to the end of the reply. */
 PG_STAGE int pg_link_fragment(PG_CONTEXT *ctx, struct pg_work *w, __u32 number)
 {
@@ -241,9 +313,13 @@ PG_STAGE int pg_link(PG_CONTEXT *ctx, struct pg_work *w)
 {
 	if (!w || pg_link_header(ctx, w))
 		return -1;
-	for (__u32 i = 0; i < PG_PLACED_MAX && i < w->placed; i++)
-		if (pg_link_fragment(ctx, w, i))
+	for (__u32 i = 0; i < PG_PLACED_MAX && i < w->placed; i++) {
+		int result =
+		    w->place[i].form == PG_SYNTHESIS ? pg_link_synthesis(ctx, w, i) : pg_link_fragment(ctx, w, i);
+
+		if (result)
 			return -1;
+	}
 	if (w->flags & PG_WORK_OPT && pg_link_opt(ctx, w))
 		return -1;
 	return 0;

@@ -15,16 +15,16 @@ enum pg_section { PG_ANSWER, PG_AUTHORITY, PG_ADDITIONAL };
 /* Octets of the part of a fragment that a form is. */
 PG_INLINE __u32 pg_form_length(const struct pg_rrset *rrset, enum pg_form form)
 {
-	if (form == PG_PLAIN)
-		return rrset->length;
-	return form == PG_SIGNED ? rrset->signed_length : (__u32)(rrset->signed_length - rrset->length);
+	if (form == PG_SIGNATURES)
+		return rrset->signed_length - rrset->length;
+	return form == PG_SIGNED ? rrset->signed_length : rrset->length;
 }
 
 PG_INLINE __u32 pg_form_records(const struct pg_rrset *rrset, enum pg_form form)
 {
-	if (form == PG_PLAIN)
-		return rrset->records;
-	return form == PG_SIGNED ? rrset->signed_records : (__u32)(rrset->signed_records - rrset->records);
+	if (form == PG_SIGNATURES)
+		return rrset->signed_records - rrset->records;
+	return form == PG_SIGNED ? rrset->signed_records : rrset->records;
 }
 
 /* RRSIGs come with an RRset if the client asked for them (RFC 4035 section 3.1.1). */

@@ -14,6 +14,7 @@
 
 #define PG_TYPE_NS 2
 #define PG_TYPE_CNAME 5
+#define PG_TYPE_DNAME 39
 #define PG_TYPE_OPT 41
 #define PG_TYPE_DS 43
 #define PG_TYPE_RRSIG 46
@@ -27,6 +28,7 @@
 #define PG_RCODE_SERVFAIL 2
 #define PG_RCODE_NXDOMAIN 3
 #define PG_RCODE_REFUSED 5
+#define PG_RCODE_YXDOMAIN 6
 #define PG_RCODE_BADVERS 16
 
 /* An OPT record without options: root, type, size, extended RCODE, version, flags, length. */

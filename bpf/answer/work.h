@@ -25,8 +25,8 @@
 /* Proofs of one reply: three for each name of a chain at the worst, of which few are left to be different. */
 #define PG_PROOFS_MAX 16
 
-/* Which part of a fragment is due. */
-enum pg_form { PG_PLAIN, PG_SIGNED, PG_SIGNATURES };
+/* Which part of a fragment is due; or, of a DNAME's, the CNAME that is made of it. */
+enum pg_form { PG_PLAIN, PG_SIGNED, PG_SIGNATURES, PG_SYNTHESIS };
 
 /* A fragment that is due, and the sname that its pointers refer to. */
 struct pg_placed {
@@ -93,6 +93,7 @@ struct pg_work {
 	/* What was decided. */
 	__u32 rcode;                  /* extended RCODE */
 	__u32 end;                    /* message offset just behind sname */
+	__u32 next_end;               /* the same for the name that a CNAME leads to */
 	__u32 chain;                  /* CNAMEs followed */
 	__u64 visited[PG_CHAIN_ROOM]; /* hashes of the names searched for, if there was a CNAME */
 	__u32 length;                 /* octets of the reply as decided so far, without OPT */
@@ -104,9 +105,10 @@ struct pg_work {
 	struct pg_placed place[PG_PLACED_MAX];
 
 	/* Linking. */
-	__u32 from, octets; /* of the present fragment's data */
-	__u32 written;      /* octets of the reply that stand in the message */
-	__u64 sum;          /* ones'-complement sum of them, not folded */
+	__u32 from, octets;                       /* of the present fragment's data */
+	__u8 scratch[12 + 2 * PG_NAME_ROOM + 16]; /* a record that is made */
+	__u32 written;                            /* octets of the reply that stand in the message */
+	__u64 sum;                                /* ones'-complement sum of them, not folded */
 
 #ifdef __bpf__
 	/* What stays from query to query on this CPU. */

@@ -195,12 +195,12 @@ static int compare_targets(const void *left, const void *right)
 
 static int compare_names(const void *left, const void *right)
 {
-	return knot_dname_cmp(((const struct zone_name *)left)->owner, ((const struct zone_name *)right)->owner);
+	return zone_compare_names(((const struct zone_name *)left)->owner, ((const struct zone_name *)right)->owner);
 }
 
 static int compare_entries(const void *left, const void *right)
 {
-	return knot_dname_cmp(((const struct plan_entry *)left)->name, ((const struct plan_entry *)right)->name);
+	return zone_compare_names(((const struct plan_entry *)left)->name, ((const struct plan_entry *)right)->name);
 }
 
 /* Where a target's addresses are: at its name, be it occluded or not, or at the wildcard that covers it. */

@@ -21,8 +21,7 @@ struct chunk {
 
 /* One RR as it came. Sorted by `key`, then type, then rdata. */
 struct record {
-	const uint8_t *key; /* owner as libknot's "lookup format": its length, then the labels from the root down, so
-	                     * that memcmp gives canonical order */
+	const uint8_t *key; /* owner in the form of put_key */
 	const uint8_t *owner;
 	const uint8_t *rdata; /* 16-bit length in host order, then the octets */
 	uint32_t ttl;
@@ -133,13 +132,47 @@ const char *zone_builder_error(const struct zone_builder *builder)
 	return builder->error;
 }
 
+/*
+ * A name as octets whose order by memcmp is canonical (RFC 4034 section 6.1), behind their number in 16 bits: the
+ * labels from the root down, each ended by 0. So that this is less than any octet of a label, 0 becomes 1 1, and 1
+ * becomes 1 2. (The "lookup format" of libknot ends labels likewise but does not escape: it is another order.)
+ */
+#define KEY_ROOM (2 + 2 * KNOT_DNAME_MAXLEN)
+static size_t put_key(const uint8_t *name, uint8_t *key)
+{
+	const uint8_t *labels[KNOT_DNAME_MAXLABELS];
+	size_t count = 0, length = 0;
+	uint8_t *out = key + 2;
+
+	for (; name[0]; name += name[0] + 1)
+		labels[count++] = name;
+	while (count--) {
+		for (uint8_t i = 1; i <= labels[count][0]; i++) {
+			uint8_t octet = labels[count][i];
+
+			if (octet <= 1)
+				out[length++] = 1;
+			out[length++] = octet <= 1 ? octet + 1 : octet;
+		}
+		out[length++] = 0;
+	}
+	key[0] = length & 0xff;
+	key[1] = length >> 8;
+	return 2 + length;
+}
+
+static size_t key_length(const uint8_t *key)
+{
+	return key[0] | (size_t)key[1] << 8;
+}
+
 /* Copies the owner in lower case and its sort key, unless the record before has the same owner, as is usual. */
 static int take_owner(struct zone_builder *builder, const knot_dname_t *owner, struct record *record)
 {
-	knot_dname_storage_t lower, key_storage;
-	size_t length = knot_dname_size(owner);
+	knot_dname_storage_t lower;
+	uint8_t key[KEY_ROOM];
+	size_t length = knot_dname_size(owner), key_size;
 	uint8_t *copy;
-	const uint8_t *key;
 
 	memcpy(lower, owner, length);
 	knot_dname_to_lower(lower);
@@ -157,14 +190,12 @@ static int take_owner(struct zone_builder *builder, const knot_dname_t *owner, s
 
 		return fail(builder, "%s is outside the zone", describe(owner, record->type, text, sizeof(text)));
 	}
-	key = knot_dname_lf(lower, key_storage);
-	if (!key)
-		return fail(builder, "malformed owner name");
-	copy = take(&builder->chunks, length + key[0] + 1U);
+	key_size = put_key(lower, key);
+	copy = take(&builder->chunks, length + key_size);
 	if (!copy)
 		return fail(builder, "out of memory");
 	memcpy(copy, lower, length);
-	memcpy(copy + length, key, key[0] + 1U);
+	memcpy(copy + length, key, key_size);
 	record->owner = copy;
 	record->key = copy + length;
 	return 0;
@@ -228,11 +259,21 @@ static int compare_octets(const uint8_t *a, size_t a_length, const uint8_t *b, s
 	return order ? order : (a_length > b_length) - (a_length < b_length);
 }
 
+int zone_compare_names(const uint8_t *left, const uint8_t *right)
+{
+	uint8_t a[KEY_ROOM], b[KEY_ROOM];
+
+	put_key(left, a);
+	put_key(right, b);
+	return compare_octets(a + 2, key_length(a), b + 2, key_length(b));
+}
+
 static int compare_records(const void *left, const void *right)
 {
 	const struct record *a = left, *b = right;
 	uint16_t a_length, b_length;
-	int order = a->key == b->key ? 0 : compare_octets(a->key + 1, a->key[0], b->key + 1, b->key[0]);
+	int order =
+	    a->key == b->key ? 0 : compare_octets(a->key + 2, key_length(a->key), b->key + 2, key_length(b->key));
 
 	if (order)
 		return order;

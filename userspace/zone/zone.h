@@ -37,6 +37,9 @@ struct zone_version {
 	struct zone_name *names; /* in canonical order (RFC 4034 section 6.1): the apex first */
 };
 
+/* Canonical order of names in lower case (RFC 4034 section 6.1). */
+int zone_compare_names(const uint8_t *left, const uint8_t *right);
+
 void zone_ref(struct zone_version *version);
 void zone_unref(struct zone_version *version);
 
