@@ -176,7 +176,8 @@ static __always_inline int pg_copy(__u8 *to, const __u8 *end, const __u8 *from, 
 	last = PG_MASK(length - 8, PG_REPLY_MASK);
 	if (last > PG_REPLY_MAX - 8)
 		return -1;
-	for (__u32 i = 0; i < PG_REPLY_MAX / 8; i++) {
+	/* No further: Linux 6.1 would follow what cannot be, the end of the loop with `last` beyond its limit. */
+	for (__u32 i = 0; i < (PG_REPLY_MAX - 8) / 8; i++) {
 		if (i * 8 >= last)
 			break;
 		if (to + i * 8 + 8 > end)

@@ -15,9 +15,11 @@ PG_INLINE __u32 pg_rotate(__u32 word, int by)
 	return word << by | word >> (32 - by);
 }
 
-/* One round: the working variables change their roles instead of their places. `f` of section 5, `k` its constant. */
+/* One round: the working variables change their roles instead of their places. `f` of section 5, `k` its constant. The
+ * barrier: the schedule is left in memory, or clang keeps all of it on a stack that has no room. */
 #define PG_SHA1_ROUND(a, b, c, d, e, f, k, word)                                                                       \
 	do {                                                                                                           \
+		asm volatile("" ::: "memory");                                                                         \
 		(e) += pg_rotate(a, 5) + (f) + (k) + (word);                                                           \
 		(b) = pg_rotate(b, 30);                                                                                \
 	} while (0)
@@ -33,9 +35,7 @@ PG_INLINE __u32 pg_sha1_word(__u32 *w, int t)
 	return w[t & 15];
 }
 
-/* The barrier: the schedule is left in memory, or clang keeps all of it on a stack that has no room. */
 #define PG_SHA1_FIVE(f, k, t)                                                                                          \
-	asm volatile("" ::: "memory");                                                                                 \
 	PG_SHA1_ROUND(a, b, c, d, e, f(b, c, d), k, pg_sha1_word(word, t));                                            \
 	PG_SHA1_ROUND(e, a, b, c, d, f(a, b, c), k, pg_sha1_word(word, (t) + 1));                                      \
 	PG_SHA1_ROUND(d, e, a, b, c, f(e, a, b), k, pg_sha1_word(word, (t) + 2));                                      \

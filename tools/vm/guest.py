@@ -438,7 +438,10 @@ def attach_native(guest: Guest, program: str, interface: str = "eth0") -> str:
 
 def verify(guest: Guest, path: str) -> str:
     """Has the guest's verifier judge an object: what was loaded, or an error with the end of the verifier's log."""
-    guest.run(f"bpftool prog loadall {path} /sys/fs/bpf/verify >/tmp/verify.log 2>&1; echo $? >/tmp/verify.rc")
+    guest.run(
+        f"bpftool prog loadall {path} /sys/fs/bpf/verify >/tmp/verify.log 2>&1; echo $? >/tmp/verify.rc",
+        timeout=guest.lifetime,
+    )
     if guest.run("cat /tmp/verify.rc").strip() != "0":
         raise GuestError(f"{guest.release} refuses {path}:\n{guest.run('tail -n 60 /tmp/verify.log')}")
     return guest.run("bpftool prog show")
