@@ -45,6 +45,7 @@ enum cli_exit verb_reload(const struct cli *cli, int count, char **arguments);
 enum cli_exit verb_stats(const struct cli *cli, int count, char **arguments);
 enum cli_exit verb_attach(const struct cli *cli, int count, char **arguments);
 enum cli_exit verb_detach(const struct cli *cli, int count, char **arguments);
+enum cli_exit verb_explain(const struct cli *cli, int count, char **arguments);
 
 /* "peregrine: ..." on standard error. */
 void cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));

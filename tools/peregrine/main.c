@@ -114,6 +114,21 @@ static const struct cli_verb verbs[] = {
          "Example: peregrine detach",
      .options = CLI_PINS,
      .most = -1},
+    {.name = "explain",
+     .run = verb_explain,
+     .arguments = "NAME TYPE [+do] [+tcp] [+bufsize=N]",
+     .description = "how a query would be answered, and by whom",
+     .help = "Tells how a query would be answered, without asking it: whether at the driver, or why the driver passes\n"
+             "it to the fallback server; from which zone, name or wildcard; and the RRsets of the reply. TYPE is a\n"
+             "name such as AAAA, or TYPE and its number.\n"
+             "\n"
+             "  +do          with DO set (EDNS)\n"
+             "  +bufsize=N   with EDNS and this size for replies; +do alone says 1232\n"
+             "  +tcp         over TCP\n"
+             "\n"
+             "Example: peregrine explain www.example.org AAAA +do",
+     .least = 2,
+     .most = 5},
 };
 #define VERB_COUNT (sizeof(verbs) / sizeof(*verbs))
 

@@ -362,13 +362,9 @@ static void run_detach(void *context, struct control_request *request, const jso
 }
 
 const struct control_verb agent_verbs[] = {
-    {"status", run_status},
-    {"zone-status", run_zone_status},
-    {"zone-reload", run_zone_reload},
-    {"zone-retransfer", run_zone_retransfer},
-    {"reload", run_reload},
-    {"stats", run_stats},
-    {"attach", run_attach},
-    {"detach", run_detach},
-    {},
+    {"status", run_status},           {"zone-status", run_zone_status},
+    {"zone-reload", run_zone_reload}, {"zone-retransfer", run_zone_retransfer},
+    {"reload", run_reload},           {"stats", run_stats},
+    {"attach", run_attach},           {"detach", run_detach},
+    {"explain", agent_explain},       {},
 };

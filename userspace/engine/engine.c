@@ -10,11 +10,13 @@ struct pg_message {
 
 #define PG_CONTEXT struct pg_message
 #define PG_STAGE static inline
+#ifndef ENGINE_AS_PROGRAM
 /* Records are as long as they say they are: the image is the agent's own. */
 #define PG_SCAN_MAX 0x7fffffffU
 #define PG_TARGETS_MAX 0x7fffffffU
 #define PG_RECORD_ROOM PG_SEGMENT_SIZE
 #define PG_REPLY_MAX 65535U
+#endif
 #define PG_REPLY_MASK 0x1ffff
 #define PG_OPAQUE(pointer)
 #define PG_APART(value)
@@ -80,6 +82,8 @@ enum pg_exit engine_answer(const struct image_view *view, struct pg_work *work, 
 	exit = pg_resolve(work);
 	if (exit)
 		return exit;
+	if (pg_reply_length(work) > PG_REPLY_MAX)
+		return PG_EXIT_LARGE;
 	message.start = reply;
 	message.end = reply + room;
 	memcpy(reply, query, PG_HEADER_SIZE + work->question_length);
@@ -89,6 +93,7 @@ enum pg_exit engine_answer(const struct image_view *view, struct pg_work *work, 
 	return PG_EXIT_ANSWERED;
 }
 
+#ifndef ENGINE_AS_PROGRAM
 uint64_t engine_hash(const struct pg_settings *settings, enum pg_role role, uint32_t zone, const uint8_t *name,
                      size_t length)
 {
@@ -97,3 +102,4 @@ uint64_t engine_hash(const struct pg_settings *settings, enum pg_role role, uint
 	memcpy(work.name, name, length);
 	return pg_hash_suffix(&work, 0, pg_hash_start(settings->hash_seed, role, zone));
 }
+#endif
