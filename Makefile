@@ -154,6 +154,9 @@ install: all
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/man/man5 docs/man/peregrine.conf.5
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/man/man8 docs/man/peregrined.8
 	install -Dm644 tools/peregrine/completion.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/peregrine
+	install -Dm644 tools/peregrine/completion.zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_peregrine
+	install -Dm644 tools/peregrine/completion.fish \
+		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/peregrine.fish
 	install -Dm644 -t $(DESTDIR)/etc/peregrine tools/packaging/peregrine.yaml.example
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	sed 's|@PREFIX@|$(PREFIX)|' tools/packaging/peregrined.service.in \
