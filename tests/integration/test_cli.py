@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from lab import BUILD, Key, Lab, Nsd, Peregrine, ask, ask_tcp, run
-from wire import A, AXFR, wire
+from wire import A, AXFR, TSIG, wire
 from zones import serial_zone
 
 pytestmark = pytest.mark.timeout(60)
@@ -133,7 +133,34 @@ def test_stats(world: World) -> None:
     assert again["fast_path"]["answered"] == after["fast_path"]["answered"], "reading resets or counts"
     shown = world.text("stats")
     assert re.search(rf"answered +{after['fast_path']['answered']}$", shown, re.M), shown
-    assert "not kept" in world.text("stats", "one.example", code=1)
+
+
+def test_stats_of_a_zone(world: World) -> None:
+    before, other = world.json("stats", "one.example"), world.json("stats", "two.example")
+    ask_some(world)
+    with world.lab.client.udp(world.lab.service[1]) as sock:
+        for name, rrtype in (("missing.one.example.", A), ("big.one.example.", A), ("one.example.", TSIG)):
+            assert ask(sock, wire(name, rrtype, edns=1232, id=5))
+    after = world.json("stats", "one.example")
+    more = {
+        side: {
+            key: value - before[side][key] if isinstance(value, int) else
+            {name: each - before[side][key][name] for name, each in value.items() if each != before[side][key][name]}
+            for key, value in after[side].items()
+        }
+        for side in ("fast_path", "fallback")
+    }
+    fast, fallback = more["fast_path"], more["fallback"]
+    assert fast["rcodes"] == {"NOERROR": 3, "NXDOMAIN": 1} and fast["types"] == {"A": 3, "OTHER": 1}, more
+    assert (fast["answers"], fast["ipv4"], fast["ipv6"], fast["truncated"], fast["tcp"]) == (4, 1, 3, 1, 0), more
+    assert fast["query_octets"] > 4 * 29 and fast["reply_octets"] > fast["query_octets"], more
+    assert (fallback["answers"], fallback["tcp"], fallback["ipv6"]) == (1, 1, 1), more
+    assert fallback["types"] == {"A": 1} and fallback["rcodes"] == {"NOERROR": 1}, more
+    assert world.json("stats", "two.example")["fast_path"]["answers"] == other["fast_path"]["answers"] + 1
+    shown = world.text("stats", "one.example")
+    assert re.search(rf"^one\.example\. +{after['fast_path']['answers']} +{after['fallback']['answers']}$", shown, re.M), shown
+    assert re.search(r"^  NXDOMAIN +\d+ +0$", shown, re.M) and "HTTPS" not in shown, shown
+    assert "no such zone" in world.text("stats", "three.example", code=1)
 
 
 def test_attach_and_detach(world: World) -> None:

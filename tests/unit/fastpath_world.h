@@ -71,6 +71,7 @@ static inline void make_maps(void)
 	    .zones = bpf_map__fd(image->maps.zones_table),
 	    .zone_index = bpf_map__fd(image->maps.zone_index_table),
 	    .settings = bpf_map__fd(image->maps.settings),
+	    .zone_counters = -1,
 	};
 }
 

@@ -2,6 +2,8 @@
 /* What the fast path keeps on bpffs: the pin directory, and what its maps hold from one run to the next. */
 #include "fastpath_world.h"
 
+#include "publish/zone_counters.h"
+
 /* Does something to the pin directory as another process, which has no part in the lock of this one: exit status. */
 static int other_process(const char *what)
 {
@@ -204,11 +206,59 @@ static void test_other_layout(void **state)
 	fastpath_close(fastpath);
 }
 
+/* Counters of zones live on, also in a larger map, until another zone gets the slot; and they take no more than they
+ * may. */
+static void test_zone_counters(void **state)
+{
+	int cpus = libbpf_num_possible_cpus();
+	struct zone_counters *counters = zone_counters_open(pins, 64, 1 << 20);
+	struct pg_zone_counters *each = calloc(cpus, sizeof(*each)), program, fallback;
+	struct pg_work work = {.zone = 70, .rcode = 3, .qtype = 28, .flags = PG_WORK_TCP};
+	const __u32 slot = 63, size = cpus * sizeof(*each);
+
+	assert_non_null(counters);
+	assert_non_null(each);
+	assert_int_equal(zone_counters_memory(counters), 64 * size);
+	for (int cpu = 0; cpu < cpus; cpu++)
+		each[cpu].types[PG_ZONE_TYPE_MX] = cpu + 1;
+	assert_int_equal(bpf_map_update_elem(zone_counters_map(counters), &slot, each, BPF_ANY), 0);
+	assert_false(zone_counters_read(counters, 64, &program, &fallback));
+	zone_counters_close(counters);
+
+	counters = zone_counters_open(pins, 128, 1 << 20);
+	assert_int_equal(zone_counters_memory(counters), 128 * size);
+	zone_counters_reply(counters, &work, true, 100);
+	assert_true(zone_counters_read(counters, 70, &program, &fallback));
+	assert_int_equal(program.rcodes[PG_ZONE_NXDOMAIN], 0);
+	assert_int_equal(fallback.rcodes[PG_ZONE_NXDOMAIN] + fallback.types[PG_ZONE_TYPE_AAAA], 2);
+	assert_int_equal(fallback.ipv6 + fallback.tcp + fallback.reply_octets, 102);
+	work.zone = PG_ZONE_NONE;
+	zone_counters_reply(counters, &work, true, 100);
+	assert_true(zone_counters_read(counters, slot, &program, &fallback));
+	assert_int_equal(program.types[PG_ZONE_TYPE_MX], cpus * (cpus + 1) / 2);
+	zone_counters_clear(counters, slot);
+	zone_counters_clear(counters, 70);
+	assert_true(zone_counters_read(counters, slot, &program, &fallback));
+	assert_int_equal(program.types[PG_ZONE_TYPE_MX], 0);
+	zone_counters_read(counters, 70, &program, &fallback);
+	assert_int_equal(fallback.tcp, 0);
+	zone_counters_close(counters);
+
+	counters = zone_counters_open(pins, 64, 1 << 20); /* never made smaller */
+	assert_int_equal(zone_counters_memory(counters), 128 * size);
+	zone_counters_close(counters);
+	counters = zone_counters_open(pins, 1024, 200 * (__u64)size);
+	assert_int_equal(zone_counters_memory(counters), 200 * size);
+	zone_counters_close(counters);
+	free(each);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	    WORLD_TEST(test_mount),          WORLD_TEST(test_remove),   WORLD_TEST(test_addresses),
 	    WORLD_TEST(test_addresses_full), WORLD_TEST(test_counters), WORLD_TEST(test_other_layout),
+	    WORLD_TEST(test_zone_counters),
 	};
 
 	if (argc == 3)

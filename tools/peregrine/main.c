@@ -87,6 +87,9 @@ static const struct cli_verb verbs[] = {
              "driver by RCODE, those passed on with the reason, and replies of the fallback server. Reading never\n"
              "resets. Counters that are 0 are left out; --json has them all.\n"
              "\n"
+             "With a zone: its answers by RCODE and type, over IPv4, IPv6 and TCP, and their octets. A CNAME's answer\n"
+             "counts for the zone of the last name that was searched for.\n"
+             "\n"
              "Example: peregrine --json stats | jq .fast_path.reasons",
      .most = 1},
     {.name = "attach",

@@ -8,6 +8,7 @@
 
 #include "engine/engine.h"
 #include "fallback/respond.h"
+#include "zone_counters_shared.h"
 
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -16,7 +17,6 @@
 
 #define QUERY_MAX 512
 #define REPLY_MAX 65535
-#define NO_ZONE UINT32_MAX
 
 struct explanation {
 	const struct image_view *view;
@@ -74,7 +74,6 @@ static void run(struct explanation *e, const struct explain_question *question, 
 	const struct respond_options options = {.identity = identity, .version = "Peregrine " PEREGRINE_VERSION};
 	const struct sockaddr_storage from = {.ss_family = AF_INET6};
 
-	e->work.zone = NO_ZONE;
 	if (question->tcp) {
 		/* The driver does not look into TCP; the zone and the name are told as the fallback finds them. */
 		engine_answer(e->view, &e->work, true, now, query, length, e->reply, REPLY_MAX, &e->length);
@@ -129,7 +128,7 @@ static json_t *tell_zone(const struct explanation *e)
 {
 	const struct pg_zone *zone = e->view->zones + e->work.zone;
 
-	if (e->work.zone == NO_ZONE)
+	if (e->work.zone == PG_ZONE_NONE)
 		return json_null();
 	return json_pack("{s:o, s:o, s:i}", "name", name_text(zone->name), "serial",
 	                 e->work.head ? json_integer(zone->serial) : json_null(), "version", (int)e->work.version);

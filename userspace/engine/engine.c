@@ -63,6 +63,7 @@ PG_INLINE int pg_copy(__u8 *to, const __u8 *end, const __u8 *from, __u32 length)
 }
 
 #include "answer/answer.h"
+#include "zone_counters_shared.h"
 
 enum pg_exit engine_answer(const struct image_view *view, struct pg_work *work, bool tcp, uint64_t boottime,
                            const uint8_t *query, size_t length, uint8_t *reply, size_t room, size_t *reply_length)
@@ -72,6 +73,7 @@ enum pg_exit engine_answer(const struct image_view *view, struct pg_work *work, 
 
 	work->view = view;
 	work->flags = tcp ? PG_WORK_TCP : 0;
+	work->zone = PG_ZONE_NONE;
 	work->message_length = length;
 	exit = pg_parse(&message, work);
 	if (exit)
