@@ -54,9 +54,9 @@ export PEREGRINE_BUILD = $(abspath $(BUILD))
 .SECONDARY:
 .DEFAULT_GOAL = all
 .PHONY: all deps demo test install clean unit asan test-bpf lint fuzz integration vm bench format
-.PHONY: unit-programs bpf-programs fuzz-programs tidy
+.PHONY: verifier-record unit-programs bpf-programs fuzz-programs tidy
 
-all: $(BUILD)/peregrined $(BUILD)/peregrine
+all: $(BUILD)/peregrined $(BUILD)/peregrine $(BUILD)/peregrine-verifier
 
 deps:
 	$(Q)tools/deps
@@ -80,6 +80,10 @@ fuzz: export FUZZ_SECONDS ?= 600
 bench: $(BUILD)/peregrine-bench
 	$(Q)$< $(if $(QUICK),--quick --force)
 
+# What the verifiers of this kernel and of those in QEMU make of the programs, taken down anew.
+verifier-record: all
+	$(Q)$(PYTHON) tools/verifier/record.py
+
 # Binaries.
 
 $(BUILD)/peregrined: $(BUILD)/userspace/agent/main.o $(LIB)
@@ -87,6 +91,11 @@ $(BUILD)/peregrine: $(CLI_OBJECTS) $(LIB)
 $(BUILD)/peregrined $(BUILD)/peregrine:
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(SANITIZE) -o $@ $^ $(ALL_LIBS)
+
+# It runs in guests too: no library but libbpf.
+$(BUILD)/peregrine-verifier: $(BUILD)/tools/verifier/main.o
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(SANITIZE) -o $@ $^ $(shell pkg-config --libs libbpf 2>/dev/null)
 
 $(LIB): $(LIB_OBJECTS)
 	$(call say,AR,$@)
@@ -100,7 +109,7 @@ $(SKELETON): $(BUILD)/%.skel.h: $(BUILD)/bpf/%.bpf.o
 	$(call say,SKEL,$@)
 	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
 
-$(LIB_OBJECTS) $(addsuffix .o,$(UNIT_PROGRAMS) $(BPF_PROGRAMS) $(FUZZ_PROGRAMS)): | $(SKELETON)
+$(LIB_OBJECTS) $(BUILD)/tools/verifier/main.o $(addsuffix .o,$(UNIT_PROGRAMS) $(BPF_PROGRAMS) $(FUZZ_PROGRAMS)): | $(SKELETON)
 
 $(BUILD)/%.o: %.c
 	$(call say,CC,$@)
@@ -145,6 +154,9 @@ install: all
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/man/man5 docs/man/peregrine.conf.5
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/man/man8 docs/man/peregrined.8
 	install -Dm644 tools/peregrine/completion.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/peregrine
+	install -Dm644 tools/peregrine/completion.zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_peregrine
+	install -Dm644 tools/peregrine/completion.fish \
+		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/peregrine.fish
 	install -Dm644 -t $(DESTDIR)/etc/peregrine tools/packaging/peregrine.yaml.example
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	sed 's|@PREFIX@|$(PREFIX)|' tools/packaging/peregrined.service.in \

@@ -103,15 +103,15 @@ struct {
 } work SEC(".maps");
 
 #define PG_STAGE __attribute__((noinline))
-#define PG_SCAN_MAX 64
-#define PG_TARGETS_MAX 32
+#define PG_SCAN_MAX PG_PROGRAM_SCAN_MAX
+#define PG_TARGETS_MAX PG_PROGRAM_TARGETS_MAX
 #define PG_RECORD_ROOM PG_SEGMENT_GUARD
-#define PG_ITERATIONS_MAX 100
-#define PG_ASCENT_MAX 16
-#define PG_SIGNATURES_MASK 0x1ff
+#define PG_ITERATIONS_MAX PG_PROGRAM_ITERATIONS_MAX
+#define PG_ASCENT_MAX PG_PROGRAM_ASCENT_MAX
+#define PG_SIGNATURES_MASK PG_PROGRAM_SIGNATURES_MASK
 /* The most octets that a reply may have here, and the largest offset of the message in the frame: Ethernet, two tags,
  * IPv6, UDP. */
-#define PG_REPLY_MAX 3400U
+#define PG_REPLY_MAX PG_PROGRAM_REPLY_MAX
 #define PG_REPLY_MASK 0xfff
 #define PG_MESSAGE_OFFSET_MAX (14 + 2 * 4 + 40 + 8)
 

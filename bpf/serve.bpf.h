@@ -6,6 +6,7 @@
 #include "maps.bpf.h"
 #include "answer/answer.h"
 #include "packet.bpf.h"
+#include "zone_counters.bpf.h"
 
 /* How many ticks CLOCK_BOOTTIME is taken to stand still: 0.64 s at the most (HZ 100), by which a zone may be answered
  * beyond its expiry. Reading it costs some 40 ns, the tick counter next to nothing. */
@@ -32,6 +33,7 @@ static __always_inline void count_answer(struct pg_counters *counter, const stru
 	counter->query_octets += w->message_length;
 	counter->reply_octets += pg_reply_length(w);
 	counter->ipv6 += p->is_ipv6;
+	count_zone(w, p->is_ipv6);
 }
 
 /* From the packet to the fragments due; nothing is changed yet. Returns an exit. */
@@ -49,6 +51,7 @@ static __always_inline int decide(PG_CONTEXT *ctx, struct pg_work *w, struct pac
 	w->message = p->udp + sizeof(struct udphdr);
 	w->message_length = p->payload;
 	w->flags = 0;
+	w->zone = PG_ZONE_NONE;
 	exit = pg_parse(ctx, w);
 	if (exit)
 		return exit;

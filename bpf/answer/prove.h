@@ -210,13 +210,17 @@ PG_STAGE int pg_ascend(struct pg_work *w)
 }
 
 /* That the name one label longer than the present node, whose hash is w->hash, does not exist. */
-PG_INLINE int pg_prove_hashed(struct pg_work *w, __u32 prove)
+PG_STAGE int pg_prove_hashed(struct pg_work *w, __u32 prove)
 {
-	const struct pg_node *node = pg_record(w, w->node);
-	const __u64 *proofs = node ? pg_node_proofs(node) : 0;
+	const struct pg_node *node;
+	const __u64 *proofs;
 	__u64 own, wildcard;
 	int result = PG_EXIT_ANSWERED;
 
+	if (!w)
+		return PG_EXIT_INTERNAL;
+	node = pg_record(w, w->node);
+	proofs = node ? pg_node_proofs(node) : 0;
 	if (!proofs)
 		return PG_UNPROVED;
 	own = proofs[PG_PROOF_OWN];
@@ -236,7 +240,7 @@ PG_INLINE int pg_prove_hashed(struct pg_work *w, __u32 prove)
 PG_STAGE int pg_prove_nsec3(struct pg_work *w)
 {
 	const struct pg_head *head;
-	__u32 prove;
+	__u32 prove, node, labels, flags, wildcard;
 	int result;
 
 	if (!w)
@@ -246,13 +250,24 @@ PG_STAGE int pg_prove_nsec3(struct pg_work *w)
 	if (!head)
 		return PG_EXIT_INTERNAL;
 	if (!(w->node_flags & PG_NODE_HASHED)) {
+		node = w->node;
+		labels = w->node_labels;
+		flags = w->node_flags;
+		wildcard = w->wildcard;
 		result = pg_ascend(w);
-		if (result)
-			return result;
 		/* Of the name itself as of one that does not exist. */
 		if (prove & PG_PROVE_OWN)
 			prove = PG_PROVE_ENCLOSER | PG_PROVE_COVER;
-	} else if (prove & PG_PROVE_COVER) {
+		if (!result)
+			result = pg_prove_hashed(w, prove);
+		/* What was found stays found. */
+		w->node = node;
+		w->node_labels = labels;
+		w->node_flags = flags;
+		w->wildcard = wildcard;
+		return result;
+	}
+	if (prove & PG_PROVE_COVER) {
 		if (head->iterations > PG_ITERATIONS_MAX)
 			return PG_EXIT_LARGE;
 		if (pg_nsec3_hash(w, pg_next_closer(w)))

@@ -7,11 +7,12 @@
 #define PEREGRINE_ANSWER_WORK_H
 
 #include "image_shared.h"
+#include "limits_shared.h"
 #include "settings_shared.h"
 
 /* Fragments in one reply, all sections together. What does not fit in the kernel's work area is passed. */
 #ifdef __bpf__
-#define PG_PLACED_MAX 64
+#define PG_PLACED_MAX PG_PROGRAM_PLACED_MAX
 #else
 #define PG_PLACED_MAX 8192
 #endif

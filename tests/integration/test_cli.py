@@ -14,12 +14,20 @@ from typing import Any
 
 import pytest
 from lab import BUILD, Key, Lab, Nsd, Peregrine, ask, ask_tcp, run
-from wire import A, wire
+from wire import A, AXFR, TSIG, wire
 from zones import serial_zone
 
 pytestmark = pytest.mark.timeout(60)
 
 ZONES = ("one.example.", "two.example.")
+# For `explain`, in the first zone.
+MORE = (
+    "*.wild A 192.0.2.5",
+    "alias CNAME n000001",
+    "cut NS ns.cut",
+    "ns.cut A 192.0.2.6",
+    *(f"big A 10.0.{k // 100}.{k % 100}" for k in range(200)),
+)
 
 
 @dataclass
@@ -47,7 +55,9 @@ class World:
 def world() -> Iterator[World]:
     with Lab() as lab:
         place = lab.make_directory("zones")
-        lab.primary_server(Nsd, [serial_zone(20, 7, name).write(place) for name in ZONES], key=Key())
+        zones = [serial_zone(20, 7, name) for name in ZONES]
+        zones[0].lines += MORE
+        lab.primary_server(Nsd, [zone.write(place) for zone in zones], key=Key())
         with lab.peregrine(ZONES, key=Key()) as agent:
             agent.wait_serving(7)
             yield World(lab, agent)
@@ -123,7 +133,34 @@ def test_stats(world: World) -> None:
     assert again["fast_path"]["answered"] == after["fast_path"]["answered"], "reading resets or counts"
     shown = world.text("stats")
     assert re.search(rf"answered +{after['fast_path']['answered']}$", shown, re.M), shown
-    assert "not kept" in world.text("stats", "one.example", code=1)
+
+
+def test_stats_of_a_zone(world: World) -> None:
+    before, other = world.json("stats", "one.example"), world.json("stats", "two.example")
+    ask_some(world)
+    with world.lab.client.udp(world.lab.service[1]) as sock:
+        for name, rrtype in (("missing.one.example.", A), ("big.one.example.", A), ("one.example.", TSIG)):
+            assert ask(sock, wire(name, rrtype, edns=1232, id=5))
+    after = world.json("stats", "one.example")
+    more = {
+        side: {
+            key: value - before[side][key] if isinstance(value, int) else
+            {name: each - before[side][key][name] for name, each in value.items() if each != before[side][key][name]}
+            for key, value in after[side].items()
+        }
+        for side in ("fast_path", "fallback")
+    }
+    fast, fallback = more["fast_path"], more["fallback"]
+    assert fast["rcodes"] == {"NOERROR": 3, "NXDOMAIN": 1} and fast["types"] == {"A": 3, "OTHER": 1}, more
+    assert (fast["answers"], fast["ipv4"], fast["ipv6"], fast["truncated"], fast["tcp"]) == (4, 1, 3, 1, 0), more
+    assert fast["query_octets"] > 4 * 29 and fast["reply_octets"] > fast["query_octets"], more
+    assert (fallback["answers"], fallback["tcp"], fallback["ipv6"]) == (1, 1, 1), more
+    assert fallback["types"] == {"A": 1} and fallback["rcodes"] == {"NOERROR": 1}, more
+    assert world.json("stats", "two.example")["fast_path"]["answers"] == other["fast_path"]["answers"] + 1
+    shown = world.text("stats", "one.example")
+    assert re.search(rf"^one\.example\. +{after['fast_path']['answers']} +{after['fallback']['answers']}$", shown, re.M), shown
+    assert re.search(r"^  NXDOMAIN +\d+ +0$", shown, re.M) and "HTTPS" not in shown, shown
+    assert "no such zone" in world.text("stats", "three.example", code=1)
 
 
 def test_attach_and_detach(world: World) -> None:
@@ -141,12 +178,78 @@ def test_attach_and_detach(world: World) -> None:
     world.cli("detach", "nowhere")
 
 
+EXPLAINED: list[tuple[str, tuple[str, ...], int, str]] = [
+    ("n000001.one.example. A", (), 0, "NOERROR"),
+    ("n000001.one.example. A", ("+do", "+bufsize=4096"), 0, "NOERROR"),
+    ("alias.one.example. A", (), 0, "NOERROR"),
+    ("nobody.one.example. A", (), 0, "NXDOMAIN"),
+    ("any.wild.one.example. A", (), 0, "NOERROR"),
+    ("www.cut.one.example. A", (), 0, "NOERROR"),
+    ("big.one.example. A", ("+bufsize=1232",), 0, "NOERROR"),
+    ("www.example.com. A", (), 0, "REFUSED"),
+    ("one.example. AXFR", (), 14, "NOTIMPL"),
+    ("n000001.one.example. A", ("+tcp",), 2, "NOERROR"),
+    ("one.example. AXFR", ("+tcp",), 2, "REFUSED"),
+]
+
+
+@pytest.mark.parametrize("question, options, reason, rcode", EXPLAINED)
+def test_explain(world: World, question: str, options: tuple[str, ...], reason: int, rcode: str) -> None:
+    """What is told is what then comes over the wire, from where it was told to come."""
+    name, rrtype = question.split()
+    told = world.json("explain", name, rrtype, *options)
+    reply = told["reply"]
+    assert (told["exit"]["number"], reply["rcode"], told["attached"]) == (reason, rcode, True)
+    assert told["answered_by"] == ("driver" if reason == 0 else "fallback")
+    edns = next((int(word.partition("=")[2]) for word in options if "=" in word), None)
+    asked = wire(name, {"A": A, "AXFR": AXFR}[rrtype], edns=edns, do="+do" in options, id=5)
+    before = world.json("stats")
+    if "+tcp" in options:
+        got = ask_tcp(world.lab.client.name, world.lab.service[0], asked)
+    else:
+        with world.lab.client.udp(world.lab.service[0]) as sock:
+            got = ask(sock, asked)
+    after = world.json("stats")
+    assert got and len(got) == reply["octets"]
+    assert (bool(got[2] & 4), bool(got[2] & 2)) == (reply["aa"], reply["tc"])
+    answered = after["fast_path"]["answered"] - before["fast_path"]["answered"]
+    assert answered == (1 if reason == 0 else 0)
+    counts = {section: 0 for section in ("answer", "authority", "additional")}
+    for rrset in reply["rrsets"]:
+        counts[rrset["section"]] += rrset["records"]
+    assert [int.from_bytes(got[at : at + 2], "big") for at in (6, 8, 10)] == list(counts.values())
+
+
+def test_explain_for_people(world: World) -> None:
+    shown = world.text("explain", "any.wild.ONE.example", "A", "+do")
+    assert re.search(r"^question +any\.wild\.one\.example\. A by UDP, EDNS 1232, DO$", shown, re.M | re.I), shown
+    assert re.search(r"^driver +answers$", shown, re.M), shown
+    assert re.search(r"^zone +one\.example\., serial 7, version \d+$", shown, re.M), shown
+    assert "made from the wildcard *.wild.one.example." in shown, shown
+    assert re.search(r"^reply +NOERROR, AA, \d+ octets of 1232 at the most$", shown, re.M), shown
+    assert re.search(r"^answer +1 +16 +A ", shown, re.M), shown
+    assert "1 followed, to n000001.one.example." in world.text("explain", "alias.one.example", "A")
+    assert "is delegated, at cut.one.example." in world.text("explain", "www.cut.one.example", "A")
+    assert "reason 14, meta_type" in world.text("explain", "one.example", "AXFR")
+    assert "TC" in world.text("explain", "big.one.example", "A")
+    assert "none that is served" in world.text("explain", "www.example.com", "TYPE65300")
+    for words, code, error in (
+        (("a..b", "A"), 1, "no domain name"),
+        (("one.example", "NONE"), 1, "no type known"),
+        (("one.example",), 2, "usage"),
+        (("one.example", "A", "+dnssec"), 2, "explain takes"),
+        (("one.example", "A", "+bufsize=65536"), 2, "explain takes"),
+    ):
+        said = world.text("explain", *words, code=code)
+        assert error in said and said.count("\n") == 1, said
+
+
 # ---------------------------------------------------------------------------------------------------------- exit codes
 
 
 def test_help_and_usage(world: World) -> None:
     listed = world.text("--help")
-    for verb in ("status", "zone-status", "zone-reload", "zone-retransfer", "reload", "stats", "attach", "detach"):
+    for verb in ("status", "zone-status", "zone-reload", "zone-retransfer", "reload", "stats", "attach", "detach", "explain"):
         assert re.search(rf"^  {verb} ", listed, re.M), verb
         assert world.text(verb, "--help").startswith("usage: peregrine")
     assert world.text("--version").startswith("peregrine ")

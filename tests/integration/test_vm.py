@@ -57,11 +57,15 @@ def test_kernel_and_driver(kernel: str) -> None:
     """
     image = with_bpftool(Initramfs()).file(build_pass_program(), "/pass.bpf.o")
     image.file(BUILD / "bpf/peregrine.bpf.o", "/peregrine.bpf.o")
+    image.program(BUILD / "peregrine-verifier", "/usr/sbin/peregrine-verifier")
+    image.file(ROOT / "tests/bpf/verifier.txt", "/verifier.txt")
     with Lab() as lab, Guest(kernel, image, network=tap(lab.namespace("vm")), memory=512) as guest:
         assert guest.release.startswith(kernel)
         assert "driver" in attach_native(guest, "/pass.bpf.o")
         guest.run(f"ping -c 1 -w 5 {HOST[0]}")
         assert "peregrine_xdp" in verify(guest, "/peregrine.bpf.o")
+        shown = guest.run("peregrine-verifier --check /verifier.txt 2>&1", timeout=120)
+        assert f" {kernel} " in shown and "no figures" not in shown, shown
 
 
 @pytest.fixture(scope="module")

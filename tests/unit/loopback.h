@@ -34,6 +34,11 @@ const struct image_view *image_view_get(const struct image *image)
 	return &view;
 }
 
+struct zone_counters *image_zone_counters(const struct image *image)
+{
+	return NULL;
+}
+
 /* Sends the query back; over TCP, one that says so by CD is answered with a very long reply. */
 #define LONG 60000U
 enum pg_exit engine_answer(const struct image_view *seen, struct pg_work *work, bool tcp, uint64_t boottime,

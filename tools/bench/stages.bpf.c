@@ -5,100 +5,61 @@
  */
 #include "../../bpf/peregrine.bpf.c"
 
-/* The head of each entry: the packet dissected. */
-#define BEGIN                                                                                                          \
-	__u32 zero = 0;                                                                                                \
-	struct packet p = {};                                                                                          \
-	struct pg_work *w = bpf_map_lookup_elem(&work, &zero);                                                         \
-	const struct pg_settings *set = bpf_map_lookup_elem(&settings, &zero);                                         \
-	if (!w || !set || parse_packet(ctx, w, &p, set))                                                               \
-		return XDP_ABORTED;                                                                                    \
-	w->message = p.udp + sizeof(struct udphdr);                                                                    \
-	w->message_length = p.payload;                                                                                 \
-	w->flags = 0
-
-SEC("xdp.frags")
-int stage_packet(struct xdp_md *ctx)
+/* The first stages, as decide() has them. */
+static __always_inline int dissect(struct xdp_md *ctx, struct pg_work *w, struct packet *p)
 {
-	BEGIN;
-	return XDP_TX;
+	const struct pg_settings *set = pg_settings(w);
+
+	if (!set || parse_packet(ctx, w, p, set))
+		return -1;
+	w->message = p->udp + sizeof(struct udphdr);
+	w->message_length = p->payload;
+	w->flags = 0;
+	return 0;
 }
 
-SEC("xdp.frags")
-int stage_parse(struct xdp_md *ctx)
+static __always_inline int parse(struct xdp_md *ctx, struct pg_work *w, struct packet *p)
 {
-	BEGIN;
-	return pg_parse(ctx, w) ? XDP_ABORTED : XDP_TX;
+	return dissect(ctx, w, p) || pg_parse(ctx, w);
 }
 
-SEC("xdp.frags")
-int stage_clock(struct xdp_md *ctx)
+static __always_inline int clocked(struct xdp_md *ctx, struct pg_work *w, struct packet *p)
 {
-	BEGIN;
-	if (pg_parse(ctx, w))
-		return XDP_ABORTED;
+	if (parse(ctx, w, p))
+		return -1;
 	w->now = boottime(w);
-	return XDP_TX;
+	return 0;
 }
 
-SEC("xdp.frags")
-int stage_zone(struct xdp_md *ctx)
+/* Of what resize() does, what every frame goes through. */
+static __always_inline int grow(struct xdp_md *ctx, struct pg_work *w, struct packet *p)
 {
-	BEGIN;
-	if (pg_parse(ctx, w))
-		return XDP_ABORTED;
-	w->now = boottime(w);
-	return pg_find_zone(w) ? XDP_ABORTED : XDP_TX;
-}
-
-SEC("xdp.frags")
-int stage_name(struct xdp_md *ctx)
-{
-	BEGIN;
-	if (pg_parse(ctx, w))
-		return XDP_ABORTED;
-	w->now = boottime(w);
-	return pg_find_zone(w) || pg_find_name(w) ? XDP_ABORTED : XDP_TX;
-}
-
-SEC("xdp.frags")
-int stage_decide(struct xdp_md *ctx)
-{
-	struct packet p = {};
-	__u32 zero = 0;
-	struct pg_work *w = bpf_map_lookup_elem(&work, &zero);
-
-	return !w || decide(ctx, w, &p) ? XDP_ABORTED : XDP_TX;
-}
-
-SEC("xdp.frags")
-int stage_grow(struct xdp_md *ctx)
-{
-	struct packet p = {};
-	__u32 zero = 0;
-	struct pg_work *w = bpf_map_lookup_elem(&work, &zero);
 	int have, want;
 
-	if (!w || decide(ctx, w, &p))
-		return XDP_ABORTED;
+	if (decide(ctx, w, p))
+		return -1;
 	have = bpf_xdp_get_buff_len(ctx);
-	want = p.udp + sizeof(struct udphdr) + pg_reply_length(w);
-	return have != want && bpf_xdp_adjust_tail(ctx, want - have) ? XDP_ABORTED : XDP_TX;
+	want = frame_length(w, p);
+	return have != want && bpf_xdp_adjust_tail(ctx, want - have);
 }
 
-SEC("xdp.frags")
-int stage_link(struct xdp_md *ctx)
-{
-	struct packet p = {};
-	__u32 zero = 0;
-	struct pg_work *w = bpf_map_lookup_elem(&work, &zero);
-	int have, want;
+/* An entry that ends after `stage`; ctx, w and p are its names for frame, work area and packet. */
+#define STAGE(name, stage)                                                                                             \
+	SEC("xdp.frags")                                                                                               \
+	int stage_##name(struct xdp_md *ctx)                                                                           \
+	{                                                                                                              \
+		struct packet p = {};                                                                                  \
+		__u32 zero = 0;                                                                                        \
+		struct pg_work *w = bpf_map_lookup_elem(&work, &zero);                                                 \
+                                                                                                                       \
+		return !w || (stage) ? XDP_ABORTED : XDP_TX;                                                           \
+	}
 
-	if (!w || decide(ctx, w, &p))
-		return XDP_ABORTED;
-	have = bpf_xdp_get_buff_len(ctx);
-	want = p.udp + sizeof(struct udphdr) + pg_reply_length(w);
-	if (have != want && bpf_xdp_adjust_tail(ctx, want - have))
-		return XDP_ABORTED;
-	return pg_link(ctx, w) ? XDP_ABORTED : XDP_TX;
-}
+STAGE(packet, dissect(ctx, w, &p))
+STAGE(parse, parse(ctx, w, &p))
+STAGE(clock, clocked(ctx, w, &p))
+STAGE(zone, clocked(ctx, w, &p) || pg_find_zone(w))
+STAGE(name, clocked(ctx, w, &p) || pg_find_zone(w) || pg_find_name(w))
+STAGE(decide, decide(ctx, w, &p))
+STAGE(grow, grow(ctx, w, &p))
+STAGE(link, grow(ctx, w, &p) || pg_link(ctx, w))

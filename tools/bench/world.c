@@ -111,6 +111,7 @@ static int open_stages(void)
 	    bpf_map__reuse_fd(stages->maps.zones_table, bpf_map__fd(product->maps.zones_table)) ||
 	    bpf_map__reuse_fd(stages->maps.zone_index_table, bpf_map__fd(product->maps.zone_index_table)) ||
 	    bpf_map__reuse_fd(stages->maps.settings, bpf_map__fd(product->maps.settings)) ||
+	    bpf_map__reuse_fd(stages->maps.zone_counters, bpf_map__fd(product->maps.zone_counters)) ||
 	    bpf_map__reuse_fd(stages->maps.addresses, bpf_map__fd(product->maps.addresses)))
 		return -1;
 	return bench_stages_bpf__load(stages);
@@ -131,7 +132,7 @@ int world_open(void)
 	if (fastpath_mount_bpffs(pins))
 		return -1;
 	image = image_open(pins, 64 << 20, 53, 1232);
-	if (!image || make_zones())
+	if (!image || image_count_zones(image, 64, 64 << 20) || make_zones())
 		return -1;
 	fastpath = fastpath_open(pins, image);
 	if (!fastpath || fastpath_set_addresses(fastpath, &address, 1))

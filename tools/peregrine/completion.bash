@@ -8,7 +8,7 @@ _peregrine_zones() {
 _peregrine() {
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} verb='' words='' i
 	local agent=("${COMP_WORDS[0]}")
-	local verbs='status zone-status zone-reload zone-retransfer reload stats attach detach refresh transfer'
+	local verbs='status zone-status zone-reload zone-retransfer reload stats attach detach explain refresh transfer'
 	COMPREPLY=()
 	case $previous in
 	-s|--socket|-c|--config)
@@ -37,10 +37,13 @@ _peregrine() {
 		detach) words+=' --pins' ;;
 		'') words+=' --version' ;;
 		esac
+	elif [[ $current == +* ]]; then
+		[[ $verb != explain ]] || words='+do +tcp +bufsize='
 	else
 		case $verb in
 		'') words=$verbs ;;
 		zone-*|refresh|transfer|stats) words=$(_peregrine_zones) ;;
+		explain) words="$(_peregrine_zones) A AAAA CNAME DS MX NS PTR SOA SRV TXT" ;;
 		attach|detach) words=$(command ls /sys/class/net 2>/dev/null) ;;
 		esac
 	fi

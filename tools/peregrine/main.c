@@ -87,6 +87,9 @@ static const struct cli_verb verbs[] = {
              "driver by RCODE, those passed on with the reason, and replies of the fallback server. Reading never\n"
              "resets. Counters that are 0 are left out; --json has them all.\n"
              "\n"
+             "With a zone: its answers by RCODE and type, over IPv4, IPv6 and TCP, and their octets. A CNAME's answer\n"
+             "counts for the zone of the last name that was searched for.\n"
+             "\n"
              "Example: peregrine --json stats | jq .fast_path.reasons",
      .most = 1},
     {.name = "attach",
@@ -114,6 +117,21 @@ static const struct cli_verb verbs[] = {
          "Example: peregrine detach",
      .options = CLI_PINS,
      .most = -1},
+    {.name = "explain",
+     .run = verb_explain,
+     .arguments = "NAME TYPE [+do] [+tcp] [+bufsize=N]",
+     .description = "how a query would be answered, and by whom",
+     .help = "Tells how a query would be answered, without asking it: whether at the driver, or why the driver passes\n"
+             "it to the fallback server; from which zone, name or wildcard; and the RRsets of the reply. TYPE is a\n"
+             "name such as AAAA, or TYPE and its number.\n"
+             "\n"
+             "  +do          with DO set (EDNS)\n"
+             "  +bufsize=N   with EDNS and this size for replies; +do alone says 1232\n"
+             "  +tcp         over TCP\n"
+             "\n"
+             "Example: peregrine explain www.example.org AAAA +do",
+     .least = 2,
+     .most = 5},
 };
 #define VERB_COUNT (sizeof(verbs) / sizeof(*verbs))
 

@@ -48,6 +48,11 @@ enum cli_exit verb_stats(const struct cli *cli, int count, char **arguments)
 	enum cli_exit exit = client_ask(cli, "stats", count, arguments, NULL, false, &stats);
 	if (exit != CLI_OK || cli->json)
 		return exit != CLI_OK ? exit : cli_print_json(stats);
+	if (count) {
+		exit = print_zone_stats(stats);
+		json_decref(stats);
+		return exit;
+	}
 	const json_t *fast = json_object_get(stats, "fast_path"), *fallback = json_object_get(stats, "fallback");
 	puts("fast path");
 	line(fast, "answered", "answered");

@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Boots a Debian kernel in QEMU, runs commands in it and prints what they said; exit 1 when one fails.
 
-    tools/vm/run.py 6.1                                          boots, shows eth0, attaches a bare XDP program
-    natively tools/vm/run.py 6.12 --program build/peregrined --file peregrine.yaml:/etc/peregrine.yaml --command
-    'peregrined --check-config -c /etc/peregrine.yaml' tools/vm/run.py 6.1 --namespace NS --host 192.0.2.1/24 --guest
-    192.0.2.53/24 --command 'ping -c 1 192.0.2.1'
+    tools/vm/run.py 6.1                          boots, shows eth0, attaches a bare XDP program natively
+    tools/vm/run.py 6.12 --program build/peregrined --file peregrine.yaml:/etc/peregrine.yaml \\
+        --command 'peregrined --check-config -c /etc/peregrine.yaml'
+    tools/vm/run.py 6.1 --verify build/bpf/peregrine.bpf.o --program build/peregrine-verifier \\
+        --file tests/bpf/verifier.txt:/verifier.txt --command 'peregrine-verifier --check /verifier.txt'
+    tools/vm/run.py 6.1 --namespace NS --host 192.0.2.1/24 --guest 192.0.2.53/24 --command 'ping -c 1 192.0.2.1'
 
 Without --namespace the guest's network is a socket that leads nowhere: enough to load and attach.
 """

@@ -17,6 +17,7 @@
 #include <urcu/urcu-memb.h>
 
 #define EXPIRY_WATCH_MS 1000
+#define COUNTED_ZONES 64
 #define UDP_SIZE 1232 /* the largest reply by UDP: no fragments on any path of IPv6's least MTU (DNS flag day 2020) */
 
 static int make_directory(const char *path, mode_t mode)
@@ -42,8 +43,12 @@ static void warn_of_what_is_not_applied(const struct config *config)
 static int open_publisher(struct agent *agent)
 {
 	const struct config *config = agent->config;
-	struct publisher_options options = {.memory = config->memory, .port = config->port, .udp_size = UDP_SIZE};
+	struct publisher_options options = {
+	    .memory = config->memory, .zones = COUNTED_ZONES, .port = config->port, .udp_size = UDP_SIZE};
 
+	/* Slots are a power of two, and a configuration grows. */
+	while (options.zones < 2 * config->zone_count)
+		options.zones *= 2;
 	if (config->mode != CONFIG_MODE_OFF) {
 		int error;
 

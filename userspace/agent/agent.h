@@ -78,6 +78,9 @@ int agent_reload(struct agent *agent, size_t *added, size_t *removed, char **err
 json_t *report_status(struct agent *agent);
 json_t *report_zone(struct agent_zone *zone);
 json_t *report_stats(struct agent *agent);
+json_t *report_zone_stats(struct agent_zone *zone); /* agent/zone_stats.c; NULL: nothing is counted */
+/* agent/explain.c */
+void agent_explain(void *context, struct control_request *request, const json_t *arguments, const json_t *options);
 
 /* Nanoseconds of CLOCK_BOOTTIME, the clock that expiry goes by: it counts while the machine sleeps. */
 static inline uint64_t agent_boottime(void)

@@ -300,11 +300,22 @@ static void run_reload(void *context, struct control_request *request, const jso
 
 static void run_stats(void *context, struct control_request *request, const json_t *arguments, const json_t *options)
 {
-	if (json_array_size(arguments))
-		control_fail(request,
-		             "counters of a single zone are not kept by this version; call `stats` without a zone");
-	else
+	const char *name = json_string_value(json_array_get(arguments, 0));
+	struct agent_zone *zone;
+	json_t *stats;
+
+	if (!name) {
 		control_reply(request, report_stats(context));
+		return;
+	}
+	zone = zone_argument(context, request, name);
+	if (!zone)
+		return;
+	stats = report_zone_stats(zone);
+	if (stats)
+		control_reply(request, stats);
+	else
+		control_fail(request, "%s: nothing is counted by zone; the log says why", name);
 }
 
 static void run_interfaces(struct agent *agent, struct control_request *request, const json_t *arguments, bool attach)
@@ -362,13 +373,9 @@ static void run_detach(void *context, struct control_request *request, const jso
 }
 
 const struct control_verb agent_verbs[] = {
-    {"status", run_status},
-    {"zone-status", run_zone_status},
-    {"zone-reload", run_zone_reload},
-    {"zone-retransfer", run_zone_retransfer},
-    {"reload", run_reload},
-    {"stats", run_stats},
-    {"attach", run_attach},
-    {"detach", run_detach},
-    {},
+    {"status", run_status},           {"zone-status", run_zone_status},
+    {"zone-reload", run_zone_reload}, {"zone-retransfer", run_zone_retransfer},
+    {"reload", run_reload},           {"stats", run_stats},
+    {"attach", run_attach},           {"detach", run_detach},
+    {"explain", agent_explain},       {},
 };

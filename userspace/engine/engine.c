@@ -10,6 +10,7 @@ struct pg_message {
 
 #define PG_CONTEXT struct pg_message
 #define PG_STAGE static inline
+#ifndef ENGINE_AS_PROGRAM
 /* Records are as long as they say they are: the image is the agent's own. */
 #define PG_SCAN_MAX 0x7fffffffU
 #define PG_TARGETS_MAX 0x7fffffffU
@@ -18,6 +19,7 @@ struct pg_message {
 #define PG_ASCENT_MAX PG_LABELS_MAX
 #define PG_SIGNATURES_MASK 0x7fff
 #define PG_REPLY_MAX 65535U
+#endif
 #define PG_REPLY_MASK 0x1ffff
 #define PG_OPAQUE(pointer)
 #define PG_APART(value)
@@ -64,6 +66,7 @@ PG_INLINE int pg_copy(__u8 *to, const __u8 *end, const __u8 *from, __u32 length)
 }
 
 #include "answer/answer.h"
+#include "zone_counters_shared.h"
 
 enum pg_exit engine_answer(const struct image_view *view, struct pg_work *work, bool tcp, uint64_t boottime,
                            const uint8_t *query, size_t length, uint8_t *reply, size_t room, size_t *reply_length)
@@ -73,6 +76,7 @@ enum pg_exit engine_answer(const struct image_view *view, struct pg_work *work, 
 
 	work->view = view;
 	work->flags = tcp ? PG_WORK_TCP : 0;
+	work->zone = PG_ZONE_NONE;
 	work->message_length = length;
 	exit = pg_parse(&message, work);
 	if (exit)
@@ -83,6 +87,8 @@ enum pg_exit engine_answer(const struct image_view *view, struct pg_work *work, 
 	exit = pg_resolve(work);
 	if (exit)
 		return exit;
+	if (pg_reply_length(work) > PG_REPLY_MAX)
+		return PG_EXIT_LARGE;
 	message.start = reply;
 	message.end = reply + room;
 	memcpy(reply, query, PG_HEADER_SIZE + work->question_length);
@@ -92,6 +98,7 @@ enum pg_exit engine_answer(const struct image_view *view, struct pg_work *work, 
 	return PG_EXIT_ANSWERED;
 }
 
+#ifndef ENGINE_AS_PROGRAM
 uint64_t engine_hash(const struct pg_settings *settings, enum pg_role role, uint32_t zone, const uint8_t *name,
                      size_t length)
 {
@@ -124,3 +131,4 @@ uint64_t engine_nsec3_hash(uint16_t iterations, const uint8_t *salt, size_t salt
 	memcpy(work.name, name, length);
 	return pg_nsec3_hash(&work, 0) ? 0 : work.hash;
 }
+#endif

@@ -16,6 +16,11 @@
 enum pg_exit engine_answer(const struct image_view *view, struct pg_work *work, bool tcp, uint64_t boottime,
                            const uint8_t *query, size_t length, uint8_t *reply, size_t room, size_t *reply_length);
 
+/* The same with the program's bounds, beyond which it exits with PG_EXIT_LARGE: what the driver would do. */
+enum pg_exit engine_answer_as_program(const struct image_view *view, struct pg_work *work, bool tcp, uint64_t boottime,
+                                      const uint8_t *query, size_t length, uint8_t *reply, size_t room,
+                                      size_t *reply_length);
+
 /* The hash of a key, as the program computes it: `name` in lower case, wire format. */
 uint64_t engine_hash(const struct pg_settings *settings, enum pg_role role, uint32_t zone, const uint8_t *name,
                      size_t length);

@@ -5,6 +5,7 @@
 
 #include "fallback/fallback.h"
 #include "fallback/respond.h"
+#include "publish/zone_counters.h"
 
 #include <pthread.h>
 #include <stdbool.h>

@@ -75,6 +75,8 @@ static unsigned answer_batch(struct udp_worker *worker, unsigned count)
 			continue;
 		}
 		tally_rcode(tally, worker->work.rcode);
+		zone_counters_reply(image_zone_counters(worker->shared->image), &worker->work,
+		                    worker->from[i].ss_family == AF_INET6, length);
 		reply->msg_name = query->msg_name;
 		reply->msg_namelen = query->msg_namelen;
 		reply->msg_iov->iov_base = buffer;

@@ -36,7 +36,8 @@ static int use_image_maps(struct peregrine_bpf *skeleton, const struct image_map
 		if (error)
 			return error;
 	}
-	return 0;
+	/* The program does without it: then it counts in a map of its own, which is empty. */
+	return maps->zone_counters < 0 ? 0 : bpf_map__reuse_fd(skeleton->maps.zone_counters, maps->zone_counters);
 }
 
 /* Gives the program the map that an earlier run pinned, if it still has the form that the program expects. Returns

@@ -35,6 +35,11 @@ const struct image_view *image_view_get(const struct image *image)
 	return rcu_dereference(image->view);
 }
 
+struct zone_counters *image_zone_counters(const struct image *image)
+{
+	return image->zone_counters;
+}
+
 void image_get_maps(const struct image *image, struct image_maps *out)
 {
 	*out = image->maps;
@@ -45,7 +50,7 @@ uint64_t image_memory_used(const struct image *image)
 	return (uint64_t)image->segments.count * PG_SEGMENT_SIZE +
 	       (uint64_t)image->index.table.entries * sizeof(struct pg_bucket) +
 	       (uint64_t)image->zone_index.table.entries * sizeof(struct pg_bucket) +
-	       (uint64_t)image->zones.entries * sizeof(struct pg_zone);
+	       (uint64_t)image->zones.entries * sizeof(struct pg_zone) + zone_counters_memory(image->zone_counters);
 }
 
 void image_wait_readers(struct image *image)
@@ -319,7 +324,7 @@ struct image *image_open(const char *pin_directory, uint64_t memory, uint16_t po
 
 	if (!image)
 		return NULL;
-	image->maps = (struct image_maps){-1, -1, -1, -1, -1};
+	image->maps = (struct image_maps){-1, -1, -1, -1, -1, -1};
 	pthread_mutex_init(&image->zones_lock, NULL);
 	if (pin_directory) {
 		image->pins = strdup(pin_directory);
@@ -348,8 +353,18 @@ void image_close(struct image *image)
 	if (!image)
 		return;
 	release(image);
+	zone_counters_close(image->zone_counters);
 	free(image->view);
 	free(image->pins);
 	pthread_mutex_destroy(&image->zones_lock);
 	free(image);
+}
+
+int image_count_zones(struct image *image, uint32_t zones, uint64_t memory)
+{
+	if (zones < image->zones.entries)
+		zones = image->zones.entries;
+	image->zone_counters = zone_counters_open(image->pins, zones, memory);
+	image->maps.zone_counters = zone_counters_map(image->zone_counters);
+	return image->zone_counters ? 0 : -1;
 }

@@ -38,7 +38,11 @@ struct image_maps {
 	int zones;      /* map of maps, one slot */
 	int zone_index; /* map of maps, one slot */
 	int settings;
+	int zone_counters; /* -1 also where zones are not counted */
 };
 void image_get_maps(const struct image *image, struct image_maps *out);
+
+/* What is counted of single zones; NULL: nothing is. */
+struct zone_counters *image_zone_counters(const struct image *image);
 
 #endif

@@ -6,6 +6,7 @@
 #include "publish/image.h"
 #include "publish/segments.h"
 #include "publish/table.h"
+#include "publish/zone_counters.h"
 #include "zone/zone.h"
 
 #include <pthread.h>
@@ -25,6 +26,7 @@ struct image {
 	struct buckets index;
 	struct buckets zone_index;
 	struct table zones;
+	struct zone_counters *zone_counters; /* or NULL */
 	struct pg_settings *settings;
 	struct image_view *view;      /* RCU */
 	struct image_zone *zone_data; /* by slot, IMAGE_ZONES_MAX of them: address space, not memory */
@@ -38,6 +40,8 @@ struct image {
 /* Opens what is pinned, or makes an image anew. Returns NULL after logging. */
 struct image *image_open(const char *pin_directory, uint64_t memory, uint16_t port, uint16_t udp_size);
 void image_close(struct image *image);
+/* Has replies counted by zone, for as many zones, or as many as there is `memory` for. Before the program is loaded. */
+int image_count_zones(struct image *image, uint32_t zones, uint64_t memory);
 
 /* Marks what the committed versions use and sweeps the rest. -1: this is no image. */
 int image_adopt(struct image *image);

@@ -31,6 +31,7 @@ void ingress_open(struct fastpath *fastpath, const struct image_maps *maps)
 	        bpf_map__reuse_fd(skeleton->maps.zones_table, maps->zones) ||
 	        bpf_map__reuse_fd(skeleton->maps.zone_index_table, maps->zone_index) ||
 	        bpf_map__reuse_fd(skeleton->maps.settings, maps->settings) ||
+	        (maps->zone_counters >= 0 && bpf_map__reuse_fd(skeleton->maps.zone_counters, maps->zone_counters)) ||
 	        bpf_map__reuse_fd(skeleton->maps.addresses, fastpath->addresses) ||
 	        bpf_map__reuse_fd(skeleton->maps.counters, fastpath->counters);
 	if (error || ingress_bpf__load(skeleton)) {

@@ -19,6 +19,7 @@ struct publisher_options {
 	const char *pin_directory; /* NULL: the image stands in plain memory, without BPF (mode off without privileges,
 	                              unit tests) */
 	uint64_t memory;           /* octets */
+	uint32_t zones;            /* how many to count by zone; slots, so rather more than there are zones */
 	uint16_t port;
 	uint16_t udp_size;
 };
@@ -63,6 +64,12 @@ void publisher_set_expiry(struct publisher *publisher, const uint8_t *apex, uint
 
 /* Octets of memory that the image takes. */
 uint64_t publisher_memory(const struct publisher *publisher);
+
+struct pg_zone_counters; /* zone_counters_shared.h */
+/* What was counted of a zone: by the program, and by the fallback. `counted`: whether the program counts it. False: no
+ * such zone. */
+bool publisher_zone_counters(struct publisher *publisher, const uint8_t *apex, bool *counted,
+                             struct pg_zone_counters *program, struct pg_zone_counters *fallback);
 
 /* The engine's view for the fallback server, to be used inside an RCU read-side section: image_view_get in
  * publish/image.h. */

@@ -129,6 +129,8 @@ struct publisher *publisher_open(const struct publisher_options *options, uv_loo
 		free(publisher);
 		return NULL;
 	}
+	if (image_count_zones(publisher->image, options->zones, options->memory / 8))
+		log_warning("memory is short: answers are not counted by zone");
 	publisher->jobs.last = &publisher->jobs.first;
 	publisher->completions.last = &publisher->completions.first;
 	pthread_mutex_init(&publisher->lock, NULL);
@@ -234,6 +236,20 @@ void publisher_remove_zone(struct publisher *publisher, const uint8_t *apex)
 	job->kind = JOB_DROP;
 	job->slot = slot;
 	queue_put(publisher, &publisher->jobs, job);
+}
+
+bool publisher_zone_counters(struct publisher *publisher, const uint8_t *apex, bool *counted,
+                             struct pg_zone_counters *program, struct pg_zone_counters *fallback)
+{
+	struct image *image = publisher->image;
+	int64_t slot;
+
+	pthread_mutex_lock(&image->zones_lock);
+	slot = image->zone_counters ? image_find_zone(image, apex) : -1;
+	if (slot >= 0)
+		*counted = zone_counters_read(image->zone_counters, slot, program, fallback);
+	pthread_mutex_unlock(&image->zones_lock);
+	return slot >= 0;
 }
 
 bool publisher_zone(struct publisher *publisher, const uint8_t *apex, struct publisher_zone *out)

@@ -33,7 +33,8 @@ static const struct btf *types_btf(void)
 	return btf;
 }
 
-int types_create_array(const char *name, const char *value_type, uint32_t value_size, uint32_t entries, uint32_t flags)
+int types_create_map(enum bpf_map_type type, const char *name, const char *value_type, uint32_t value_size,
+                     uint32_t entries, uint32_t flags)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = flags);
 	const struct btf *btf = types_btf();
@@ -48,5 +49,10 @@ int types_create_array(const char *name, const char *value_type, uint32_t value_
 			options.btf_value_type_id = value;
 		}
 	}
-	return bpf_map_create(BPF_MAP_TYPE_ARRAY, name, sizeof(uint32_t), value_size, entries, &options);
+	return bpf_map_create(type, name, sizeof(uint32_t), value_size, entries, &options);
+}
+
+int types_create_array(const char *name, const char *value_type, uint32_t value_size, uint32_t entries, uint32_t flags)
+{
+	return types_create_map(BPF_MAP_TYPE_ARRAY, name, value_type, value_size, entries, flags);
 }

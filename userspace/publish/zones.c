@@ -128,6 +128,7 @@ int64_t image_add_zone(struct image *image, const uint8_t *apex)
 	if (!knot_dname_to_str(zone->text, apex, sizeof(zone->text)))
 		memcpy(zone->text, "(long name)", sizeof("(long name)"));
 	zone->flags = PG_ZONE_IN_USE;
+	zone_counters_clear(image->zone_counters, slot);
 	while (buckets_crowded(&image->zone_index, 1) ||
 	       !buckets_insert(&image->zone_index, zone_hash(image, apex), slot + 1))
 		if (grow_zone_index(image)) {
