@@ -22,9 +22,9 @@ enum pg_section { PG_ANSWER, PG_AUTHORITY, PG_ADDITIONAL };
 PG_INLINE int pg_place(struct pg_work *w, const struct pg_rrset *rrset, pg_ref ref, enum pg_section section, __u32 end,
                        __u32 octets)
 {
-	__u32 i = w->placed, pieces = rrset->pieces, opt = w->flags & PG_WORK_OPT ? PG_OPT_SIZE : 0;
+	__u32 i = w->placed, pieces = rrset->pieces;
 
-	if (w->length + rrset->length + opt > w->limit)
+	if (w->length + rrset->length + w->opt_length > w->limit)
 		return PG_TOO_LARGE;
 	/* What linking could not go through must not be begun. */
 	if (i >= PG_PLACED_MAX || pieces > PG_SCAN_MAX ||

@@ -210,7 +210,7 @@ json_t *report_stats(struct agent *agent)
 	json_object_set_new(part, "udp", json_integer(fallback.udp));
 	json_object_set_new(part, "tcp", json_integer(fallback.tcp));
 	json_object_set_new(part, "dropped", json_integer(fallback.dropped));
-	json_object_set_new(part, "rcodes", report_rcodes(fallback.rcodes, 24));
+	json_object_set_new(part, "rcodes", report_rcodes(fallback.rcodes, PG_RCODES));
 	json_object_set_new(part, "tcp_clients", json_integer(fallback.tcp_clients));
 	json_object_set_new(stats, "fallback", part);
 	return stats;

@@ -22,7 +22,6 @@ struct place {
 
 struct fallback {
 	struct fallback_shared shared;
-	char *identity;
 	struct udp_worker **workers;
 	unsigned worker_count;
 	struct tcp_server *tcp;
@@ -165,7 +164,6 @@ void fallback_close(struct fallback *fallback)
 		tcp_server_close(fallback->tcp);
 	free(fallback->workers);
 	free(fallback->places);
-	free(fallback->identity);
 	free(fallback);
 }
 
@@ -191,11 +189,9 @@ struct fallback *fallback_open_tuned(struct image *image, const struct fallback_
 
 	if (!fallback)
 		return NULL;
-	fallback->identity = options->identity ? strdup(options->identity) : NULL;
 	fallback->shared = (struct fallback_shared){
 	    .image = image,
-	    .respond = {.identity = fallback->identity,
-	                .version = "Peregrine " PEREGRINE_VERSION,
+	    .respond = {.version = "Peregrine " PEREGRINE_VERSION,
 	                .notify = options->notify,
 	                .notify_context = options->notify_context},
 	    .tuning = *tuning,

@@ -15,7 +15,6 @@ struct fallback;
 struct fallback_options {
 	unsigned udp_workers;
 	unsigned tcp_clients;
-	const char *identity;
 	/* A NOTIFY message (opcode 4). Called on the thread that received it; must be thread-safe. Writes the reply
 	 * (room: 512) and returns its length, 0 for none. */
 	size_t (*notify)(void *context, const struct sockaddr_storage *from, const uint8_t *wire, size_t length,
@@ -25,11 +24,11 @@ struct fallback_options {
 
 /* Counters since start, summed. */
 struct fallback_counters {
-	uint64_t udp;         /* replies by UDP */
-	uint64_t tcp;         /* replies by TCP */
-	uint64_t dropped;     /* messages not worth a reply */
-	uint64_t rcodes[24];  /* by RCODE; the last: others */
-	uint64_t tcp_clients; /* open now */
+	uint64_t udp;               /* replies by UDP */
+	uint64_t tcp;               /* replies by TCP */
+	uint64_t dropped;           /* messages not worth a reply */
+	uint64_t rcodes[PG_RCODES]; /* by RCODE; the last: others */
+	uint64_t tcp_clients;       /* open now */
 };
 
 struct fallback *fallback_open(struct image *image, const struct fallback_options *options);

@@ -9,8 +9,7 @@
 #include <sys/socket.h>
 
 struct respond_options {
-	const char *identity; /* id.server., hostname.bind. and NSID; NULL: not told */
-	const char *version;  /* version.server. and version.bind.; NULL: not told */
+	const char *version; /* version.server. and version.bind.; NULL: not told */
 	/* A NOTIFY message; see fallback.h. Called inside an RCU read-side section. */
 	size_t (*notify)(void *context, const struct sockaddr_storage *from, const uint8_t *wire, size_t length,
 	                 uint8_t *reply);
