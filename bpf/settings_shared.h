@@ -60,6 +60,25 @@ struct pg_prefix {
 };
 #define PG_EXEMPT_MAX 1024
 
+/* Map `limits`: one entry for each prefix of clients (IPv4 /24, IPv6 /56) and class of responses that came lately. */
+struct pg_limit_key {
+	__u8 prefix[7];
+	__u8 class; /* enum pg_response_class */
+} __attribute__((aligned(8)));
+struct pg_limit {
+	__u64 due;     /* CLOCK_BOOTTIME, nanoseconds: when the next response would be, at the rate allowed */
+	__u64 refused; /* responses over the limit since the entry was made */
+};
+#define PG_LIMITS_MAX 65536
+
+enum pg_response_class {
+	PG_CLASS_ANSWER = 1, /* NOERROR, and an answer */
+	PG_CLASS_EMPTY = 2,  /* NOERROR without: no such type, or a referral */
+	PG_CLASS_NXDOMAIN = 3,
+	PG_CLASS_ERROR = 4,   /* all else */
+	PG_CLASS_IPV6 = 0x80, /* flag: the prefix is one of IPv6 */
+};
+
 /* Every way out of the program or of the engine, numbered for ever: a retired number is not used
  * again. The names are what `peregrine stats` and Prometheus show. */
 #define PG_EXITS(X)                                                                                                    \
@@ -83,14 +102,15 @@ struct pg_prefix {
 	X(17, LARGE, large, "more data than the driver handles")                                                       \
 	X(18, NO_ROOM, no_room, "frame cannot grow to the reply's size")                                               \
 	X(19, VERSION, version, "data replaced meanwhile")                                                             \
-	X(20, INTERNAL, internal, "cannot happen")
+	X(20, INTERNAL, internal, "cannot happen")                                                                     \
+	X(21, LIMITED, limited, "over the client's rate limit: dropped")
 
 enum pg_exit {
 #define PG_EXIT_ENUM(number, symbol, name, text) PG_EXIT_##symbol = (number),
 	PG_EXITS(PG_EXIT_ENUM)
 #undef PG_EXIT_ENUM
 };
-#define PG_EXIT_COUNT 21
+#define PG_EXIT_COUNT 22
 #define PG_EXIT_ROOM 32 /* a power of two, with room for those to come */
 
 #define PG_RCODES 25 /* up to BADCOOKIE, and one for all others */
@@ -104,6 +124,7 @@ struct pg_counters {
 	__u64 reply_octets;
 	__u64 ipv6;    /* answers over IPv6 */
 	__u64 regrown; /* answers given at the ingress of traffic control, after no_room */
+	__u64 slipped; /* answers over the client's rate limit: truncated, or BADCOOKIE */
 };
 
 #endif

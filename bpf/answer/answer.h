@@ -36,6 +36,23 @@ PG_INLINE int pg_settle(struct pg_work *w)
 	return exit;
 }
 
+/*
+ * Puts in the reply's place what a client over the limit may get, which is hardly longer than the query: header and
+ * question, TC=1, by which an honest client comes back over TCP; or, to one that knows cookies, BADCOOKIE and a good
+ * one.
+ */
+PG_INLINE void pg_slip(struct pg_work *w)
+{
+	pg_truncate(w);
+	w->edns &= PG_EDNS_COOKIE;
+	if (w->opt_length)
+		w->opt_length = PG_OPT_SIZE + (w->edns ? PG_COOKIE_SIZE : 0);
+	if (!w->edns)
+		return;
+	w->flags &= ~(PG_WORK_TC | PG_WORK_AA);
+	w->rcode = PG_RCODE_BADCOOKIE;
+}
+
 /* Octets of the reply decided on. */
 PG_INLINE __u32 pg_reply_length(const struct pg_work *w)
 {

@@ -121,6 +121,11 @@ int agent_apply_policy(struct agent *agent)
 	put_identity(&policy, config->identity);
 	if (config->rate_limit)
 		policy.interval = NANOSECONDS / config->rate_limit;
+	policy.exempt = config->exempt_count != 0;
+	if (agent->fastpath && fastpath_set_exempt(agent->fastpath, config->exempt, config->exempt_count))
+		result = -1;
+	if (fallback_set_exempt(agent->fallback, config->exempt, config->exempt_count))
+		result = -1;
 	publisher_set_clock(agent->publisher);
 	publisher_set_policy(agent->publisher, &policy);
 	explicit_bzero(&policy, sizeof(policy));

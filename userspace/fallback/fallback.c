@@ -133,6 +133,14 @@ int fallback_set_addresses(struct fallback *fallback, const struct sockaddr_stor
 	return failed;
 }
 
+int fallback_set_exempt(struct fallback *fallback, const struct config_prefix *prefixes, size_t count)
+{
+	if (!limiter_set_exempt(fallback->shared.limiter, prefixes, count))
+		return 0;
+	log_error("fallback: no memory for the exempt prefixes");
+	return -1;
+}
+
 static void add_tally(const struct fallback_tally *tally, struct fallback_counters *out)
 {
 	/* The counters are all 64 bits wide. */
@@ -162,6 +170,7 @@ void fallback_close(struct fallback *fallback)
 		udp_worker_close(fallback->workers[i]);
 	if (fallback->tcp)
 		tcp_server_close(fallback->tcp);
+	limiter_close(fallback->shared.limiter);
 	free(fallback->workers);
 	free(fallback->places);
 	free(fallback);
@@ -197,7 +206,8 @@ struct fallback *fallback_open_tuned(struct image *image, const struct fallback_
 	    .tuning = *tuning,
 	    .tcp_clients = options->tcp_clients ? options->tcp_clients : 1,
 	};
-	if (!start_threads(fallback, options->udp_workers ? options->udp_workers : 1)) {
+	fallback->shared.limiter = limiter_open();
+	if (!fallback->shared.limiter || !start_threads(fallback, options->udp_workers ? options->udp_workers : 1)) {
 		fallback_close(fallback);
 		return NULL;
 	}

@@ -53,6 +53,7 @@ struct odd {
 	const struct respond_options *options;
 	const struct sockaddr_storage *from;
 	bool tcp;
+	bool slip; /* the reply is to be short */
 	enum pg_exit exit;
 	struct message message;
 	uint8_t *reply;
@@ -123,7 +124,7 @@ static void append_opt(struct odd *odd)
 	if (!message->opt)
 		return;
 	if (!message->version && !bad_cookie(odd)) {
-		asked.nsid = message->nsid;
+		asked.nsid = message->nsid && !odd->slip;
 		asked.cookie = message->cookie;
 		asked.cookie_length = message->cookie_length;
 	}
@@ -396,6 +397,27 @@ static size_t judge(struct odd *odd)
 	return judge_query(odd);
 }
 
+size_t respond_slip(const struct image_view *view, struct pg_work *work, const uint8_t *query, size_t length,
+                    uint8_t *reply)
+{
+	struct odd odd = {.view = view, .work = work, .slip = true, .reply = reply, .room = RESPOND_ROOM_MIN};
+	uint8_t flags = reply[2] & FLAGS_AA;
+	unsigned rcode = work->rcode;
+
+	message_scan(&odd.message, query, length);
+	if (odd.message.opt && !odd.message.version && odd.message.cookie && policy_of(&odd)->secrets &&
+	    !bad_cookie(&odd)) {
+		rcode = RCODE_BADCOOKIE;
+		flags = 0;
+	} else {
+		flags |= FLAGS_TC;
+	}
+	begin(&odd, rcode, odd.message.question);
+	append_opt(&odd);
+	reply[2] |= flags;
+	return odd.length;
+}
+
 size_t respond(const struct image_view *view, struct pg_work *work, const struct respond_options *options, bool tcp,
                const struct sockaddr_storage *from, const uint8_t *query, size_t length, uint8_t *reply, size_t room)
 {
@@ -407,6 +429,7 @@ size_t respond(const struct image_view *view, struct pg_work *work, const struct
 	if (length < MESSAGE_HEADER || query[2] & FLAGS_QR || room < RESPOND_ROOM_MIN)
 		return 0;
 	engine_set_client(work, from);
+	work->edns = 0; /* of this query nothing is known */
 	exit = engine_answer(view, work, tcp, work->now, query, length, reply, room, &reply_length);
 	if (exit == PG_EXIT_ANSWERED)
 		return reply_length;
