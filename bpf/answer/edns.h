@@ -135,12 +135,30 @@ PG_INLINE int pg_link_cookie(struct pg_work *w, __u8 *option, const __u8 *end)
 	return 0;
 }
 
+/* Bounded by constants alone: Linux 6.1 forgets what it knew of a length while it stands on the stack, so that pg_copy
+ * would seem to read beyond the settings. */
 PG_INLINE int pg_link_nsid(struct pg_work *w, __u8 *option, const __u8 *end, const struct pg_policy *policy)
 {
-	__u32 length = PG_MASK(policy->nsid_length, 0x1ff);
+	const __u32 length = policy->nsid_length;
+	const __u8 *from = policy->nsid;
+	__u32 i;
 
-	if (length > PG_NSID_MAX || pg_copy(option, end, policy->nsid, length))
-		return -1;
+	for (i = 0; i < PG_NSID_ROOM / 8 - 1; i++) {
+		if (i * 8 + 8 > length)
+			break;
+		if (option + 8 > end)
+			return -1;
+		pg_store64(option, pg_load64(from));
+		option += 8;
+		from += 8;
+	}
+	for (i = 0; i < 7; i++) {
+		if (i >= (length & 7))
+			break;
+		if (option + 1 > end)
+			return -1;
+		*option++ = *from++;
+	}
 	w->sum += pg_sum_at(policy->nsid_sum, w->written);
 	w->written += length;
 	return 0;

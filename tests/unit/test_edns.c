@@ -8,6 +8,7 @@ static struct image *image;
 static struct pg_work work;
 static uint8_t reply[65535];
 static size_t reply_length;
+static knot_pkt_t *pkt; /* the reply that option() looked into last */
 
 static void from_hex(const char *text, uint8_t *out)
 {
@@ -62,7 +63,8 @@ static enum pg_exit ask(const char *name, uint16_t type, uint16_t size, const ui
 	enum pg_exit exit;
 
 	knot_wire_write_u16(query + query_length - 2, length);
-	memcpy(query + query_length, options, length);
+	if (length)
+		memcpy(query + query_length, options, length);
 	exit = zone_text_ask(image, &work, query, query_length + length, reply, &reply_length);
 	if (exit == PG_EXIT_ANSWERED) {
 		uint64_t sum = 0, kept = work.sum;
@@ -78,7 +80,6 @@ static enum pg_exit ask(const char *name, uint16_t type, uint16_t size, const ui
 /* The option of that code in the reply's OPT record, or NULL. */
 static const uint8_t *option(uint16_t code, size_t *length)
 {
-	static knot_pkt_t *pkt;
 	const uint8_t *found;
 
 	knot_pkt_free(pkt);
@@ -306,6 +307,7 @@ static int open_image(void **state)
 
 static int close_image(void **state)
 {
+	knot_pkt_free(pkt);
 	image_close(image);
 	return 0;
 }
