@@ -99,6 +99,8 @@ static __always_inline int parse_ipv4(struct pg_work *w, const struct pg_setting
 	source = bpf_ntohl(ip->saddr);
 	if (source >> 24 == 0 || source >> 24 == 127 || source >> 28 >= 14)
 		return PG_EXIT_BAD_SOURCE;
+	w->client[0] = ip->saddr;
+	w->client_octets = 4;
 	p->udp = p->ip + sizeof(*ip);
 	p->payload = total - sizeof(*ip);
 	return 0;
@@ -131,6 +133,9 @@ static __always_inline int parse_ipv6(struct pg_work *w, const struct pg_setting
 	if (ip->saddr.s6_addr[0] == 0xff || (!ip->saddr.s6_addr32[0] && !ip->saddr.s6_addr32[1] &&
 	                                     !ip->saddr.s6_addr32[2] && !(ip->saddr.s6_addr32[3] & ~bpf_htonl(1))))
 		return PG_EXIT_BAD_SOURCE;
+	w->client[0] = pg_load64(&ip->saddr.s6_addr[0]);
+	w->client[1] = pg_load64(&ip->saddr.s6_addr[8]);
+	w->client_octets = 16;
 	p->udp = p->ip + sizeof(*ip);
 	p->payload = bpf_ntohs(ip->payload_len);
 	p->is_ipv6 = 1;

@@ -55,7 +55,7 @@ static __always_inline int decide(PG_CONTEXT *ctx, struct pg_work *w, struct pac
 	exit = pg_parse(ctx, w);
 	if (exit)
 		return exit;
-	exit = pg_resolve(w);
+	exit = pg_settle(w);
 	if (exit)
 		return exit;
 	return pg_reply_length(w) > PG_REPLY_MAX ? PG_EXIT_LARGE : PG_EXIT_ANSWERED;

@@ -7,6 +7,27 @@
 
 #define PG_DEPTHS_MAX 128
 
+/*
+ * What may change while the program runs: identity, cookies, limits. Two stand in the settings, of which one counts:
+ * the agent writes the other and then says by a single octet that it is the one. A query keeps to the one it began
+ * with.
+ */
+#define PG_SECRETS 2     /* the present one, and the one before */
+#define PG_NSID_MAX 259  /* option code, length, and an identity of 255 octets */
+#define PG_NSID_ROOM 272 /* the same, padded to whole words, and one more */
+struct pg_policy {
+	__u64 secret[PG_SECRETS][2]; /* of server cookies, SipHash keys as they stand in memory: the first makes, each
+	                                is accepted */
+	__u8 secrets;                /* how many there are; 0: no cookies */
+	__u8 slip;                   /* every slip-th response over the limit is sent truncated; 0: none */
+	__u8 exempt;                 /* map `exempt` is not empty */
+	__u8 reserved;
+	__u64 interval;          /* nanoseconds from one response to the next, for one prefix and class; 0: no limit */
+	__u16 nsid_length;       /* octets of the option NSID; 0: not told */
+	__u16 nsid_sum;          /* ones'-complement sum of them, at an even place */
+	__u8 nsid[PG_NSID_ROOM]; /* the option as it stands in a reply */
+};
+
 /* The single value of map `settings`. `schema` stands first in every schema. */
 struct pg_settings {
 	__u32 schema;
@@ -16,11 +37,14 @@ struct pg_settings {
 	__u32 depth_count;
 	__u8 index_order; /* of the tables that count: 2^order buckets */
 	__u8 zone_index_order;
-	__u8 reserved[2];
+	__u8 policy; /* which of `policies` counts */
+	__u8 reserved;
 	__u32 addresses_version; /* counted up after each change of map `addresses` */
 	/* Label counts of the apexes of all zones, descending: the suffixes worth searching. While the agent adds to
 	 * the list it may hold a count twice, never lack one; none is taken out. */
 	__u8 depths[PG_DEPTHS_MAX];
+	__u64 clock_offset; /* CLOCK_REALTIME less CLOCK_BOOTTIME, nanoseconds: the program has only the latter */
+	struct pg_policy policies[2];
 };
 
 /* Map `addresses`: the service addresses; IPv4 in the form ::ffff:a.b.c.d (RFC 4291 section 2.5.5.2). */
@@ -28,6 +52,32 @@ struct pg_address {
 	__u8 octets[16];
 };
 #define PG_ADDRESSES_MAX 1024
+
+/* Key of map `exempt`: a prefix of clients that are not limited, IPv4 in the same form. */
+struct pg_prefix {
+	__u32 length; /* bits */
+	struct pg_address address;
+};
+#define PG_EXEMPT_MAX 1024
+
+/* Map `limits`: one entry for each prefix of clients (IPv4 /24, IPv6 /56) and class of responses that came lately. */
+struct pg_limit_key {
+	__u8 prefix[7];
+	__u8 class; /* enum pg_response_class */
+} __attribute__((aligned(8)));
+struct pg_limit {
+	__u64 due;     /* CLOCK_BOOTTIME, nanoseconds: when the next response would be, at the rate allowed */
+	__u64 refused; /* responses over the limit since the entry was made */
+};
+#define PG_LIMITS_MAX 65536
+
+enum pg_response_class {
+	PG_CLASS_ANSWER = 1, /* NOERROR, and an answer */
+	PG_CLASS_EMPTY = 2,  /* NOERROR without: no such type, or a referral */
+	PG_CLASS_NXDOMAIN = 3,
+	PG_CLASS_ERROR = 4,   /* all else */
+	PG_CLASS_IPV6 = 0x80, /* flag: the prefix is one of IPv6 */
+};
 
 /* Every way out of the program or of the engine, numbered for ever: a retired number is not used
  * again. The names are what `peregrine stats` and Prometheus show. */
@@ -47,22 +97,23 @@ struct pg_address {
 	X(12, MALFORMED, malformed, "malformed DNS message")                                                           \
 	X(13, CLASS, class, "class other than IN")                                                                     \
 	X(14, META_TYPE, meta_type, "a zone transfer")                                                                 \
-	X(15, EDNS, edns, "EDNS that the fallback must judge")                                                         \
+	X(15, EDNS, edns, "EDNS options that the fallback must judge")                                                 \
 	X(16, NO_ZONE, no_zone, "a zone that is expired or not loaded")                                                \
 	X(17, LARGE, large, "more data than the driver handles")                                                       \
 	X(18, NO_ROOM, no_room, "frame cannot grow to the reply's size")                                               \
 	X(19, VERSION, version, "data replaced meanwhile")                                                             \
-	X(20, INTERNAL, internal, "cannot happen")
+	X(20, INTERNAL, internal, "cannot happen")                                                                     \
+	X(21, LIMITED, limited, "over the client's rate limit: dropped")
 
 enum pg_exit {
 #define PG_EXIT_ENUM(number, symbol, name, text) PG_EXIT_##symbol = (number),
 	PG_EXITS(PG_EXIT_ENUM)
 #undef PG_EXIT_ENUM
 };
-#define PG_EXIT_COUNT 21
+#define PG_EXIT_COUNT 22
 #define PG_EXIT_ROOM 32 /* a power of two, with room for those to come */
 
-#define PG_RCODES 24
+#define PG_RCODES 25 /* up to BADCOOKIE, and one for all others */
 
 /* The single value, one for each CPU, of map `counters`. Only ever counted up. */
 struct pg_counters {
@@ -73,6 +124,7 @@ struct pg_counters {
 	__u64 reply_octets;
 	__u64 ipv6;    /* answers over IPv6 */
 	__u64 regrown; /* answers given at the ingress of traffic control, after no_room */
+	__u64 slipped; /* answers over the client's rate limit: truncated, or BADCOOKIE */
 };
 
 #endif

@@ -3,7 +3,7 @@
  * The answer engine: parse, find, decide, link. Included once by each side, after its primitives (primitives.h).
  *
  *     pg_parse   what is asked                        the message is only read up to here
- *     pg_resolve which fragments are due              (exits other than ANSWERED leave it untouched)
+ *     pg_settle  which fragments and options are due  (exits other than ANSWERED leave it untouched)
  *     pg_link    the reply, in place of the query
  */
 #ifndef PEREGRINE_ANSWER_H
@@ -26,10 +26,37 @@ PG_INLINE int pg_parse(PG_CONTEXT *ctx, struct pg_work *w)
 	return pg_parse_rest(ctx, w);
 }
 
+/* Decides on the reply, its OPT record included. Returns an exit. */
+PG_INLINE int pg_settle(struct pg_work *w)
+{
+	int exit = pg_resolve(w);
+
+	if (!exit)
+		pg_explain(w);
+	return exit;
+}
+
+/*
+ * Puts in the reply's place what a client over the limit may get, which is hardly longer than the query: header and
+ * question, TC=1, by which an honest client comes back over TCP; or, to one that knows cookies, BADCOOKIE and a good
+ * one.
+ */
+PG_INLINE void pg_slip(struct pg_work *w)
+{
+	pg_truncate(w);
+	w->edns &= PG_EDNS_COOKIE;
+	if (w->opt_length)
+		w->opt_length = PG_OPT_SIZE + (w->edns ? PG_COOKIE_SIZE : 0);
+	if (!w->edns)
+		return;
+	w->flags &= ~(PG_WORK_TC | PG_WORK_AA);
+	w->rcode = PG_RCODE_BADCOOKIE;
+}
+
 /* Octets of the reply decided on. */
 PG_INLINE __u32 pg_reply_length(const struct pg_work *w)
 {
-	return w->length + (w->flags & PG_WORK_OPT ? PG_OPT_SIZE : 0);
+	return w->length + w->opt_length;
 }
 
 #endif

@@ -7,22 +7,7 @@
 #define PEREGRINE_ANSWER_LINK_H
 
 #include "decide.h"
-
-/* Folds a ones'-complement sum to 16 bits (RFC 1071). */
-PG_INLINE __u32 pg_sum_fold(__u64 sum)
-{
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (sum & 0xffff) + (sum >> 16);
-}
-
-/* The share of a 16-bit sum that stands at message offset `at`: octets change places at an odd one. */
-PG_INLINE __u32 pg_sum_at(__u32 sum, __u32 at)
-{
-	return at & 1 ? pg_be16(sum) : sum;
-}
+#include "edns.h"
 
 /* Writes a compression pointer at octet `at` of the message; the sum takes it in instead of `before` (network order).
  */
@@ -273,38 +258,6 @@ PG_INLINE int pg_link_header(PG_CONTEXT *ctx, struct pg_work *w)
 	}
 	w->sum = sum;
 	w->written = length;
-	return 0;
-}
-
-/* The OPT record, last of all. */
-PG_INLINE int pg_link_opt(PG_CONTEXT *ctx, struct pg_work *w)
-{
-	const struct pg_settings *settings = pg_settings(w);
-	const __u8 *msg, *end;
-	__u8 *opt;
-	__u32 at, sum;
-
-	if (!w || !settings)
-		return -1;
-	at = PG_MASK(w->written, PG_REPLY_MASK);
-	if (pg_message(ctx, w, &msg, &end))
-		return -1;
-	opt = (__u8 *)msg + at;
-	if (opt + PG_OPT_SIZE > end)
-		return -1;
-	opt[0] = 0;
-	pg_store16(opt + 1, pg_be16(PG_TYPE_OPT));
-	pg_store16(opt + 3, pg_be16(settings->udp_size));
-	opt[5] = w->rcode >> 4;
-	opt[6] = 0;
-	pg_store16(opt + 7, w->flags & PG_WORK_DO ? pg_be16(0x8000) : 0);
-	pg_store16(opt + 9, 0);
-	/* The root's octet puts all that follows at the opposite parity; version, rest of the flags and length are 0.
-	 */
-	sum = pg_be16(PG_TYPE_OPT) + pg_be16(settings->udp_size) + (w->rcode >> 4) +
-	      (w->flags & PG_WORK_DO ? pg_be16(0x8000) : 0);
-	w->sum += pg_sum_at(pg_sum_fold(sum), at + 1);
-	w->written = at + PG_OPT_SIZE;
 	return 0;
 }
 

@@ -6,8 +6,8 @@
 #ifndef PEREGRINE_ANSWER_PARSE_H
 #define PEREGRINE_ANSWER_PARSE_H
 
+#include "edns.h"
 #include "name.h"
-#include "wire.h"
 
 PG_INLINE int pg_parse_header(struct pg_work *w, const __u8 *msg, const __u8 *end)
 {
@@ -71,10 +71,10 @@ PG_STAGE int pg_parse_name(PG_CONTEXT *ctx, struct pg_work *w)
 }
 
 /* The OPT record (RFC 6891 section 6.1.2) must end the message. `at`: its offset. */
-PG_INLINE int pg_parse_opt(struct pg_work *w, const __u8 *msg, const __u8 *end, __u32 at)
+PG_INLINE int pg_parse_opt(PG_CONTEXT *ctx, struct pg_work *w, const __u8 *msg, const __u8 *end, __u32 at)
 {
 	const __u8 *opt = msg + at;
-	__u32 length, size, rest;
+	__u32 length, size;
 
 	if (at + PG_OPT_SIZE > w->message_length || opt + PG_OPT_SIZE > end)
 		return PG_EXIT_MALFORMED;
@@ -92,25 +92,7 @@ PG_INLINE int pg_parse_opt(struct pg_work *w, const __u8 *msg, const __u8 *end, 
 		w->rcode = PG_RCODE_BADVERS;
 		return PG_EXIT_ANSWERED;
 	}
-	/* Other options mean nothing here, but each must be whole. */
-	rest = length;
-	opt += PG_OPT_SIZE;
-	for (__u32 i = 0; i < PG_OPT_OPTIONS_MAX && rest; i++) {
-		__u32 option;
-
-		if (rest < 4 || opt + 4 > end)
-			return PG_EXIT_EDNS;
-		/* NSID (RFC 5001) is the fallback's to give. */
-		if (pg_load16(opt) == pg_be16(PG_OPTION_NSID))
-			return PG_EXIT_EDNS;
-		option = 4 + pg_be16(pg_load16(opt + 2));
-		if (option > rest || option >= PG_OPTION_MAX)
-			return PG_EXIT_EDNS;
-		option = PG_MASK(option, PG_OPTION_MAX - 1);
-		opt += option;
-		rest -= option;
-	}
-	return rest ? PG_EXIT_EDNS : PG_EXIT_ANSWERED;
+	return length ? pg_parse_options(ctx, w) : PG_EXIT_ANSWERED;
 }
 
 /* What follows the name: type, class, OPT. */
@@ -133,13 +115,15 @@ PG_STAGE int pg_parse_rest(PG_CONTEXT *ctx, struct pg_work *w)
 	w->limit = PG_UDP_PLAIN_SIZE;
 	w->rcode = PG_RCODE_NOERROR;
 	w->end = PG_HEADER_SIZE + length;
+	w->edns = w->opt_length = 0;
+	w->policy = *(const volatile __u8 *)&settings->policy;
 	if (pg_load16(tail + 2) != pg_be16(PG_CLASS_IN))
 		return PG_EXIT_CLASS;
 	/* Transfers. Other query types and meta types but ANY are types of which there is no data. */
 	if (w->qtype == PG_TYPE_IXFR || w->qtype == PG_TYPE_AXFR)
 		return PG_EXIT_META_TYPE;
 	if (w->flags & PG_WORK_OPT) {
-		int exit = pg_parse_opt(w, msg, end, PG_HEADER_SIZE + length + 4);
+		int exit = pg_parse_opt(ctx, w, msg, end, PG_HEADER_SIZE + length + 4);
 
 		if (exit)
 			return exit;
@@ -151,7 +135,9 @@ PG_STAGE int pg_parse_rest(PG_CONTEXT *ctx, struct pg_work *w)
 		w->limit = 65535;
 	else if (w->limit > udp_size)
 		w->limit = udp_size;
-	return PG_EXIT_ANSWERED;
+	if (w->flags & PG_WORK_OPT)
+		pg_reserve_opt(w, settings, w->limit - PG_HEADER_SIZE - w->question_length);
+	return w->edns & PG_EDNS_COOKIE ? pg_renew_cookie(w) : PG_EXIT_ANSWERED;
 }
 
 #endif

@@ -40,10 +40,10 @@ PG_INLINE enum pg_form pg_form_due(const struct pg_work *w)
 PG_INLINE int pg_place(struct pg_work *w, const struct pg_rrset *rrset, enum pg_form form, pg_ref ref,
                        enum pg_section section, __u32 end, __u32 octets)
 {
-	__u32 i = w->placed, pieces = rrset->pieces, opt = w->flags & PG_WORK_OPT ? PG_OPT_SIZE : 0;
+	__u32 i = w->placed, pieces = rrset->pieces;
 	__u32 length = pg_form_length(rrset, form), records = pg_form_records(rrset, form);
 
-	if (w->length + length + opt > w->limit)
+	if (w->length + length + w->opt_length > w->limit)
 		return PG_TOO_LARGE;
 	/* What linking could not go through must not be begun. */
 	if (i >= PG_PLACED_MAX || pieces > PG_SCAN_MAX ||

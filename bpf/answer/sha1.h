@@ -10,7 +10,7 @@
 #define PG_SHA1_BLOCK 64
 #define PG_SHA1_BLOCKS (PG_SHA1_ROOM / PG_SHA1_BLOCK)
 
-PG_INLINE __u32 pg_rotate(__u32 word, int by)
+PG_INLINE __u32 pg_sha1_rotate(__u32 word, int by)
 {
 	return word << by | word >> (32 - by);
 }
@@ -20,8 +20,8 @@ PG_INLINE __u32 pg_rotate(__u32 word, int by)
 #define PG_SHA1_ROUND(a, b, c, d, e, f, k, word)                                                                       \
 	do {                                                                                                           \
 		asm volatile("" ::: "memory");                                                                         \
-		(e) += pg_rotate(a, 5) + (f) + (k) + (word);                                                           \
-		(b) = pg_rotate(b, 30);                                                                                \
+		(e) += pg_sha1_rotate(a, 5) + (f) + (k) + (word);                                                      \
+		(b) = pg_sha1_rotate(b, 30);                                                                           \
 	} while (0)
 #define PG_SHA1_CHOOSE(b, c, d) ((d) ^ ((b) & ((c) ^ (d))))
 #define PG_SHA1_PARITY(b, c, d) ((b) ^ (c) ^ (d))
@@ -31,7 +31,7 @@ PG_INLINE __u32 pg_rotate(__u32 word, int by)
 PG_INLINE __u32 pg_sha1_word(__u32 *w, int t)
 {
 	if (t >= 16)
-		w[t & 15] = pg_rotate(w[(t + 13) & 15] ^ w[(t + 8) & 15] ^ w[(t + 2) & 15] ^ w[t & 15], 1);
+		w[t & 15] = pg_sha1_rotate(w[(t + 13) & 15] ^ w[(t + 8) & 15] ^ w[(t + 2) & 15] ^ w[t & 15], 1);
 	return w[t & 15];
 }
 

@@ -30,12 +30,16 @@
 #define PG_RCODE_REFUSED 5
 #define PG_RCODE_YXDOMAIN 6
 #define PG_RCODE_BADVERS 16
+#define PG_RCODE_BADCOOKIE 23
 
 /* An OPT record without options: root, type, size, extended RCODE, version, flags, length. */
 #define PG_OPT_SIZE 11
 #define PG_OPT_OPTIONS_MAX 16
 #define PG_OPTION_MAX 2048
-#define PG_OPTION_NSID 3
+#define PG_OPTION_NSID 3    /* RFC 5001 */
+#define PG_OPTION_COOKIE 10 /* RFC 7873 */
+#define PG_OPTION_EDE 15    /* RFC 8914 */
+#define PG_EDE_NOT_AUTHORITATIVE 20
 
 #define PG_UDP_PLAIN_SIZE 512 /* RFC 1035 section 4.2.1 */
 #define PG_POINTER 0xc000

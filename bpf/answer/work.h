@@ -59,6 +59,18 @@ struct pg_work {
 	__u32 limit; /* octets that the reply may have, OPT included */
 	__u64 now;   /* CLOCK_BOOTTIME, nanoseconds */
 
+	/* Who asks, as on the wire; an IPv4 address is 4 octets, the rest then means nothing. */
+	__u64 client[2];
+	__u32 client_octets;
+
+	/* The OPT record of the reply. */
+	__u16 edns;       /* enum pg_edns_flag */
+	__u16 opt_length; /* octets; 0: there is none */
+	__u32 policy;     /* which of the settings' two this query goes by */
+	__u16 cookie_at;  /* message offset of the query's cookie; 0: none */
+	__u16 cookie_length;
+	__u64 cookie[3]; /* client cookie and server cookie: as received, then as they are to be given */
+
 	/* What was found. */
 	__u32 zone;        /* slot */
 	__u32 zone_labels; /* of its apex */
@@ -142,6 +154,14 @@ enum pg_work_flag {
 	PG_WORK_DO = 4,
 	PG_WORK_AA = 8,
 	PG_WORK_TC = 16,
+};
+
+enum pg_edns_flag {
+	PG_EDNS_NSID = 1,          /* asked, and due */
+	PG_EDNS_COOKIE = 2,        /* the client sent a cookie, so it is given one */
+	PG_EDNS_SERVER_COOKIE = 4, /* and it has the length of one of ours */
+	PG_EDNS_GOOD_COOKIE = 8,   /* and it is one of ours: the client's address is no forgery */
+	PG_EDNS_EDE = 16,          /* "not authoritative" is due */
 };
 
 #endif

@@ -123,9 +123,14 @@ static inline bool must_agree(const char *what, struct packet *in)
 	static struct packet expected;
 	static uint8_t reply[65535];
 	size_t length = 0, reply_length = 0;
-	bool due = classify(in, &length) && length <= 3400 &&
-	           run_engine(in->octets + in->dns, length, reply, &reply_length) == PG_EXIT_ANSWERED;
-	unsigned verdict = run_program(in, &agreed);
+	bool due = classify(in, &length) && length <= 3400;
+	unsigned verdict;
+
+	if (due) {
+		set_client(in);
+		due = run_engine(in->octets + in->dns, length, reply, &reply_length) == PG_EXIT_ANSWERED;
+	}
+	verdict = run_program(in, &agreed);
 
 	if (verdict != (due ? XDP_TX : XDP_PASS)) {
 		show("in", in);

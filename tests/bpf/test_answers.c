@@ -25,6 +25,14 @@
 #define EDNS_RCODE OPT("\0\0\x29\x04\xd0\x7f\0\0\0\0\0")
 #define EDNS_OPTION OPT("\0\0\x29\x04\xd0\0\0\0\0\0\7\xfd\xe9\0\3\1\2\3")
 #define EDNS_COOKIE OPT("\0\0\x29\x04\xd0\0\0\0\0\0\x0c\0\x0a\0\x08\1\2\3\4\5\6\7\x08")
+#define COOKIE_8 "\0\x0a\0\x08\1\2\3\4\5\6\7\x08"
+#define COOKIE_24 "\0\x0a\0\x18\1\2\3\4\5\6\7\x08\1\0\0\0\1\2\3\4\1\2\3\4\5\6\7\x08"
+#define NSID "\0\3\0\0"
+#define EDNS_NSID OPT("\0\0\x29\x04\xd0\0\0\0\0\0\4" NSID)
+#define EDNS_COOKIE_24 OPT("\0\0\x29\x04\xd0\0\0\x80\0\0\x1c" COOKIE_24)
+#define EDNS_COOKIE_40 OPT("\0\0\x29\x04\xd0\0\0\0\0\0\x2c\0\x0a\0\x28" L40)
+#define L40 "0123456789012345678901234567890123456789"
+#define EDNS_ALL OPT("\0\0\x29\x04\xd0\0\0\0\0\0\x20" NSID COOKIE_8 COOKIE_8 NSID)
 #define FOUR "\xfd\xe9\0\0"
 #define EDNS_16_OPTIONS                                                                                                \
 	OPT("\0\0\x29\x04\xd0\0\0\0\0\0\x40" FOUR FOUR FOUR FOUR FOUR FOUR FOUR FOUR FOUR FOUR FOUR FOUR FOUR FOUR     \
@@ -105,6 +113,15 @@ static const struct row {
     {"EDNS with extended RCODE", ASK("www.example.test.", 1, EDNS_RCODE), AA, 2, 0, 1},
     {"unknown option", ASK("www.example.test.", 1, EDNS_OPTION), AA, 2, 0, 1},
     {"client cookie", ASK("www.example.test.", 1, EDNS_COOKIE), AA, 2, 0, 1},
+    {"client and server cookie", ASK("www.example.test.", 1, EDNS_COOKIE_24), AA, 2, 0, 1},
+    {"cookie of 40", ASK("www.example.test.", 1, EDNS_COOKIE_40), AA, 2, 0, 1},
+    {"NSID", ASK("www.example.test.", 1, EDNS_NSID), AA, 2, 0, 1},
+    {"NSID, NXDOMAIN", ASK("no.example.test.", 1, EDNS_NSID), AA | NXDOMAIN, 0, 1, 1},
+    {"NSID and cookies", ASK("www.example.test.", 28, EDNS_ALL), AA, 1, 0, 1},
+    {"NSID and cookies, REFUSED", ASK("www.elsewhere.test.", 28, EDNS_ALL), REFUSED, 0, 0, 1},
+    {"NSID and cookies, REFUSED, odd", ASK("ww.elsewhere.test.", 28, EDNS_ALL), REFUSED, 0, 0, 1},
+    {"cookie, referral", ASK("sub.example.test.", 1, EDNS_COOKIE), 0, 0, 2, 5},
+    {"cookie, and no room for it: TC", ASK("eopt.exact.test.", 16, EDNS_COOKIE), AA | TC, 0, 0, 1},
     {"16 options", ASK("www.example.test.", 1, EDNS_16_OPTIONS), AA, 2, 0, 1},
     {"BADVERS", ASK("www.example.test.", 1, EDNS_VERSION_1), 0, 0, 0, 1},
     {"BADVERS outside the zones, DO and an option", ASK("www.elsewhere.test.", 1, EDNS_VERSION_255), 0, 0, 0, 1},
@@ -167,6 +184,8 @@ static void answers(void **state)
 
 		snprintf(what, sizeof(what), "%s: %s", row->what, frames[i].what);
 		build_packet(&in, &frames[i].frame, query, length);
+		set_client(&in);
+		run_engine(query, length, reply, &reply_length);
 		must_answer(what, &in, length, reply, reply_length, &out);
 	}
 }

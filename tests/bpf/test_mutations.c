@@ -46,7 +46,8 @@ static const uint16_t types[] = {1, 1, 1, 28, 16, 2, 6, 5, 15, 43, 255, 252, 0, 
 
 static void make_query(struct packet *p)
 {
-	static const char opt[] = "\0\0\x29\x04\xd0\0\0\x80\0\0\x13\0\x0a\0\x08\1\2\3\4\5\6\7\x08\xfd\xe9\0\3\1\2\3";
+	static const char opt[] =
+	    "\0\0\x29\x04\xd0\0\0\x80\0\0\x17\0\x0a\0\x08\1\2\3\4\5\6\7\x08\0\3\0\0\xfd\xe9\0\3\1\2\3";
 	struct query query = ASK(names[draw(COUNT(names))], types[draw(COUNT(types))]);
 	struct frame frame = {
 	    .v6 = draw(2), .tags = draw(3), .padding = draw(3) ? 0 : draw(40), .padding_octet = draw(256)};

@@ -183,6 +183,16 @@ static const struct row rows[] = {
     ROW("option cut in its data", EDNS, .query = {OPT("\0\0\x29\x04\xd0\0\0\0\0\0\5\xfd\xe9\0\2x")}),
     ROW("option of 65535", EDNS, .query = {OPT("\0\0\x29\x04\xd0\0\0\0\0\0\4\xfd\xe9\xff\xff")}),
     ROW("second option cut", EDNS, .query = {OPT("\0\0\x29\x04\xd0\0\0\0\0\0\x08" FOUR "\xfd\xe9\0\1")}),
+    ROW("cookie of 7", EDNS,
+        .query = {OPT("\0\0\x29\x04\xd0\0\0\0\0\0\x0b\0\x0a\0\7"
+                      "1234567")}),
+    ROW("cookie of 15", EDNS,
+        .query = {OPT("\0\0\x29\x04\xd0\0\0\0\0\0\x13\0\x0a\0\x0f"
+                      "123456789012345")}),
+    ROW("cookie of 41", EDNS,
+        .query = {OPT("\0\0\x29\x04\xd0\0\0\0\0\0\x2d\0\x0a\0\x29"
+                      "12345678901234567890123456789012345678901")}),
+    ROW("empty cookie", EDNS, .query = {OPT("\0\0\x29\x04\xd0\0\0\0\0\0\4\0\x0a\0\0")}),
     ROW("17 options", EDNS,
         .query = {OPT("\0\0\x29\x04\xd0\0\0\0\0\0\x44" FOUR FOUR FOUR FOUR FOUR FOUR FOUR FOUR FOUR FOUR FOUR FOUR FOUR
                           FOUR FOUR FOUR FOUR)}),

@@ -86,6 +86,23 @@ static inline void publish(const char *origin, const char *text, uint64_t expire
 	zone_unref(version);
 }
 
+/* Cookies and an identity, no limit. */
+static inline void make_policy(void)
+{
+	struct pg_policy policy = {.secret = {{1, 2}, {3, 4}},
+	                           .secrets = 2,
+	                           .nsid_length = 13,
+	                           .nsid = "\0\3\0\x09"
+	                                   "test-node"};
+
+	for (size_t i = 0; i < policy.nsid_length; i++) {
+		uint32_t sum = policy.nsid_sum + (i & 1 ? policy.nsid[i] << 8 : policy.nsid[i]);
+
+		policy.nsid_sum = (sum & 0xffff) + (sum >> 16);
+	}
+	image_set_policy(image, &policy);
+}
+
 /* Publishes the zones; called with the image open. */
 static void make_zones(void);
 
@@ -100,6 +117,7 @@ static inline int world_open(void **state)
 	if (!image)
 		return -1;
 	make_zones();
+	make_policy();
 	fastpath = fastpath_open(pins, image);
 	if (!fastpath)
 		return -1;
@@ -132,13 +150,22 @@ static inline void world_begin(const char *test)
 	urcu_memb_register_thread();
 }
 
+/* Cookies carry seconds, and the program's clock is some ticks behind: both sides are shown the same moment, in the
+ * later part of a second. */
+static inline void hold_clock(void)
+{
+	image->settings->clock_offset = 1700000000U * 1000000000ULL + 800000000U - boottime_now();
+}
+
 /* Runs the program on a packet; returns its verdict. */
 static inline unsigned run_program(const struct packet *in, struct packet *out)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = in->octets, .data_size_in = in->length,
 	            .data_out = out->octets, .data_size_out = sizeof(out->octets), .repeat = 1);
-	int error = bpf_prog_test_run_opts(fastpath->program, &options);
+	int error;
 
+	hold_clock();
+	error = bpf_prog_test_run_opts(fastpath->program, &options);
 	if (error)
 		fail_msg("BPF_PROG_TEST_RUN on %zu octets: %s", in->length, strerror(-error));
 	out->length = options.data_size_out;
@@ -162,12 +189,28 @@ static inline int run_split(const struct packet *in, size_t first, struct packet
 	return options.retval;
 }
 
+/* What the engine on the host takes for the client: that of the packets, or another. */
+static struct sockaddr_storage client = {.ss_family = AF_INET};
+
+static inline void set_client(const struct packet *in)
+{
+	const uint8_t *ip = in->octets + in->ip;
+
+	client.ss_family = ip[0] >> 4 == 6 ? AF_INET6 : AF_INET;
+	if (client.ss_family == AF_INET6)
+		memcpy(&((struct sockaddr_in6 *)&client)->sin6_addr, ip + 8, 16);
+	else
+		memcpy(&((struct sockaddr_in *)&client)->sin_addr, ip + 12, 4);
+}
+
 /* Asks the engine on the host. */
 static inline enum pg_exit run_engine(const uint8_t *query, size_t length, uint8_t *reply, size_t *reply_length)
 {
 	static struct pg_work work;
 	enum pg_exit exit;
 
+	engine_set_client(&work, &client);
+	hold_clock();
 	urcu_memb_read_lock();
 	exit = engine_answer(image_view_get(image), &work, false, boottime_now(), query, length, reply, 65535,
 	                     reply_length);

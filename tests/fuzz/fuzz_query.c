@@ -98,7 +98,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct pg_work work;
 	static uint8_t reply[65535];
-	const struct respond_options options = {.identity = "fuzz", .version = "fuzz"};
+	const struct respond_options options = {.version = "fuzz"};
 	const struct sockaddr_storage from = {.ss_family = AF_INET};
 	uint8_t made[512], *query;
 	size_t length;

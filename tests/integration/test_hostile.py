@@ -77,7 +77,8 @@ EXCEPTIONS: dict[str, str] = {
     "UPDATE for a zone not served": "NOTIMP, as NSD: the opcode is not implemented, for whichever zone",
     "no EDNS, referral that does not fit with glue": "TC, as Knot: RFC 9471 asks for it",
     "EDNS 512, referral that does not fit with glue": "TC, as Knot: RFC 9471 asks for it",
-    "QDCOUNT 0, COOKIE": "FORMERR, as Knot: it asks for a cookie alone, and none are given out",
+    "EDNS option COOKIE of 3 octets": "FORMERR, as BIND: RFC 7873 asks for it; those of the others are off",
+    "EDNS option COOKIE of 41 octets": "FORMERR, as BIND: RFC 7873 asks for it; those of the others are off",
 }
 
 

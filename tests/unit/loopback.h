@@ -59,6 +59,18 @@ enum pg_exit engine_answer(const struct image_view *seen, struct pg_work *work, 
 	return PG_EXIT_ANSWERED;
 }
 
+/* Of no use to replies like these. */
+size_t engine_opt(const struct image_view *seen, struct pg_work *work, const struct engine_opt *asked, uint8_t *at,
+                  size_t room)
+{
+	return 0;
+}
+
+bool engine_bad_cookie(const struct image_view *seen, const uint8_t *cookie, size_t length)
+{
+	return false;
+}
+
 static inline size_t notify(void *context, const struct sockaddr_storage *from, const uint8_t *wire, size_t length,
                             uint8_t *reply)
 {
@@ -122,8 +134,7 @@ static inline int dial(const struct sockaddr_storage *address, int type)
 static inline struct fallback *start(const struct sockaddr_storage *addresses, size_t count, unsigned clients,
                                      const struct fallback_tuning *tuning)
 {
-	const struct fallback_options options = {
-	    .udp_workers = 2, .tcp_clients = clients, .identity = "test", .notify = notify};
+	const struct fallback_options options = {.udp_workers = 2, .tcp_clients = clients, .notify = notify};
 	struct fallback *fallback = fallback_open_tuned(NULL, &options, tuning ? tuning : &fallback_tuning_default);
 
 	assert_non_null(fallback);

@@ -79,6 +79,7 @@ static const char full[] =
     "  pin-directory: /sys/fs/bpf/other\n"
     "  memory: 512MiB\n"
     "rate-limit: { responses-per-second: 100, slip: 3, exempt: [ 192.0.2.0/24, \"2001:db8::/32\" ] }\n"
+    "cookies: { secret: 000102030405060708090a0b0c0d0e0f, previous: FFEEDDCCBBAA99887766554433221100 }\n"
     "fallback: { udp-workers: 4, tcp-clients: 50 }\n"
     "metrics: { listen: \"127.0.0.1:9353\" }\n"
     "keys:\n"
@@ -116,6 +117,14 @@ static void test_full(void **state)
 	assert_int_equal(config->memory, 512 << 20);
 	assert_int_equal(config->rate_limit, 100);
 	assert_int_equal(config->rate_slip, 3);
+	assert_int_equal(config->exempt_count, 2);
+	assert_int_equal(config->exempt[0].length, 96 + 24);
+	assert_memory_equal(config->exempt[0].address, "\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\0\2\0", 16);
+	assert_int_equal(config->exempt[1].length, 32);
+	assert_true(config->cookies);
+	assert_int_equal(config->cookie_secrets, 2);
+	assert_memory_equal(config->cookie_secret[0], "\0\1\2\3\4\5\6\7\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f", 16);
+	assert_memory_equal(config->cookie_secret[1], "\xff\xee\xdd\xcc", 4);
 	assert_int_equal(config->udp_workers, 4);
 	assert_int_equal(config->tcp_clients, 50);
 	assert_string_equal(config->metrics_listen, "127.0.0.1:9353");
@@ -160,6 +169,9 @@ static void test_defaults(void **state)
 	assert_int_equal(config->tcp_clients, 1000);
 	assert_int_equal(config->rate_limit, 200);
 	assert_int_equal(config->rate_slip, 2);
+	assert_int_equal(config->exempt_count, 0);
+	assert_true(config->cookies);
+	assert_int_equal(config->cookie_secrets, 0);
 	assert_null(config->metrics_listen);
 	assert_int_equal(config->zone_count, 0);
 	config_free(config);
@@ -269,6 +281,33 @@ static void test_fast_path(void **state)
 	config = load(SMALL "metrics: { listen: \"[::1]:9353\" }\n");
 	assert_non_null(config);
 	config_free(config);
+}
+
+static void test_cookies(void **state)
+{
+	char file[64], text[512];
+
+	expect(SMALL "cookies:\n  enabled: yes\n  secret: 0123\n  previous: xyz\n", "4: enabled `yes`: neither",
+	       "5: secret: not a secret of 32", "6: previous: not a secret of 32", NULL);
+	expect(SMALL "cookies: { previous: 000102030405060708090a0b0c0d0e0f }\n", "3: a previous secret without", NULL);
+	expect(SMALL "cookies: { secret: 000102030405060708090a0b0c0d0e0f0, secret-file: /x }\n",
+	       "3: both secret and secret-file", "3: secret: not a secret of 32", NULL);
+	expect(SMALL "cookies: { secret-file: /nonexistent }\n", "3: secret-file `/nonexistent`: cannot open", NULL);
+	struct config *config = load(SMALL "cookies: { enabled: false }\n");
+	assert_non_null(config);
+	assert_false(config->cookies);
+	config_free(config);
+	snprintf(file, sizeof(file), "%s/cookie", directory);
+	write_file(file, "000102030405060708090a0b0c0d0e0f\n", 33);
+	chmod(file, 0600);
+	snprintf(text, sizeof(text), SMALL "cookies: { secret-file: %s, previous-file: %s }\n", file, file);
+	config = load(text);
+	assert_non_null(config);
+	assert_int_equal(config->cookie_secrets, 2);
+	assert_int_equal(config->cookie_secret[1][15], 15);
+	config_free(config);
+	chmod(file, 0644);
+	expect(text, "3: secret-file `", "3: previous-file `", NULL);
 }
 
 static void test_keys(void **state)
@@ -418,10 +457,10 @@ static int tear_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_full),       cmocka_unit_test(test_defaults),    cmocka_unit_test(test_not_yaml),
-	    cmocka_unit_test(test_shape),      cmocka_unit_test(test_server),      cmocka_unit_test(test_fast_path),
-	    cmocka_unit_test(test_keys),       cmocka_unit_test(test_secret_file), cmocka_unit_test(test_zones),
-	    cmocka_unit_test(test_many_zones), cmocka_unit_test(test_mutated),
+	    cmocka_unit_test(test_full),    cmocka_unit_test(test_defaults),   cmocka_unit_test(test_not_yaml),
+	    cmocka_unit_test(test_shape),   cmocka_unit_test(test_server),     cmocka_unit_test(test_fast_path),
+	    cmocka_unit_test(test_cookies), cmocka_unit_test(test_keys),       cmocka_unit_test(test_secret_file),
+	    cmocka_unit_test(test_zones),   cmocka_unit_test(test_many_zones), cmocka_unit_test(test_mutated),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

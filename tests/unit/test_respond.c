@@ -30,7 +30,11 @@ enum pg_exit engine_answer(const struct image_view *view, struct pg_work *work, 
 	return real_engine_answer(view, work, tcp, boottime, query, length, reply, room, reply_length);
 }
 
-static const struct pg_settings settings = {.schema = PG_SCHEMA, .port = 53, .udp_size = 1232};
+static const struct pg_settings settings = {
+    .schema = PG_SCHEMA,
+    .port = 53,
+    .udp_size = 1232,
+    .policies[0] = {.secrets = 1, .nsid_length = 14, .nsid = "\0\3\0\x0aid.example"}};
 static struct pg_bucket no_buckets[1];
 static struct pg_zone no_zones[1];
 static const uint8_t no_image[PG_SEGMENT_GUARD];
@@ -55,7 +59,7 @@ static size_t notify(void *context, const struct sockaddr_storage *from, const u
 	return MESSAGE_HEADER;
 }
 
-static const struct respond_options options = {.identity = "id.example", .version = "Peregrine x", .notify = notify};
+static const struct respond_options options = {.version = "Peregrine x", .notify = notify};
 
 /* Messages by their octets. */
 #define HEAD(flags, qd, an, ns, ar) "\x12\x34" flags "\0" qd "\0" an "\0" ns "\0" ar
@@ -64,6 +68,7 @@ static const struct respond_options options = {.identity = "id.example", .versio
 #define OF_A "\0\1\0\1"
 #define OPT(version, flags, length) "\0\0\x29\x04\xd0\0" version flags "\0\0" length
 #define PLAIN_OPT OPT("\0", "\0", "\0")
+#define COOKIE(length) "\0\x0a\0" length "abcdefgh"
 #define RECORD_A "\xc0\x0c\0\1\0\1\0\0\0\0\0\4\x7f\0\0\1"
 #define KEY "\3key\0"
 #define HMAC "\x0bhmac-sha256\0"
@@ -127,6 +132,19 @@ static const struct sample samples[] = {
            5, WITH_OPT),
     SAMPLE("OPT as answer", HEAD(QUERY, "\1", "\1", "\0", "\0") WWW OF_A PLAIN_OPT, 1, 0),
     SAMPLE("option cut", HEAD(QUERY, "\1", "\0", "\0", "\1") WWW OF_A OPT("\0", "\0", "\5") "\0\3\0\2x", 1, 0),
+    SAMPLE("cookie of 3 octets", HEAD(QUERY, "\1", "\0", "\0", "\1") WWW OF_A OPT("\0", "\0", "\7") "\0\x0a\0\3abc", 1,
+           WITH_OPT),
+    SAMPLE("cookie of 3 octets, class CH",
+           HEAD(QUERY, "\1", "\0", "\0", "\1") WWW "\0\1\0\3" OPT("\0", "\0", "\7") "\0\x0a\0\3abc", 1, WITH_OPT),
+    SAMPLE("no question, a cookie", HEAD(QUERY, "\0", "\0", "\0", "\1") OPT("\0", "\0", "\x0c") COOKIE("\x08"), 0,
+           WITHOUT_QUESTION | WITH_OPT),
+    SAMPLE("no question, a forged cookie",
+           HEAD(QUERY, "\0", "\0", "\0", "\1") OPT("\0", "\0", "\x14") COOKIE("\x10") "12345678", 23,
+           WITHOUT_QUESTION | WITH_OPT),
+    SAMPLE("no question, a cookie of 3 octets",
+           HEAD(QUERY, "\0", "\0", "\0", "\1") OPT("\0", "\0", "\7") "\0\x0a\0\3abc", 1, WITHOUT_QUESTION | WITH_OPT),
+    SAMPLE("a cookie and octets behind the end",
+           HEAD(QUERY, "\1", "\0", "\0", "\1") WWW OF_A OPT("\0", "\0", "\x0c") COOKIE("\x08") "x", 5, WITH_OPT),
     SAMPLE("EDNS version 1", HEAD(QUERY, "\1", "\0", "\0", "\1") WWW OF_A OPT("\1", "\0", "\0"), 16, WITH_OPT),
     SAMPLE("EDNS version 1, class CH", HEAD(QUERY, "\1", "\0", "\0", "\1") WWW "\0\1\0\3" OPT("\1", "\x80", "\0"), 16,
            WITH_OPT),
@@ -213,8 +231,10 @@ static void check_any(const uint8_t *query, size_t length, size_t reply_length, 
 	assert_int_equal(message_opcode(reply), message_opcode(query));
 	assert_int_equal(reply[2] & 1, query[2] & 1);
 	assert_true(tcp || reply_length <= settings.udp_size);
+	/* An error is no longer than what it answers, but for what the options asked say, and for the extended error of
+	 * REFUSED. */
 	if ((reply[3] & 15) != 0)
-		assert_true(reply_length <= length);
+		assert_true(reply_length <= length + settings.policies[0].nsid_length + 28 + 6);
 	message_scan(&message, reply, reply_length);
 	assert_false(message.malformed || message.bad_edns);
 }

@@ -58,6 +58,8 @@ enum cli_exit verb_stats(const struct cli *cli, int count, char **arguments)
 	line(fast, "answered", "answered");
 	group(fast, "rcodes", false);
 	line(fast, "truncated", "truncated");
+	line(fast, "slipped", "slipped");
+	line(fast, "limited", "limited");
 	line(fast, "ipv6", "by IPv6");
 	line(fast, "query_octets", "query octets");
 	line(fast, "reply_octets", "reply octets");
@@ -67,6 +69,8 @@ enum cli_exit verb_stats(const struct cli *cli, int count, char **arguments)
 	line(fallback, "udp", "replies by UDP");
 	line(fallback, "tcp", "replies by TCP");
 	group(fallback, "rcodes", false);
+	line(fallback, "slipped", "slipped");
+	line(fallback, "limited", "limited");
 	line(fallback, "dropped", "dropped");
 	line(fallback, "tcp_clients", "TCP clients now");
 	json_decref(stats);

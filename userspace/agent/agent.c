@@ -36,8 +36,6 @@ static void warn_of_what_is_not_applied(const struct config *config)
 	if (config->metrics_listen)
 		log_warning("%s: metrics are not served by this version; `peregrine stats --json` has the counters",
 		            config->path);
-	if (config->rate_limit_given && config->rate_limit)
-		log_warning("%s: rate-limit is not applied by this version", config->path);
 }
 
 static int open_publisher(struct agent *agent)
@@ -73,7 +71,6 @@ static int open_servers(struct agent *agent)
 	struct fallback_options options = {
 	    .udp_workers = config->udp_workers,
 	    .tcp_clients = config->tcp_clients,
-	    .identity = config->identity,
 	    .notify = notify_receive,
 	    .notify_context = agent,
 	};
@@ -110,7 +107,7 @@ static int start(struct agent *agent)
 			return -1;
 	}
 	agent->netlink = netlink_open(agent->loop, host_changed, agent);
-	if (!agent->netlink || open_servers(agent))
+	if (!agent->netlink || open_servers(agent) || agent_apply_policy(agent))
 		return -1;
 	if (agent_apply_zones(agent, config, &added, &removed))
 		return -1;

@@ -66,6 +66,10 @@ void agent_keep_off(struct agent *agent, const char *name, bool off);
 void agent_attach_at_start(struct agent *agent);
 void agent_zone_settled(struct agent *agent);
 
+/* agent/policy.c: identity, cookies and limits, as the configuration has them, are put in force. Returns 0, or -1 after
+ * logging. */
+int agent_apply_policy(struct agent *agent);
+
 /* agent/notify.c: NOTIFY messages on their way from the fallback's threads to the followers. */
 struct notify_queue *notify_open(struct agent *agent);
 void notify_close(struct notify_queue *queue);

@@ -68,12 +68,13 @@ static size_t make_query(const struct explain_question *question, uint8_t *query
 }
 
 /* Puts the query to the engine, and where it leaves it, to the fallback. */
-static void run(struct explanation *e, const struct explain_question *question, const char *identity, uint64_t now,
-                const uint8_t *query, size_t length)
+static void run(struct explanation *e, const struct explain_question *question, uint64_t now, const uint8_t *query,
+                size_t length)
 {
-	const struct respond_options options = {.identity = identity, .version = "Peregrine " PEREGRINE_VERSION};
+	const struct respond_options options = {.version = "Peregrine " PEREGRINE_VERSION};
 	const struct sockaddr_storage from = {.ss_family = AF_INET6};
 
+	engine_set_client(&e->work, &from);
 	if (question->tcp) {
 		/* The driver does not look into TCP; the zone and the name are told as the fallback finds them. */
 		engine_answer(e->view, &e->work, true, now, query, length, e->reply, REPLY_MAX, &e->length);
@@ -245,8 +246,7 @@ static json_t *tell(struct explanation *e, const struct explain_question *questi
 	return told;
 }
 
-json_t *explain(const struct image_view *view, const char *identity, uint64_t boottime,
-                const struct explain_question *question)
+json_t *explain(const struct image_view *view, uint64_t boottime, const struct explain_question *question)
 {
 	struct explanation *e = calloc(1, sizeof(*e));
 	uint8_t query[QUERY_MAX];
@@ -255,7 +255,7 @@ json_t *explain(const struct image_view *view, const char *identity, uint64_t bo
 
 	if (e && length) {
 		e->view = view;
-		run(e, question, identity, boottime, query, length);
+		run(e, question, boottime, query, length);
 		told = tell(e, question);
 	}
 	free(e);
@@ -297,8 +297,7 @@ void agent_explain(void *context, struct control_request *request, const json_t 
 		return;
 	}
 	urcu_memb_read_lock();
-	told = explain(image_view_get(publisher_image(agent->publisher)), agent->config->identity, agent_boottime(),
-	               &question);
+	told = explain(image_view_get(publisher_image(agent->publisher)), agent_boottime(), &question);
 	urcu_memb_read_unlock();
 	if (!told) {
 		control_fail(request, "out of memory");

@@ -22,9 +22,8 @@ const char *explain_read(struct explain_question *question, const char *name, co
 
 /*
  * Runs the engine, with the program's bounds, and for what it leaves the fallback's ways. The caller is inside an RCU
- * read-side section. `identity`: what the server calls itself. Returns a new object, or NULL when memory is short.
+ * read-side section. Returns a new object, or NULL when memory is short.
  */
-json_t *explain(const struct image_view *view, const char *identity, uint64_t boottime,
-                const struct explain_question *question);
+json_t *explain(const struct image_view *view, uint64_t boottime, const struct explain_question *question);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What the agent tells about itself, as JSON. */
 #include "agent/agent.h"
+#include "answer/wire.h"
 
 #include <libknot/libknot.h>
 #include <string.h>
@@ -72,7 +73,7 @@ static uint64_t count_passed(const struct pg_counters *counters)
 
 	/* What was never a query to us is not the fast path's business. */
 	for (int i = PG_EXIT_BAD_SOURCE; i < PG_EXIT_COUNT; i++)
-		passed += counters->exits[i];
+		passed += i == PG_EXIT_LIMITED ? 0 : counters->exits[i];
 	/* Passed by the driver for want of room, and then answered behind it. */
 	return passed - counters->regrown;
 }
@@ -183,7 +184,7 @@ static json_t *report_fast_path(const struct pg_counters *counters)
 	json_t *report = json_object(), *reasons = json_object();
 
 	for (size_t i = 0; i < sizeof(exits) / sizeof(exits[0]); i++)
-		if (exits[i].exit != PG_EXIT_ANSWERED)
+		if (exits[i].exit != PG_EXIT_ANSWERED && exits[i].exit != PG_EXIT_LIMITED)
 			json_object_set_new(reasons, exits[i].name, json_integer(counters->exits[exits[i].exit]));
 	json_object_set_new(report, "answered", json_integer(counters->exits[PG_EXIT_ANSWERED]));
 	json_object_set_new(report, "passed", json_integer(count_passed(counters)));
@@ -194,6 +195,9 @@ static json_t *report_fast_path(const struct pg_counters *counters)
 	json_object_set_new(report, "reply_octets", json_integer(counters->reply_octets));
 	json_object_set_new(report, "ipv6", json_integer(counters->ipv6));
 	json_object_set_new(report, "regrown", json_integer(counters->regrown));
+	json_object_set_new(report, "limited", json_integer(counters->exits[PG_EXIT_LIMITED]));
+	json_object_set_new(report, "slipped", json_integer(counters->slipped));
+	json_object_set_new(report, "badcookie", json_integer(counters->rcodes[PG_RCODE_BADCOOKIE]));
 	return report;
 }
 
@@ -210,7 +214,10 @@ json_t *report_stats(struct agent *agent)
 	json_object_set_new(part, "udp", json_integer(fallback.udp));
 	json_object_set_new(part, "tcp", json_integer(fallback.tcp));
 	json_object_set_new(part, "dropped", json_integer(fallback.dropped));
-	json_object_set_new(part, "rcodes", report_rcodes(fallback.rcodes, 24));
+	json_object_set_new(part, "limited", json_integer(fallback.limited));
+	json_object_set_new(part, "slipped", json_integer(fallback.slipped));
+	json_object_set_new(part, "badcookie", json_integer(fallback.rcodes[PG_RCODE_BADCOOKIE]));
+	json_object_set_new(part, "rcodes", report_rcodes(fallback.rcodes, PG_RCODES));
 	json_object_set_new(part, "tcp_clients", json_integer(fallback.tcp_clients));
 	json_object_set_new(stats, "fallback", part);
 	return stats;

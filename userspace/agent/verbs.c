@@ -226,9 +226,8 @@ static void warn_of_restart(const struct config *old, const struct config *confi
 	if (strcmp(old->pin_directory, config->pin_directory) || old->mode != config->mode ||
 	    old->memory != config->memory)
 		log_warning("%s: a change of fast-path mode, pin-directory or memory %s", config->path, later);
-	if (old->port != config->port || strcmp(old->run_directory, config->run_directory) ||
-	    strcmp(old->identity, config->identity))
-		log_warning("%s: a change of server identity, port or run-directory %s", config->path, later);
+	if (old->port != config->port || strcmp(old->run_directory, config->run_directory))
+		log_warning("%s: a change of server port or run-directory %s", config->path, later);
 	if (old->udp_workers != config->udp_workers || old->tcp_clients != config->tcp_clients)
 		log_warning("%s: a change of fallback %s", config->path, later);
 }
@@ -266,6 +265,8 @@ int agent_reload(struct agent *agent, size_t *added, size_t *removed, char **err
 	warn_of_restart(agent->config, config);
 	agent_keep_off(agent, NULL, false);
 	result = agent_apply_zones(agent, config, added, removed);
+	if (agent_apply_policy(agent))
+		result = -1;
 	detach_unnamed(agent);
 	agent_follow_host(agent);
 	if (!result)
@@ -285,9 +286,8 @@ static void run_reload(void *context, struct control_request *request, const jso
 		if (errors && errors[0])
 			control_fail(request, "the old configuration stays: %s", errors);
 		else
-			control_fail(request,
-			             "the new configuration is in force, but not all of its zones could be added: "
-			             "see the log");
+			control_fail(request, "the new configuration is in force, but not all of it could be done: "
+			                      "see the log");
 	} else {
 		result = json_object();
 		json_object_set_new(result, "zones", json_integer(agent->zone_count));

@@ -202,6 +202,7 @@ void agent_watch_expiry(uv_timer_t *timer)
 	struct agent *agent = timer->data;
 	uint64_t now = agent_boottime();
 
+	publisher_set_clock(agent->publisher);
 	for (size_t i = 0; i < agent->zone_count; i++) {
 		struct agent_zone *zone = agent->zones[i];
 		struct publisher_zone served;

@@ -144,8 +144,9 @@ static void load_all(struct load *load)
 	load_server(load);
 	load_fast_path(load);
 	load_fallback(load);
-	load_rate_limit(load);
 	load_metrics(load);
+	load_rate_limit(load);
+	load_cookies(load);
 	load_keys(load);
 	load_primaries(load);
 	load_zones(load);
@@ -216,6 +217,8 @@ void config_free(struct config *config)
 	free(config->primaries);
 	free(config->zones);
 	free(config->metrics_listen);
+	free(config->exempt);
+	explicit_bzero(config->cookie_secret, sizeof(config->cookie_secret));
 	free(config);
 }
 

@@ -21,6 +21,15 @@ struct config_primary {
 	const knot_tsig_key_t *key; /* or NULL; belongs to the configuration */
 };
 
+/* A prefix of addresses; an IPv4 one in its IPv4-mapped form, so that `length` is at least 96 then. */
+struct config_prefix {
+	uint8_t address[16];
+	unsigned length;
+};
+
+#define CONFIG_COOKIE_SECRETS 2
+#define CONFIG_COOKIE_SECRET_SIZE 16
+
 struct config_zone {
 	char *name;                              /* as written, for messages */
 	knot_dname_t *apex;                      /* wire format, lower case */
@@ -50,10 +59,14 @@ struct config {
 	size_t primary_count;
 	struct config_zone *zones; /* sorted by apex (knot_dname_cmp), no two alike */
 	size_t zone_count;
-	size_t catalog_count;  /* catalogs named; followed by a later version, which is said at start */
-	bool rate_limit_given; /* the section stands in the file */
-	unsigned rate_limit;   /* responses per second, parsed and checked; applied by a later version */
-	unsigned rate_slip;
+	size_t catalog_count;         /* catalogs named; followed by a later version, which is said at start */
+	unsigned rate_limit;          /* responses per second; 0: not limited */
+	unsigned rate_slip;           /* every slip-th response over the limit is sent truncated; 0: none */
+	struct config_prefix *exempt; /* clients that are not limited */
+	size_t exempt_count;
+	bool cookies;
+	unsigned cookie_secrets; /* given: the present one, and the one before; 0: the agent draws one */
+	uint8_t cookie_secret[CONFIG_COOKIE_SECRETS][CONFIG_COOKIE_SECRET_SIZE];
 	char *metrics_listen;
 };
 

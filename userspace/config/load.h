@@ -27,12 +27,13 @@ struct load {
 	size_t primary_count;
 };
 
-/* Sections, in load_sections.c: server, fast-path, fallback, rate-limit, metrics. */
+/* Sections, in load_sections.c: server, fast-path, fallback, metrics; in load_limits.c: rate-limit, cookies. */
 void load_server(struct load *load);
 void load_fast_path(struct load *load);
 void load_fallback(struct load *load);
-void load_rate_limit(struct load *load);
 void load_metrics(struct load *load);
+void load_rate_limit(struct load *load);
+void load_cookies(struct load *load);
 
 /* Lists, in load_zones.c: keys, primaries, zones, catalogs; each refers to those before it. */
 void load_keys(struct load *load);
@@ -48,6 +49,15 @@ static inline bool load_given(const char *value)
 /* calloc and strdup that note shortage; a count of 0 gives NULL. */
 void *load_array(struct load *load, size_t count, size_t size);
 char *load_text(struct load *load, const char *text);
+
+/* A section by its name, or NULL; a number in a section, or `otherwise` where none is given. */
+yaml_node_t *load_section(struct load *load, const char *name);
+uint64_t load_number(struct load *load, const yaml_node_t *mapping, const char *key, const char *text, uint64_t least,
+                     uint64_t most, uint64_t otherwise);
+
+/* Reads a secret from a file into `secret`, which is a string then. Returns NULL, or what is wrong. */
+#define LOAD_SECRET_ROOM 4096
+const char *load_secret_file(const char *file, char *secret, size_t room);
 
 /* Notes "WHAT `VALUE`: WRONG" at a node when `wrong` is not NULL; returns whether all is well. */
 bool load_judge(struct load *load, const yaml_node_t *node, const char *what, const char *value, const char *wrong);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The sections of single settings: server, fast-path, fallback, rate-limit, metrics. */
+/* The sections of single settings: server, fast-path, fallback, metrics. */
 #include "config/load.h"
 #include "config/values.h"
 #include "image_shared.h"
@@ -20,13 +20,13 @@
 /* Pinned objects have names of their own behind the directory. */
 #define MOST_PATH 3072
 
-static yaml_node_t *section(struct load *load, const char *name)
+yaml_node_t *load_section(struct load *load, const char *name)
 {
 	return document_field(&load->document, document_root(&load->document), name);
 }
 
-static uint64_t number(struct load *load, const yaml_node_t *mapping, const char *key, const char *text, uint64_t least,
-                       uint64_t most, uint64_t otherwise)
+uint64_t load_number(struct load *load, const yaml_node_t *mapping, const char *key, const char *text, uint64_t least,
+                     uint64_t most, uint64_t otherwise)
 {
 	uint64_t value = otherwise;
 	if (load_given(text))
@@ -99,9 +99,9 @@ static void load_listen(struct load *load, const yaml_node_t *mapping)
 void load_server(struct load *load)
 {
 	const struct raw_server *raw = &load->raw->server;
-	const yaml_node_t *mapping = section(load, "server");
+	const yaml_node_t *mapping = load_section(load, "server");
 	struct sockaddr_un address;
-	load->config->port = (uint16_t)number(load, mapping, "port", raw->port, 1, 65535, DEFAULT_PORT);
+	load->config->port = (uint16_t)load_number(load, mapping, "port", raw->port, 1, 65535, DEFAULT_PORT);
 	load_identity(load, mapping);
 	load_listen(load, mapping);
 	load->config->state_directory =
@@ -141,7 +141,7 @@ void load_fast_path(struct load *load)
 {
 	static const char *const modes[] = {"auto", "native", "generic", "off"}; /* in the order of enum config_mode */
 	const struct raw_fast_path *raw = &load->raw->fast_path;
-	const yaml_node_t *mapping = section(load, "fast-path");
+	const yaml_node_t *mapping = load_section(load, "fast-path");
 	struct config *config = load->config;
 	const char *mode = load_given(raw->mode) ? raw->mode : "auto";
 	size_t found = 0;
@@ -161,24 +161,10 @@ void load_fast_path(struct load *load)
 void load_fallback(struct load *load)
 {
 	const struct raw_fallback *raw = &load->raw->fallback;
-	const yaml_node_t *mapping = section(load, "fallback");
-	load->config->udp_workers = (unsigned)number(load, mapping, "udp-workers", raw->udp_workers, 1, 64, 2);
-	load->config->tcp_clients = (unsigned)number(load, mapping, "tcp-clients", raw->tcp_clients, 1, 1000000, 1000);
-}
-
-void load_rate_limit(struct load *load)
-{
-	const struct raw_rate_limit *raw = &load->raw->rate_limit;
-	const yaml_node_t *mapping = section(load, "rate-limit");
-	const yaml_node_t *list = document_field(&load->document, mapping, "exempt");
-	load->config->rate_limit_given = mapping != NULL;
-	load->config->rate_limit =
-	    (unsigned)number(load, mapping, "responses-per-second", raw->responses_per_second, 0, 1000000, 200);
-	load->config->rate_slip = (unsigned)number(load, mapping, "slip", raw->slip, 0, 100, 2);
-	for (size_t i = 0; i < raw->exempt_count; i++)
-		if (load_given(raw->exempt[i]))
-			load_judge(load, document_entry(&load->document, list, i), "exempt", raw->exempt[i],
-			           value_prefix(raw->exempt[i]));
+	const yaml_node_t *mapping = load_section(load, "fallback");
+	load->config->udp_workers = (unsigned)load_number(load, mapping, "udp-workers", raw->udp_workers, 1, 64, 2);
+	load->config->tcp_clients =
+	    (unsigned)load_number(load, mapping, "tcp-clients", raw->tcp_clients, 1, 1000000, 1000);
 }
 
 void load_metrics(struct load *load)
@@ -186,7 +172,7 @@ void load_metrics(struct load *load)
 	const char *text = load->raw->metrics.listen;
 	if (!load_given(text))
 		return;
-	load_judge(load, document_field(&load->document, section(load, "metrics"), "listen"), "listen", text,
+	load_judge(load, document_field(&load->document, load_section(load, "metrics"), "listen"), "listen", text,
 	           value_endpoint(text));
 	load->config->metrics_listen = load_text(load, text);
 }

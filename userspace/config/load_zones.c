@@ -10,8 +10,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SECRET_FILE_LIMIT 4096
-
 static yaml_node_t *list_of(struct load *load, const char *name)
 {
 	return document_field(&load->document, document_root(&load->document), name);
@@ -41,8 +39,7 @@ static const char *judge_algorithm(const char *text)
 	return "no such algorithm; write hmac-sha256, or hmac-sha1, -sha224, -sha384, -sha512";
 }
 
-/* Reads a secret from a file into `secret`. Returns NULL, or what is wrong. */
-static const char *read_secret(const char *file, char *secret, size_t room)
+const char *load_secret_file(const char *file, char *secret, size_t room)
 {
 	static _Thread_local char message[160];
 	struct stat status;
@@ -57,21 +54,21 @@ static const char *read_secret(const char *file, char *secret, size_t room)
 	}
 	ssize_t got = -1;
 	if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
-		wrong = "not a regular file; name a file that holds the secret in base64";
+		wrong = "not a regular file; name a file that holds the secret alone";
 	} else if (status.st_mode & S_IROTH) {
 		wrong = "can be read by every user of this host; run chmod 600 on it, and consider a new secret";
 	} else if ((got = read(fd, secret, room - 1)) < 0) {
 		snprintf(message, sizeof(message), "cannot read: %s", strerror(errno));
 		wrong = message;
 	} else if ((size_t)got == room - 1) {
-		wrong = "too large for a secret; name a file that holds the secret in base64 and nothing else";
+		wrong = "too large for a secret; name a file that holds the secret and nothing else";
 	}
 	close(fd);
 	if (wrong)
 		return wrong;
 	secret[got] = 0;
 	secret[strcspn(secret, " \t\r\n")] = 0; /* the line's end, mostly */
-	return *secret ? NULL : "is empty; write the secret in base64 there";
+	return *secret ? NULL : "is empty; write the secret there";
 }
 
 /* Returns the secret in base64, or NULL after noting why there is none. */
@@ -92,14 +89,14 @@ static const char *find_secret(struct load *load, const struct raw_key *raw, con
 	if (load_given(raw->secret))
 		return raw->secret;
 	if (!load_given(raw->secret_file) || !load_judge(load, file_node, "secret-file", raw->secret_file,
-	                                                 read_secret(raw->secret_file, buffer, SECRET_FILE_LIMIT)))
+	                                                 load_secret_file(raw->secret_file, buffer, LOAD_SECRET_ROOM)))
 		return NULL;
 	return buffer;
 }
 
 static void load_key(struct load *load, const struct raw_key *raw, const yaml_node_t *mapping, knot_tsig_key_t *key)
 {
-	char buffer[SECRET_FILE_LIMIT];
+	char buffer[LOAD_SECRET_ROOM];
 	knot_dname_t *name = NULL;
 	struct document *document = &load->document;
 	const char *algorithm = NULL;

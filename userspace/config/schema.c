@@ -40,6 +40,15 @@ static const cyaml_schema_field_t rate_limit_fields[] = {
     CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t cookies_fields[] = {
+    TEXT("enabled", struct raw_cookies, enabled),
+    TEXT("secret", struct raw_cookies, secret),
+    TEXT("secret-file", struct raw_cookies, secret_file),
+    TEXT("previous", struct raw_cookies, previous),
+    TEXT("previous-file", struct raw_cookies, previous_file),
+    CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t fallback_fields[] = {
     TEXT("udp-workers", struct raw_fallback, udp_workers),
     TEXT("tcp-clients", struct raw_fallback, tcp_clients),
@@ -88,6 +97,7 @@ static const cyaml_schema_field_t config_fields[] = {
     SECTION("server", server, server_fields),
     SECTION("fast-path", fast_path, fast_path_fields),
     SECTION("rate-limit", rate_limit, rate_limit_fields),
+    SECTION("cookies", cookies, cookies_fields),
     SECTION("fallback", fallback, fallback_fields),
     SECTION("metrics", metrics, metrics_fields),
     LIST("keys", struct raw_config, keys, &key_entry),

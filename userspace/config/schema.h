@@ -32,6 +32,14 @@ struct raw_rate_limit {
 	unsigned exempt_count;
 };
 
+struct raw_cookies {
+	char *enabled;
+	char *secret;
+	char *secret_file;
+	char *previous;
+	char *previous_file;
+};
+
 struct raw_fallback {
 	char *udp_workers;
 	char *tcp_clients;
@@ -66,6 +74,7 @@ struct raw_config {
 	struct raw_server server;
 	struct raw_fast_path fast_path;
 	struct raw_rate_limit rate_limit;
+	struct raw_cookies cookies;
 	struct raw_fallback fallback;
 	struct raw_metrics metrics;
 	struct raw_key *keys;

@@ -146,20 +146,58 @@ const char *value_service_address(const char *text, uint16_t port, struct sockad
 	return NULL;
 }
 
-const char *value_prefix(const char *text)
+/* Takes a prefix down; bits behind it are cleared. */
+static const char *set_prefix(struct config_prefix *out, const struct sockaddr_storage *address, unsigned bits)
+{
+	memset(out, 0, sizeof(*out));
+	if (address->ss_family == AF_INET) {
+		memset(out->address + 10, 0xff, 2);
+		memcpy(out->address + 12, &((const struct sockaddr_in *)address)->sin_addr, 4);
+		bits = bits > 32 ? 128 : bits + 96;
+	} else {
+		memcpy(out->address, &((const struct sockaddr_in6 *)address)->sin6_addr, 16);
+	}
+	out->length = bits;
+	for (unsigned bit = bits; bit < 128; bit++)
+		out->address[bit / 8] &= (uint8_t) ~(0x80 >> bit % 8);
+	return NULL;
+}
+
+const char *value_truth(const char *text, bool *out)
+{
+	if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0)
+		return "neither true nor false; write one of these";
+	*out = *text == 't';
+	return NULL;
+}
+
+const char *value_secret(const char *text, uint8_t *out, size_t size)
+{
+	static const char wrong[] = "not a secret of 32 hexadecimal digits; make one with `openssl rand -hex 16`";
+	for (size_t i = 0; i < size; i++, text += 2) {
+		const char digits[3] = {text[0], text[0] ? text[1] : 0, 0};
+		char *end;
+		out[i] = (uint8_t)strtoul(digits, &end, 16);
+		if (!isxdigit((unsigned char)digits[0]) || end != digits + 2)
+			return wrong;
+	}
+	return *text ? wrong : NULL;
+}
+
+const char *value_prefix(const char *text, struct config_prefix *out)
 {
 	char address[INET6_ADDRSTRLEN];
 	struct sockaddr_storage parsed;
 	const char *slash = strchr(text, '/');
 	size_t length = slash ? (size_t)(slash - text) : strlen(text);
 	if (length < sizeof(address)) {
-		uint64_t bits = 0;
+		uint64_t bits = 128;
 		memcpy(address, text, length);
 		address[length] = 0;
 		if (!strchr(address, '%') && !value_address(address, 0, &parsed) &&
 		    (!slash || (parse_digits(slash + 1, strlen(slash + 1), &bits) &&
 		                bits <= (parsed.ss_family == AF_INET ? 32 : 128))))
-			return NULL;
+			return set_prefix(out, &parsed, slash ? (unsigned)bits : 128);
 	}
 	return "not a prefix; write it like 192.0.2.0/24 or \"2001:db8::/32\"";
 }

@@ -3,7 +3,10 @@
 #ifndef PEREGRINE_CONFIG_VALUES_H
 #define PEREGRINE_CONFIG_VALUES_H
 
+#include "config/config.h"
+
 #include <libknot/dname.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
@@ -18,7 +21,11 @@ const char *value_address_port(const char *text, uint16_t port, struct sockaddr_
 /* A service address: one that a host can have and resolvers can ask. */
 const char *value_service_address(const char *text, uint16_t port, struct sockaddr_storage *out);
 /* An address with a prefix length, or without for a single host. */
-const char *value_prefix(const char *text);
+const char *value_prefix(const char *text, struct config_prefix *out);
+/* true or false. */
+const char *value_truth(const char *text, bool *out);
+/* `size` octets as hexadecimal digits. */
+const char *value_secret(const char *text, uint8_t *out, size_t size);
 /* ADDRESS:PORT, an IPv6 address in brackets. */
 const char *value_endpoint(const char *text);
 /* A domain name, to wire format in lower case. */

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "engine/engine.h"
 
-#include <string.h>
-
 struct pg_message {
 	const uint8_t *start;
 	const uint8_t *end;
@@ -78,13 +76,13 @@ enum pg_exit engine_answer(const struct image_view *view, struct pg_work *work, 
 	work->flags = tcp ? PG_WORK_TCP : 0;
 	work->zone = PG_ZONE_NONE;
 	work->message_length = length;
+	work->now = boottime;
 	exit = pg_parse(&message, work);
 	if (exit)
 		return exit;
 	if (work->limit > room)
 		work->limit = room;
-	work->now = boottime;
-	exit = pg_resolve(work);
+	exit = pg_settle(work);
 	if (exit)
 		return exit;
 	if (pg_reply_length(work) > PG_REPLY_MAX)
@@ -96,6 +94,34 @@ enum pg_exit engine_answer(const struct image_view *view, struct pg_work *work, 
 		return PG_EXIT_INTERNAL;
 	*reply_length = work->written;
 	return PG_EXIT_ANSWERED;
+}
+
+size_t engine_opt(const struct image_view *view, struct pg_work *work, const struct engine_opt *asked, uint8_t *at,
+                  size_t room)
+{
+	const struct pg_settings *settings = view->settings;
+	struct pg_message message = {at, at + room};
+
+	work->view = view;
+	work->flags = asked->dnssec_ok ? PG_WORK_DO : 0;
+	work->edns = asked->nsid ? PG_EDNS_NSID : 0;
+	work->policy = __atomic_load_n(&settings->policy, __ATOMIC_ACQUIRE);
+	if (asked->cookie)
+		pg_take_cookie(work, settings, asked->cookie, asked->cookie_length,
+		               asked->cookie + asked->cookie_length);
+	if (work->edns & PG_EDNS_COOKIE)
+		pg_renew_cookie(work);
+	pg_reserve_opt(work, settings, room);
+	work->written = 0;
+	work->sum = 0;
+	return pg_link_opt(&message, work) ? 0 : work->written;
+}
+
+bool engine_bad_cookie(const struct image_view *view, const uint8_t *cookie, size_t length)
+{
+	struct pg_work work = {.view = view, .policy = __atomic_load_n(&view->settings->policy, __ATOMIC_ACQUIRE)};
+
+	return pg_take_cookie(&work, view->settings, cookie, length, cookie + length) != 0;
 }
 
 #ifndef ENGINE_AS_PROGRAM

@@ -22,7 +22,6 @@ struct place {
 
 struct fallback {
 	struct fallback_shared shared;
-	char *identity;
 	struct udp_worker **workers;
 	unsigned worker_count;
 	struct tcp_server *tcp;
@@ -134,6 +133,14 @@ int fallback_set_addresses(struct fallback *fallback, const struct sockaddr_stor
 	return failed;
 }
 
+int fallback_set_exempt(struct fallback *fallback, const struct config_prefix *prefixes, size_t count)
+{
+	if (!limiter_set_exempt(fallback->shared.limiter, prefixes, count))
+		return 0;
+	log_error("fallback: no memory for the exempt prefixes");
+	return -1;
+}
+
 static void add_tally(const struct fallback_tally *tally, struct fallback_counters *out)
 {
 	/* The counters are all 64 bits wide. */
@@ -163,9 +170,9 @@ void fallback_close(struct fallback *fallback)
 		udp_worker_close(fallback->workers[i]);
 	if (fallback->tcp)
 		tcp_server_close(fallback->tcp);
+	limiter_close(fallback->shared.limiter);
 	free(fallback->workers);
 	free(fallback->places);
-	free(fallback->identity);
 	free(fallback);
 }
 
@@ -191,17 +198,16 @@ struct fallback *fallback_open_tuned(struct image *image, const struct fallback_
 
 	if (!fallback)
 		return NULL;
-	fallback->identity = options->identity ? strdup(options->identity) : NULL;
 	fallback->shared = (struct fallback_shared){
 	    .image = image,
-	    .respond = {.identity = fallback->identity,
-	                .version = "Peregrine " PEREGRINE_VERSION,
+	    .respond = {.version = "Peregrine " PEREGRINE_VERSION,
 	                .notify = options->notify,
 	                .notify_context = options->notify_context},
 	    .tuning = *tuning,
 	    .tcp_clients = options->tcp_clients ? options->tcp_clients : 1,
 	};
-	if (!start_threads(fallback, options->udp_workers ? options->udp_workers : 1)) {
+	fallback->shared.limiter = limiter_open();
+	if (!fallback->shared.limiter || !start_threads(fallback, options->udp_workers ? options->udp_workers : 1)) {
 		fallback_close(fallback);
 		return NULL;
 	}

@@ -6,6 +6,7 @@
 #ifndef PEREGRINE_FALLBACK_H
 #define PEREGRINE_FALLBACK_H
 
+#include "config/config.h"
 #include "publish/image.h"
 
 #include <sys/socket.h>
@@ -15,7 +16,6 @@ struct fallback;
 struct fallback_options {
 	unsigned udp_workers;
 	unsigned tcp_clients;
-	const char *identity;
 	/* A NOTIFY message (opcode 4). Called on the thread that received it; must be thread-safe. Writes the reply
 	 * (room: 512) and returns its length, 0 for none. */
 	size_t (*notify)(void *context, const struct sockaddr_storage *from, const uint8_t *wire, size_t length,
@@ -25,17 +25,23 @@ struct fallback_options {
 
 /* Counters since start, summed. */
 struct fallback_counters {
-	uint64_t udp;         /* replies by UDP */
-	uint64_t tcp;         /* replies by TCP */
-	uint64_t dropped;     /* messages not worth a reply */
-	uint64_t rcodes[24];  /* by RCODE; the last: others */
-	uint64_t tcp_clients; /* open now */
+	uint64_t udp;               /* replies by UDP */
+	uint64_t tcp;               /* replies by TCP */
+	uint64_t dropped;           /* messages not worth a reply */
+	uint64_t limited;           /* replies not sent: over the client's rate limit */
+	uint64_t slipped;           /* of the replies by UDP, those that came in the place of others over the limit */
+	uint64_t rcodes[PG_RCODES]; /* by RCODE; the last: others */
+	uint64_t tcp_clients;       /* open now */
 };
 
 struct fallback *fallback_open(struct image *image, const struct fallback_options *options);
 /* Opens sockets on addresses that are new, closes those on addresses that are gone. An address that cannot be bound is
  * logged and tried again at the next call; returns the number that failed. */
 int fallback_set_addresses(struct fallback *fallback, const struct sockaddr_storage *addresses, size_t count);
+/* Replaces the clients whose rate is not limited; the rates are in the image's settings. Returns 0, or -1 after
+ * logging.
+ */
+int fallback_set_exempt(struct fallback *fallback, const struct config_prefix *prefixes, size_t count);
 void fallback_get_counters(struct fallback *fallback, struct fallback_counters *out);
 void fallback_close(struct fallback *fallback);
 

@@ -4,6 +4,7 @@
 #define PEREGRINE_FALLBACK_INTERNAL_H
 
 #include "fallback/fallback.h"
+#include "fallback/limiter.h"
 #include "fallback/respond.h"
 #include "publish/zone_counters.h"
 
@@ -26,6 +27,7 @@ struct fallback *fallback_open_tuned(struct image *image, const struct fallback_
 struct fallback_shared {
 	struct image *image;
 	struct respond_options respond;
+	struct limiter *limiter;
 	struct fallback_tuning tuning;
 	unsigned tcp_clients;
 };

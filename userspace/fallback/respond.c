@@ -22,6 +22,7 @@ enum {
 	RCODE_REFUSED = 5,
 	RCODE_NOTAUTH = 9,
 	RCODE_BADVERS = 16,
+	RCODE_BADCOOKIE = 23,
 	TSIG_BADKEY = 17,
 	TYPE_TXT = 16,
 	TYPE_OPT = 41,
@@ -34,7 +35,10 @@ enum {
 	CLASS_CH = 3,
 	CLASS_ANY = 255,
 	OPTION_NSID = 3,
-	FLAGS_QR = 0x80, /* in octet 2 of the header */
+	OPTION_COOKIE = 10,
+	COOKIE_CLIENT = 8, /* octets of a client cookie */
+	COOKIE_MOST = 40,  /* with the longest server cookie */
+	FLAGS_QR = 0x80,   /* in octet 2 of the header */
 	FLAGS_AA = 0x04,
 	FLAGS_TC = 0x02,
 	FLAGS_RD = 0x01,
@@ -49,6 +53,7 @@ struct odd {
 	const struct respond_options *options;
 	const struct sockaddr_storage *from;
 	bool tcp;
+	bool slip; /* the reply is to be short */
 	enum pg_exit exit;
 	struct message message;
 	uint8_t *reply;
@@ -69,6 +74,20 @@ static size_t reply_limit(const struct odd *odd)
 			limit = UDP_PLAIN;
 	}
 	return limit < odd->room ? limit : odd->room;
+}
+
+static const struct pg_policy *policy_of(const struct odd *odd)
+{
+	const struct pg_settings *settings = odd->view->settings;
+
+	return &settings->policies[__atomic_load_n(&settings->policy, __ATOMIC_ACQUIRE) & 1];
+}
+
+static bool bad_cookie(const struct odd *odd)
+{
+	const struct message *message = &odd->message;
+
+	return message->cookie && engine_bad_cookie(odd->view, message->cookie, message->cookie_length);
 }
 
 /* Header and, where it is wanted, the question, as they came: they fit, for the query was at least as long. RD is
@@ -95,17 +114,23 @@ static void append(struct odd *odd, const void *octets, size_t length, unsigned 
 	message_put16(odd->reply + 4 + 2 * section, message_get16(odd->reply + 4 + 2 * section) + 1U);
 }
 
-/* The OPT record stands in the reply exactly when one was asked. */
+/* The OPT record stands in the reply exactly when one was asked; its options are of version 0. */
 static void append_opt(struct odd *odd)
 {
-	uint8_t opt[MESSAGE_OPT] = {0, 0, TYPE_OPT};
+	const struct message *message = &odd->message;
+	struct engine_opt asked = {.dnssec_ok = message->dnssec_ok};
+	size_t limit = reply_limit(odd), room = limit > odd->length ? limit - odd->length : 0;
 
-	if (!odd->message.opt)
+	if (!message->opt)
 		return;
-	message_put16(opt + 3, odd->view->settings->udp_size);
-	opt[5] = (uint8_t)(odd->work->rcode >> 4);
-	opt[7] = odd->message.dnssec_ok ? 0x80 : 0;
-	append(odd, opt, sizeof(opt), MESSAGE_ADDITIONAL);
+	if (!message->version && !bad_cookie(odd)) {
+		asked.nsid = message->nsid && !odd->slip;
+		asked.cookie = message->cookie;
+		asked.cookie_length = message->cookie_length;
+	}
+	odd->length +=
+	    engine_opt(odd->view, odd->work, &asked, odd->reply + odd->length, room > MESSAGE_OPT ? room : MESSAGE_OPT);
+	odd->reply[11]++;
 }
 
 /* What the client cannot take is cut to header and question, which always fit: 12 + 259 octets. */
@@ -166,8 +191,17 @@ static size_t reply_bad_key(struct odd *odd)
 	return finish(odd);
 }
 
-/* RFC 4892: what the server calls itself, and the names that BIND gave to the same thing. */
-static const char *chaos_text(const struct odd *odd)
+/* What the server calls itself, as NSID has it; returns its length. */
+static size_t identity_of(const struct odd *odd, const char **text)
+{
+	const struct pg_policy *policy = policy_of(odd);
+
+	*text = (const char *)policy->nsid + 4;
+	return policy->nsid_length > 4 ? policy->nsid_length - 4U : 0;
+}
+
+/* RFC 4892, and the names that BIND gave to the same thing. Returns the length of *text. */
+static size_t chaos_text(const struct odd *odd, const char **text)
 {
 	static const struct {
 		const char *name;
@@ -178,26 +212,31 @@ static const char *chaos_text(const struct odd *odd)
 	    {"\7version\6server", false},
 	    {"\7version\4bind", false},
 	};
+	size_t i;
 
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+	for (i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
 		/* The root's octet ends both. Label lengths are no letters, so folding case does not touch them. */
 		if (odd->message.name_length == strlen(known[i].name) + 1 &&
 		    strncasecmp((const char *)odd->message.wire + MESSAGE_HEADER, known[i].name,
 		                odd->message.name_length) == 0)
-			return known[i].identity ? odd->options->identity : odd->options->version;
+			break;
 	}
-	return NULL;
+	if (i == sizeof(known) / sizeof(known[0]))
+		return 0;
+	if (known[i].identity)
+		return identity_of(odd, text);
+	*text = odd->options->version;
+	return *text ? strnlen(*text, TEXT_MAX) : 0;
 }
 
 static size_t reply_chaos(struct odd *odd)
 {
-	const char *text = chaos_text(odd);
+	const char *text = NULL;
+	size_t length = chaos_text(odd, &text);
 	uint8_t record[12 + 1 + TEXT_MAX] = {0xC0, MESSAGE_HEADER, 0, TYPE_TXT, 0, CLASS_CH};
-	size_t length;
 
-	if (!text || (odd->message.qtype != TYPE_TXT && odd->message.qtype != TYPE_ANY))
+	if (!length || (odd->message.qtype != TYPE_TXT && odd->message.qtype != TYPE_ANY))
 		return reply_error(odd, RCODE_REFUSED);
-	length = strnlen(text, TEXT_MAX);
 	message_put16(record + 10, (unsigned)length + 1);
 	record[12] = (uint8_t)length;
 	memcpy(record + 13, text, length);
@@ -221,29 +260,29 @@ static size_t reply_notify(struct odd *odd)
 	return odd->length;
 }
 
-/* RFC 5001: puts the option into the engine's OPT record, which is the last of its reply and empty. */
-static size_t add_nsid(struct odd *odd, size_t length)
+/* Adds an option to a query's OPT record, whose octets 9 and 10 are its length. */
+static size_t add_option(uint8_t *opt, unsigned code, const uint8_t *data, size_t size)
 {
-	const char *identity = odd->options->identity;
-	static const uint8_t opt[] = {0, 0, TYPE_OPT};
-	size_t text = identity ? strnlen(identity, TEXT_MAX) : 0;
-	uint8_t *at = odd->reply + length;
+	size_t length = message_get16(opt + 9);
+	uint8_t *option = opt + MESSAGE_OPT + length;
 
-	if (!odd->message.nsid || text == 0 || length < MESSAGE_HEADER + MESSAGE_OPT ||
-	    memcmp(at - MESSAGE_OPT, opt, sizeof(opt)) != 0 || message_get16(at - 2) != 0 ||
-	    length + 4 + text > reply_limit(odd))
-		return length;
-	message_put16(at - 2, (unsigned)text + 4);
-	message_put16(at, OPTION_NSID);
-	message_put16(at + 2, (unsigned)text);
-	memcpy(at + 4, identity, text);
-	return length + 4 + text;
+	message_put16(option, code);
+	message_put16(option + 2, (unsigned)size);
+	if (size)
+		memcpy(option + 4, data, size);
+	message_put16(opt + 9, (unsigned)(length + 4 + size));
+	return 4 + size;
 }
 
-/* Writes the query in its usual form to `query`; returns its length. */
+/* Room for it: header, question, OPT with NSID and the longest cookie. */
+#define USUAL_ROOM (MESSAGE_HEADER + PG_NAME_MAX + 4 + MESSAGE_OPT + 4 + 4 + COOKIE_MOST)
+
+/* Writes the query in its usual form to `query`; returns its length. A cookie of impossible length was refused before,
+ * or means nothing. */
 static size_t usual_form(const struct message *message, bool no_such_type, uint8_t *query)
 {
 	size_t length = message->question_end;
+	uint8_t *opt = query + length;
 
 	memcpy(query, message->wire, length);
 	query[2] &= (uint8_t)~FLAGS_TC;
@@ -258,6 +297,10 @@ static size_t usual_form(const struct message *message, bool no_such_type, uint8
 		message_put16(query + length + 3, message->udp_size);
 		query[length + 7] = message->dnssec_ok ? 0x80 : 0;
 		length += MESSAGE_OPT;
+		if (message->nsid)
+			length += add_option(opt, OPTION_NSID, NULL, 0);
+		if (message->cookie && message->cookie_length <= COOKIE_MOST)
+			length += add_option(opt, OPTION_COOKIE, message->cookie, message->cookie_length);
 	}
 	return length;
 }
@@ -270,7 +313,7 @@ static size_t usual_form(const struct message *message, bool no_such_type, uint8
 static size_t reply_ordinary(struct odd *odd)
 {
 	const struct message *message = &odd->message;
-	uint8_t query[MESSAGE_HEADER + PG_NAME_MAX + 4 + MESSAGE_OPT];
+	uint8_t query[USUAL_ROOM];
 	size_t type_at = message->question_end - 4, reply_length = 0;
 	size_t length = usual_form(message, odd->exit == PG_EXIT_META_TYPE, query);
 	enum pg_exit exit = engine_answer(odd->view, odd->work, odd->tcp, odd->work->now, query, length, odd->reply,
@@ -290,7 +333,7 @@ static size_t reply_ordinary(struct odd *odd)
 	memcpy(odd->reply + type_at, message->wire + type_at, 4);
 	if (message->qclass != CLASS_IN)
 		odd->reply[2] &= (uint8_t)~FLAGS_AA; /* no one is an authority for all classes */
-	return add_nsid(odd, reply_length);
+	return reply_length;
 }
 
 /* A query of class IN or ANY. Transfers out are none of ours yet; AXFR is not defined over UDP (RFC 5936 section 4.2).
@@ -308,6 +351,26 @@ static size_t judge_query(struct odd *odd)
 	return reply_ordinary(odd);
 }
 
+static bool is_cookie_query(const struct odd *odd)
+{
+	const struct message *message = &odd->message;
+
+	return message->opt && message->cookie && !message->count[MESSAGE_QUESTION] &&
+	       !message->count[MESSAGE_ANSWER] && !message->count[MESSAGE_AUTHORITY] && policy_of(odd)->secrets;
+}
+
+/* RFC 7873 section 5.4: an empty question section asks for a cookie alone. */
+static size_t reply_cookie(struct odd *odd)
+{
+	begin(odd, RCODE_NOERROR, false);
+	append_opt(odd);
+	if (odd->message.cookie_length > COOKIE_CLIENT && !(odd->work->edns & PG_EDNS_GOOD_COOKIE)) {
+		begin(odd, RCODE_BADCOOKIE, false);
+		append_opt(odd);
+	}
+	return finish(odd);
+}
+
 static size_t judge(struct odd *odd)
 {
 	const struct message *message = &odd->message;
@@ -317,7 +380,11 @@ static size_t judge(struct odd *odd)
 		return reply_error(odd, RCODE_BADVERS);
 	if (opcode != OPCODE_QUERY && opcode != OPCODE_NOTIFY)
 		return reply_opcode(odd);
-	if (message->malformed || message->bad_edns || !message->question)
+	if (message->malformed || message->bad_edns || (message->opt && bad_cookie(odd)))
+		return reply_error(odd, RCODE_FORMERR);
+	if (opcode == OPCODE_QUERY && is_cookie_query(odd))
+		return reply_cookie(odd);
+	if (!message->question)
 		return reply_error(odd, RCODE_FORMERR);
 	if (opcode == OPCODE_NOTIFY)
 		return reply_notify(odd);
@@ -330,6 +397,27 @@ static size_t judge(struct odd *odd)
 	return judge_query(odd);
 }
 
+size_t respond_slip(const struct image_view *view, struct pg_work *work, const uint8_t *query, size_t length,
+                    uint8_t *reply)
+{
+	struct odd odd = {.view = view, .work = work, .slip = true, .reply = reply, .room = RESPOND_ROOM_MIN};
+	uint8_t flags = reply[2] & FLAGS_AA;
+	unsigned rcode = work->rcode;
+
+	message_scan(&odd.message, query, length);
+	if (odd.message.opt && !odd.message.version && odd.message.cookie && policy_of(&odd)->secrets &&
+	    !bad_cookie(&odd)) {
+		rcode = RCODE_BADCOOKIE;
+		flags = 0;
+	} else {
+		flags |= FLAGS_TC;
+	}
+	begin(&odd, rcode, odd.message.question);
+	append_opt(&odd);
+	reply[2] |= flags;
+	return odd.length;
+}
+
 size_t respond(const struct image_view *view, struct pg_work *work, const struct respond_options *options, bool tcp,
                const struct sockaddr_storage *from, const uint8_t *query, size_t length, uint8_t *reply, size_t room)
 {
@@ -340,6 +428,8 @@ size_t respond(const struct image_view *view, struct pg_work *work, const struct
 	/* A response must not be answered, or two servers could be set to talk to each other for ever. */
 	if (length < MESSAGE_HEADER || query[2] & FLAGS_QR || room < RESPOND_ROOM_MIN)
 		return 0;
+	engine_set_client(work, from);
+	work->edns = 0; /* of this query nothing is known */
 	exit = engine_answer(view, work, tcp, work->now, query, length, reply, room, &reply_length);
 	if (exit == PG_EXIT_ANSWERED)
 		return reply_length;

@@ -9,8 +9,7 @@
 #include <sys/socket.h>
 
 struct respond_options {
-	const char *identity; /* id.server., hostname.bind. and NSID; NULL: not told */
-	const char *version;  /* version.server. and version.bind.; NULL: not told */
+	const char *version; /* version.server. and version.bind.; NULL: not told */
 	/* A NOTIFY message; see fallback.h. Called inside an RCU read-side section. */
 	size_t (*notify)(void *context, const struct sockaddr_storage *from, const uint8_t *wire, size_t length,
 	                 uint8_t *reply);
@@ -28,5 +27,12 @@ struct respond_options {
  */
 size_t respond(const struct image_view *view, struct pg_work *work, const struct respond_options *options, bool tcp,
                const struct sockaddr_storage *from, const uint8_t *query, size_t length, uint8_t *reply, size_t room);
+
+/*
+ * Makes of a reply that is over its client's limit what is sent in its place: to a query with a cookie BADCOOKIE and a
+ * fresh one, to any other the reply cut short, TC=1. `work` is as respond() left it. Returns the octets, which are few.
+ */
+size_t respond_slip(const struct image_view *view, struct pg_work *work, const uint8_t *query, size_t length,
+                    uint8_t *reply);
 
 #endif

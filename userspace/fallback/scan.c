@@ -9,6 +9,7 @@ enum {
 	CLASS_ANY = 255,
 	NAME_MAX_OCTETS = 255,
 	OPTION_NSID = 3,
+	OPTION_COOKIE = 10,
 	RECORD_FIXED = 10, /* type, class, TTL, rdata length */
 };
 
@@ -83,6 +84,10 @@ static void scan_opt(struct message *message, size_t owner, size_t fixed, size_t
 		}
 		if (message_get16(wire + at) == OPTION_NSID)
 			message->nsid = true;
+		if (message_get16(wire + at) == OPTION_COOKIE && !message->cookie) {
+			message->cookie = wire + at + 4;
+			message->cookie_length = message_get16(wire + at + 2);
+		}
 		at += 4U + message_get16(wire + at + 2);
 	}
 	message->opt = true;

@@ -36,7 +36,9 @@ struct message {
 	bool opt; /* one OPT record, well-formed, in a message that is so too */
 	uint8_t version;
 	bool dnssec_ok;
-	bool nsid;         /* option NSID, RFC 5001 */
+	bool nsid;             /* option NSID, RFC 5001 */
+	const uint8_t *cookie; /* the first option COOKIE, RFC 7873; NULL: none */
+	uint16_t cookie_length;
 	uint16_t udp_size; /* as the client says it */
 
 	struct message_tsig tsig;

@@ -3,7 +3,9 @@
  * UDP workers. Each has a socket of its own on every service address (SO_REUSEPORT), bound to that address, so that a
  * reply leaves from the address asked; queries come and replies go in batches.
  */
+#include "answer/limit.h"
 #include "fallback/internal.h"
+#include "fallback/scan.h"
 
 #include "common/log.h"
 
@@ -19,6 +21,7 @@
 
 #define BATCH 32U
 #define EVENTS 16
+#define OPCODE_NOTIFY 4
 #define DATAGRAM_MAX 65535U
 /* Buffers are not a power of two apart, else the starts of all would compete for the same lines of the cache. Only the
  * pages that are touched cost memory. */
@@ -52,6 +55,27 @@ static bool source_answerable(const struct sockaddr_storage *from)
 	return ((const struct sockaddr_in *)from)->sin_port != 0;
 }
 
+/* Charges a reply to its client. Returns its length, that of what is sent in its place, or 0 for nothing. */
+static size_t limit_reply(struct udp_worker *worker, const struct image_view *view, unsigned number, uint8_t *reply,
+                          size_t length)
+{
+	struct fallback_counters *counters = &worker->tally.counters;
+
+	/* What a primary gets to its NOTIFY is no response that a victim could be sent. */
+	if (message_opcode(reply) == OPCODE_NOTIFY && worker->work.rcode == 0)
+		return length;
+	switch (limiter_judge(worker->shared->limiter, view->settings, &worker->work, message_get16(reply + 6))) {
+	case PG_LIMIT_PASS:
+		return length;
+	case PG_LIMIT_SLIP:
+		tally_add(&counters->slipped, 1);
+		return respond_slip(view, &worker->work, worker->in[number].msg_hdr.msg_iov->iov_base,
+		                    worker->in[number].msg_len, reply);
+	}
+	tally_add(&counters->limited, 1);
+	return 0;
+}
+
 /* Answers `count` queries; returns the number of replies that stand in `out`. */
 static unsigned answer_batch(struct udp_worker *worker, unsigned count)
 {
@@ -74,6 +98,9 @@ static unsigned answer_batch(struct udp_worker *worker, unsigned count)
 			dropped++;
 			continue;
 		}
+		length = limit_reply(worker, view, i, buffer, length);
+		if (length == 0)
+			continue;
 		tally_rcode(tally, worker->work.rcode);
 		zone_counters_reply(image_zone_counters(worker->shared->image), &worker->work,
 		                    worker->from[i].ss_family == AF_INET6, length);

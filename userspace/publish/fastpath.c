@@ -6,6 +6,7 @@
 #include "publish/bpflog.h"
 #include "publish/fastpath_internal.h"
 #include "publish/image.h"
+#include "publish/keys.h"
 #include "publish/pins.h"
 
 #include "peregrine.skel.h"
@@ -18,6 +19,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#define OWN_MAPS 4
 
 static int use_image_maps(struct peregrine_bpf *skeleton, const struct image_maps *maps)
 {
@@ -81,7 +84,15 @@ static void say_load_error(int error)
 	          bpflog_first_warning()[0] ? bpflog_first_warning() : bpflog_error_text(error), hint);
 }
 
-static int load(struct fastpath *fastpath, const struct image_maps *maps, bool *has_addresses, bool *has_counters)
+/* The program's own maps, which are pinned beside it and taken up again. */
+struct own_map {
+	struct bpf_map *map;
+	const char *name;
+	int *fd;
+	bool pinned;
+};
+
+static int load(struct fastpath *fastpath, const struct image_maps *maps, struct own_map own[OWN_MAPS])
 {
 	struct peregrine_bpf *skeleton = peregrine_bpf__open();
 	struct bpf_prog_info info = {0};
@@ -98,8 +109,12 @@ static int load(struct fastpath *fastpath, const struct image_maps *maps, bool *
 		log_error("the fast path cannot use the image's maps: %s", strerror(-error));
 		return -1;
 	}
-	*has_addresses = take_up(skeleton->maps.addresses, fastpath->directory, PINS_ADDRESSES);
-	*has_counters = take_up(skeleton->maps.counters, fastpath->directory, PINS_COUNTERS);
+	own[0] = (struct own_map){skeleton->maps.addresses, PINS_ADDRESSES, &fastpath->addresses, false};
+	own[1] = (struct own_map){skeleton->maps.counters, PINS_COUNTERS, &fastpath->counters, false};
+	own[2] = (struct own_map){skeleton->maps.limits, PINS_LIMITS, &fastpath->limits, false};
+	own[3] = (struct own_map){skeleton->maps.exempt, PINS_EXEMPT, &fastpath->exempt, false};
+	for (int i = 0; i < OWN_MAPS; i++)
+		own[i].pinned = take_up(own[i].map, fastpath->directory, own[i].name);
 	/* libbpf raises RLIMIT_MEMLOCK by itself where the kernel still counts against it. */
 	error = peregrine_bpf__load(skeleton);
 	if (error) {
@@ -107,8 +122,8 @@ static int load(struct fastpath *fastpath, const struct image_maps *maps, bool *
 		return -1;
 	}
 	fastpath->program = bpf_program__fd(skeleton->progs.peregrine_xdp);
-	fastpath->addresses = bpf_map__fd(skeleton->maps.addresses);
-	fastpath->counters = bpf_map__fd(skeleton->maps.counters);
+	for (int i = 0; i < OWN_MAPS; i++)
+		*own[i].fd = bpf_map__fd(own[i].map);
 	error = bpf_obj_get_info_by_fd(fastpath->program, &info, &size);
 	if (error) {
 		say_load_error(error);
@@ -119,19 +134,17 @@ static int load(struct fastpath *fastpath, const struct image_maps *maps, bool *
 }
 
 /* The program last: whoever finds it finds its maps. */
-static int pin(struct fastpath *fastpath, bool has_addresses, bool has_counters)
+static int pin(struct fastpath *fastpath, const struct own_map own[OWN_MAPS])
 {
-	const char *name = PINS_ADDRESSES;
-	int error = has_addresses ? 0 : pins_replace(fastpath->addresses, fastpath->directory, name);
+	const char *name = PINS_PROGRAM;
+	int error = 0;
 
-	if (!error) {
-		name = PINS_COUNTERS;
-		error = has_counters ? 0 : pins_replace(fastpath->counters, fastpath->directory, name);
+	for (int i = 0; i < OWN_MAPS && !error; i++) {
+		error = own[i].pinned ? 0 : pins_replace(*own[i].fd, fastpath->directory, own[i].name);
+		name = error ? own[i].name : PINS_PROGRAM;
 	}
-	if (!error) {
-		name = PINS_PROGRAM;
+	if (!error)
 		error = pins_replace(fastpath->program, fastpath->directory, name);
-	}
 	if (error)
 		log_error("%s/%s cannot be pinned: %s; is it on a bpffs that may be written?", fastpath->directory,
 		          name, strerror(-error));
@@ -141,7 +154,7 @@ static int pin(struct fastpath *fastpath, bool has_addresses, bool has_counters)
 struct fastpath *fastpath_open_maps(const char *pin_directory, const struct image_maps *maps)
 {
 	struct fastpath *fastpath = calloc(1, sizeof(*fastpath));
-	bool has_addresses, has_counters;
+	struct own_map own[OWN_MAPS];
 	int error;
 
 	if (!fastpath) {
@@ -168,7 +181,7 @@ struct fastpath *fastpath_open_maps(const char *pin_directory, const struct imag
 		fastpath_close(fastpath);
 		return NULL;
 	}
-	if (load(fastpath, maps, &has_addresses, &has_counters) || pin(fastpath, has_addresses, has_counters)) {
+	if (load(fastpath, maps, own) || pin(fastpath, own)) {
 		fastpath_close(fastpath);
 		return NULL;
 	}
@@ -214,84 +227,40 @@ static int to_key(const struct sockaddr_storage *address, struct pg_address *key
 	return 0;
 }
 
-static int compare_keys(const void *a, const void *b)
-{
-	return memcmp(a, b, sizeof(struct pg_address));
-}
-
-/* Takes out of the map what is not among `keys` (sorted). The stale ones are collected first: walking a hash map while
- * deleting from it may start over. */
-static int delete_others(int map, const struct pg_address *keys, size_t count)
-{
-	struct pg_address *stale = calloc(PG_ADDRESSES_MAX, sizeof(*stale)), key, *at = NULL;
-	size_t stale_count = 0;
-	int error = 0;
-
-	if (!stale)
-		return -ENOMEM;
-	while (stale_count < PG_ADDRESSES_MAX && bpf_map_get_next_key(map, at, &key) == 0) {
-		if (!bsearch(&key, keys, count, sizeof(key), compare_keys))
-			stale[stale_count++] = key;
-		at = &key;
-	}
-	for (size_t i = 0; i < stale_count && !error; i++) {
-		error = bpf_map_delete_elem(map, &stale[i]);
-		if (error == -ENOENT)
-			error = 0;
-	}
-	free(stale);
-	return error;
-}
-
-static int add_all(int map, const struct pg_address *keys, size_t count)
-{
-	const __u8 value = 1;
-	int error = 0;
-
-	for (size_t i = 0; i < count && !error; i++)
-		error = bpf_map_update_elem(map, &keys[i], &value, BPF_ANY);
-	return error;
-}
-
-/* New addresses are answered before old ones cease to be, unless both do not fit in the map together. */
-static int make_exactly(int map, const struct pg_address *keys, size_t count)
-{
-	int error = add_all(map, keys, count);
-
-	if (error && error != -E2BIG)
-		return error;
-	if (!error)
-		return delete_others(map, keys, count);
-	error = delete_others(map, keys, count);
-	return error ? error : add_all(map, keys, count);
-}
-
 int fastpath_set_addresses(struct fastpath *fastpath, const struct sockaddr_storage *addresses, size_t count)
 {
 	struct pg_address *keys = calloc(count + 1, sizeof(*keys));
-	size_t distinct = 0;
 	int error = keys ? 0 : -ENOMEM;
 
 	for (size_t i = 0; i < count && !error; i++)
 		error = to_key(&addresses[i], &keys[i]);
-	if (!error && count)
-		qsort(keys, count, sizeof(*keys), compare_keys);
-	for (size_t i = 0; i < count && !error; i++) {
-		if (i == 0 || compare_keys(&keys[i], &keys[distinct - 1]) != 0)
-			keys[distinct++] = keys[i];
-	}
-	if (!error && distinct > PG_ADDRESSES_MAX)
-		error = -E2BIG;
 	if (!error)
-		error = make_exactly(fastpath->addresses, keys, distinct);
+		error = keys_make_exactly(fastpath->addresses, keys, sizeof(*keys), count, PG_ADDRESSES_MAX);
 	/* What the program remembers of the map holds no longer. */
 	__atomic_add_fetch(&fastpath->settings->addresses_version, 1, __ATOMIC_RELEASE);
 	free(keys);
 	if (error == -E2BIG)
-		log_error("%zu service addresses: the fast path takes %u; name fewer in server.listen", distinct,
+		log_error("%zu service addresses: the fast path takes %u; name fewer in server.listen", count,
 		          PG_ADDRESSES_MAX);
 	else if (error)
 		log_error("the service addresses cannot be given to the fast path: %s", strerror(-error));
+	return error ? -1 : 0;
+}
+
+int fastpath_set_exempt(struct fastpath *fastpath, const struct config_prefix *prefixes, size_t count)
+{
+	struct pg_prefix *keys = calloc(count + 1, sizeof(*keys));
+	int error = keys ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < count && !error; i++) {
+		keys[i].length = prefixes[i].length;
+		memcpy(keys[i].address.octets, prefixes[i].address, sizeof(keys[i].address.octets));
+	}
+	if (!error)
+		error = keys_make_exactly(fastpath->exempt, keys, sizeof(*keys), count, PG_EXEMPT_MAX);
+	free(keys);
+	if (error)
+		log_error("the exempt prefixes cannot be given to the fast path: %s", strerror(-error));
 	return error ? -1 : 0;
 }
 

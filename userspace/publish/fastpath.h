@@ -40,6 +40,9 @@ size_t fastpath_interfaces(struct fastpath *fastpath, struct fastpath_interface 
 /* Replaces the set of service addresses (map `addresses`). Returns 0, or -1 after logging. */
 int fastpath_set_addresses(struct fastpath *fastpath, const struct sockaddr_storage *addresses, size_t count);
 
+/* Replaces the set of clients that are not limited (map `exempt`). Returns 0, or -1 after logging. */
+int fastpath_set_exempt(struct fastpath *fastpath, const struct config_prefix *prefixes, size_t count);
+
 /* The counters, summed over all CPUs. */
 int fastpath_counters(struct fastpath *fastpath, struct pg_counters *out);
 

@@ -20,6 +20,8 @@ struct fastpath {
 	int program;                 /* file descriptors, the skeleton's */
 	int addresses;
 	int counters;
+	int limits;
+	int exempt;
 	uint32_t program_id;
 	struct pg_settings *settings; /* mapped */
 	bool locked;

@@ -53,6 +53,11 @@ bool image_is_record(const struct image *image, pg_ref ref, size_t size);
 int64_t image_find_zone(const struct image *image, const uint8_t *apex);
 /* Makes a zone record without data. Under zones_lock. Returns the slot or -1. */
 int64_t image_add_zone(struct image *image, const uint8_t *apex);
+/* Puts a policy in force: the identity, cookies and limits that program and fallback go by. */
+void image_set_policy(struct image *image, const struct pg_policy *policy);
+/* Tells the program what time it is; to be called again and again, since the real clock may be set. */
+void image_set_clock(struct image *image);
+
 /* Sees to it that suffixes of that many labels are searched. */
 void image_add_depth(struct image *image, uint8_t depth);
 /* First half of a removal: the zone is no longer found. Under zones_lock. Returns the slot or -1. */

@@ -3,9 +3,14 @@
  * The pin directory: where the kernel half stands on bpffs, and the rules by which it is written.
  *
  *   PIN/program          the program, replaced by rename(2): there is always one
- *   PIN/link-INTERFACE   one link each; its pin is what keeps it attached. bpffs allows no dot in a name, and the
- * kernel no colon in the name of an interface: `eth0.100` is pinned as `link-eth0:100` PIN/addresses        service
- * addresses PIN/counters         counters; they outlive the agent the rest             the image's, publish/image.h
+ *   PIN/link-INTERFACE   one link each; its pin is what keeps it attached
+ *   PIN/addresses        service addresses
+ *   PIN/counters         counters; they outlive the agent
+ *   PIN/limits, exempt   response rates of clients, and clients that are not limited
+ *   the rest             the image's, publish/image.h
+ *
+ * bpffs allows no dot in a name, and the kernel no colon in the name of an interface: `eth0.100` is pinned as
+ * `link-eth0:100`.
  *
  * One process at a time writes there: it holds the directory's flock(2).
  */
@@ -18,6 +23,8 @@
 #define PINS_PROGRAM "program"
 #define PINS_ADDRESSES "addresses"
 #define PINS_COUNTERS "counters"
+#define PINS_LIMITS "limits"
+#define PINS_EXEMPT "exempt"
 #define PINS_LINK "link-"
 #define PINS_INGRESS "ingress-" /* of the program behind the driver, where there is one */
 #define PINS_NAME_ROOM 32       /* of the name of a link's pin */

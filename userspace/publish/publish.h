@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <uv.h>
 
+struct pg_policy; /* settings_shared.h */
 struct publisher;
 struct image_view; /* publish/image.h: what readers on the host need */
 
@@ -61,6 +62,11 @@ void publisher_publish(struct publisher *publisher, struct zone_version *version
 
 /* Moves the expiry deadline of a loaded zone, at once. */
 void publisher_set_expiry(struct publisher *publisher, const uint8_t *apex, uint64_t expires_at);
+
+/* Puts another policy in force, at once. */
+void publisher_set_policy(struct publisher *publisher, const struct pg_policy *policy);
+/* Lets the program know the real clock; to be called every second or so. */
+void publisher_set_clock(struct publisher *publisher);
 
 /* Octets of memory that the image takes. */
 uint64_t publisher_memory(const struct publisher *publisher);

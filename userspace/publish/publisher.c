@@ -296,6 +296,16 @@ void publisher_set_expiry(struct publisher *publisher, const uint8_t *apex, uint
 	pthread_mutex_unlock(&image->zones_lock);
 }
 
+void publisher_set_policy(struct publisher *publisher, const struct pg_policy *policy)
+{
+	image_set_policy(publisher->image, policy);
+}
+
+void publisher_set_clock(struct publisher *publisher)
+{
+	image_set_clock(publisher->image);
+}
+
 struct image *publisher_image(struct publisher *publisher)
 {
 	return publisher->image;
