@@ -150,6 +150,13 @@ def sign(zone: ZoneFile, chain: Chain) -> Signed:
     return Signed(Zone(zone.name, place / "zone"), chain, anchor)
 
 
+def delegation_signer(child: Signed) -> str:
+    """The rdata of the DS record that goes into the parent."""
+    words = child.anchor.split()
+    key = dns.rdata.from_text("IN", "DNSKEY", " ".join(words[words.index("DNSKEY") + 1 :]))
+    return dns.dnssec.make_ds(child.name, key, "SHA256").to_text()
+
+
 def given(source: Path, name: str, chain: Chain) -> Signed:
     """A zone that is signed already, in a file that may be compressed, with the trust anchor beside it."""
     CACHE.mkdir(parents=True, exist_ok=True)
