@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 
 from lab import Bind, Knot, Lab, LabError, NameServer, Nsd, ask, ask_many, ask_tcp_many
 from signed import CHAIN_TWO, Signed
+from signed_zones import DNAME, RRSIG
 from verdict import Verdicts, judge
-from wire import lower, name_wire, parse, query_text
+from wire import ANY, lower, name_wire, parse, query_text
 
 KINDS: dict[str, type[NameServer]] = {"nsd": Nsd, "knot": Knot, "bind": Bind}
 
@@ -78,6 +79,15 @@ class References:
                 if known[queries[index]]:
                     said[index][kind] = known[queries[index]]
         return said
+
+    def by_dname(self, queries: Sequence[bytes]) -> tuple[list[bytes], list[bytes]]:
+        """The queries apart that are answered by way of a DNAME, and the others before them."""
+        apart: tuple[list[bytes], list[bytes]] = ([], [])
+        for query, said in zip(queries, self.said(queries)):
+            asked = parse(query).questions[0][1]
+            there = (any(record.rrtype == DNAME for record in parse(reply).answer) for reply in said.values())
+            apart[asked not in (DNAME, ANY, RRSIG) and any(there)].append(query)
+        return apart
 
     def judge(
         self, queries: Sequence[bytes], replies: Sequence[bytes | None], *, tcp: bool = False, peer: str = ""

@@ -73,7 +73,7 @@ def _add_wildcards(zone: ZoneFile) -> None:
     for last, target in (("in", "www"), ("wild", "a.wtxt"), ("missing", "no-such"), ("nodata", "ns1"), ("cut", "host.sec")):
         zone.add("wildcard CNAME", f"*.wc-{last}", f"CNAME {target}", types=DENIAL_TYPES)
         zone.probe("wildcard CNAME", f"a.wc-{last}", f"a.b.wc-{last}", types=DENIAL_TYPES)
-    for last, target in (("sec", "host.sec"), ("ins", "host.ins"), ("cut", "sec"), ("wtxt", "a.wtxt"), ("dname", "a.df-in")):
+    for last, target in (("sec", "host.sec"), ("ins", "host.ins"), ("cut", "sec"), ("wtxt", "a.wtxt")):
         zone.add("CNAME", f"cs-{last}", f"CNAME {target}", types=DENIAL_TYPES)
 
 
@@ -83,6 +83,7 @@ def _add_dnames(zone: ZoneFile) -> None:
         zone.add("DNAME", f"df-{last}", f"DNAME {target}", "TXT beside", types=(*DENIAL_TYPES, DNAME))
         zone.probe("DNAME", f"a.df-{last}", f"a.b.df-{last}", types=(*DENIAL_TYPES, DNAME))
     zone.probe("DNAME", "b.df-ent", "a.b.df-ent", types=DENIAL_TYPES)
+    zone.add("DNAME", "cs-dname", "CNAME a.df-in", types=DENIAL_TYPES)
     zone.add("DNAME", "df-star", "DNAME star", types=(A, DNAME))
     zone.probe("DNAME", "b.df-star", "q.df-star", "\\000.df-star", types=(A, TXT, CNAME))
 
