@@ -102,8 +102,8 @@ def _below(kind: str) -> Callable[[random.Random, Names], Name]:
 
 
 def _from_wildcard(chance: random.Random, names: Names) -> Name:
-    star = names.pick(chance, "star")
-    return (_label(chance, names), *star[1:]) if chance.random() < 0.7 else (_label(chance, names), _label(chance, names), *star[1:])
+    made = (_label(chance, names), *names.pick(chance, "star")[1:])
+    return made if chance.random() < 0.7 else (_label(chance, names), *made)
 
 
 WAYS: tuple[tuple[float, Callable[[random.Random, Names], Name]], ...] = (

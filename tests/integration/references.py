@@ -63,7 +63,7 @@ class References:
         silent = [query for query in new if not known[query]]
         if len(silent) > MOST_SILENT:
             tail = self.servers[kind].log()[-1000:]
-            raise LabError(f"the reference {kind} says nothing to {len(silent)} queries, {query_text(silent[0])}\n{tail}")
+            raise LabError(f"{kind} says nothing to {len(silent)} queries, {query_text(silent[0])}\n{tail}")
         return known
 
     def said(self, queries: Sequence[bytes], tcp: bool = False, but: str = "") -> list[dict[str, bytes]]:

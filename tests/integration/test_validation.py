@@ -20,6 +20,7 @@ from signed import (
     CHAIN_NSEC3,
     CHAINS,
     Chain,
+    Fault,
     Signed,
     delegation_signer,
     given,
@@ -97,8 +98,8 @@ def chain(request: pytest.FixtureRequest) -> str:
 
 def beyond_unbound(query: Query, seen: Message) -> bool:
     """What Unbound 1.17 fails at whoever answers: an expanded name that begins with an asterisk itself, a wildcard that
-    is an ENT and has no NSEC, types asked for below a DNAME that are not followed, the DS of an apex behind a CNAME, and
-    more than some links of a chain. Names of very many labels take it long: it asks for a DS at each.
+    is an ENT and has no NSEC, types asked for below a DNAME that are not followed, the DS of an apex behind a CNAME,
+    and more than some links of a chain. Names of very many labels take it long: it asks for a DS at each.
     """
     kinds = {record.rrtype for record in seen.answer}
     expanded = query.name.startswith("*.") and any(
@@ -182,7 +183,7 @@ def test_no_ds(world: World, chain: str) -> None:
         assert (seen.rcode, bool(seen.flags & AD)) == (0, chain != "optout"), f"{label}\n{world.unbound.why()}"
 
 
-# ---------------------------------------------------------------------------------------------------------- the root zone
+# -------------------------------------------------------------------------------------------------------- the root zone
 
 
 @pytest.mark.skipif(not ROOT_ZONE, reason="no copy of the root zone: PEREGRINE_ROOT_ZONE is not set")
@@ -196,7 +197,7 @@ def test_root() -> None:
             assert reply and secure(reply) and parse(reply).rcode == rcode, f"{name} {rrtype}\n{unbound.why()}"
 
 
-# ------------------------------------------------------------------------------------------------------ badly signed zones
+# --------------------------------------------------------------------------------------------------- badly signed zones
 
 
 def covers(line: str, kind: str) -> bool:
@@ -233,14 +234,14 @@ def unknown_hash(lines: list[str]) -> list[str]:
 class Bad:
     """What is wrong with a zone, what to ask that has no proof then, and what the log is to speak of."""
 
-    fault: object
+    fault: Fault
     chain: Chain
     unproved: Mapping[str, int]
     word: str
 
     @property
     def name(self) -> str:
-        return f"{getattr(self.fault, '__name__').replace('_', '-')}.example."
+        return f"{self.fault.__name__.replace('_', '-')}.example."
 
 
 BAD = (
@@ -255,7 +256,7 @@ BAD = (
 def badly() -> Iterator[tuple[Subject, dict[str, Signed]]]:
     with Lab() as lab:
         place = lab.make_directory("bad")
-        zones = {bad.name: spoil(sign(rich_zone(bad.name), bad.chain), place, bad.fault) for bad in BAD}  # type: ignore[arg-type]
+        zones = {bad.name: spoil(sign(rich_zone(bad.name), bad.chain), place, bad.fault) for bad in BAD}
         with subject(lab, list(zones.values())) as tested:
             yield tested, zones
 

@@ -29,8 +29,9 @@ class Unbound:
         lines += [f"  interface: {self.address}@{PORT}", "  access-control: 0.0.0.0/0 allow", '  pidfile: ""']
         lines += ['  module-config: "validator iterator"', "  aggressive-nsec: no", "  qname-minimisation: no"]
         lines += ["  do-not-query-localhost: no", "  outbound-msg-retry: 2", "  prefetch: no", "  do-ip6: no"]
-        lines += ["  infra-cache-min-rtt: 300", "  infra-keep-probing: yes", '  val-nsec3-keysize-iterations: "4096 150"']
-        lines += ["  trust-anchor-signaling: no", "  root-key-sentinel: no", "  minimal-responses: no", "  target-fetch-policy: \"0 0 0 0 0\""]
+        lines += ["  infra-cache-min-rtt: 300", "  infra-keep-probing: yes", "  minimal-responses: no"]
+        lines += ["  trust-anchor-signaling: no", "  root-key-sentinel: no", '  target-fetch-policy: "0 0 0 0 0"']
+        lines += ['  val-nsec3-keysize-iterations: "4096 150"']
         lines += [f'  trust-anchor: "{signed.anchor}"' for signed in self.anchors]
         for name, address in self.stubs.items():
             lines += ["stub-zone:", f'  name: "{name}"', f"  stub-addr: {address}", "  stub-prime: no"]
@@ -63,8 +64,8 @@ class Unbound:
 
     def why(self, lines: int = 12) -> str:
         """What it found bogus, last."""
-        said = [line for line in (self.process.text() if self.process else "").splitlines() if "validation failure" in line]
-        return "\n".join(said[-lines:])
+        log = self.process.text().splitlines() if self.process else []
+        return "\n".join([line for line in log if "validation failure" in line][-lines:])
 
 
 def secure(reply: bytes) -> bool:

@@ -59,7 +59,9 @@ def minimal(asked: Asked, ref: Normal) -> Normal:
 
 def one_rrset(asked: Asked, mine: Normal, full: Normal) -> bool:
     """QTYPE ANY: one RRset of the name with its signatures. QTYPE RRSIG: those of one RRset, or all."""
-    if asked.rrtype not in (ANY, RRSIG) or mine.rcode != full.rcode or not mine.answer or not mine.answer <= full.answer:
+    if asked.rrtype not in (ANY, RRSIG) or mine.rcode != full.rcode:
+        return False
+    if not mine.answer or not mine.answer <= full.answer:
         return False
     if asked.rrtype == ANY:
         return len({covered(record) for record in mine.answer}) == 1
