@@ -124,7 +124,7 @@ def _kind(chance: random.Random, k: int, owner: str) -> list[tuple[str, list[str
     address = f"A 10.{k >> 16 & 255}.{k >> 8 & 255}.{k & 255}"
     draw = chance.random()
     if draw < 0.45:
-        return [(owner, [address, f"AAAA 2001:db8:b::{k:x}"] if chance.random() < 0.5 else [address])]
+        return [(owner, [address, f"AAAA 2001:db8:b::{k >> 16:x}:{k & 65535:x}"] if chance.random() < 0.5 else [address])]
     if draw < 0.55:
         return [(owner, ["MX 10 mail", "TXT text"])]
     if draw < 0.60:
