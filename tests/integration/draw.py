@@ -44,9 +44,11 @@ class Names:
     def __init__(self, signed: Signed) -> None:
         self.apex = labels(signed.name)
         found: dict[str, set[Name]] = {"all": set(), "NS": set(), "DNAME": set(), "NSEC3": set(), "star": set()}
+        known: dict[str, Name] = {}  # the records of a name stand together: each is read once
         for line in signed.lines():
             kind = rdata_type(line)
-            name = labels(line.split(None, 1)[0])
+            owner = line.split(None, 1)[0]
+            name = known[owner] if owner in known else known.setdefault(owner, labels(owner))
             if kind in found:
                 found[kind].add(name)
             if kind not in ("NSEC3", "RRSIG/NSEC3"):
@@ -102,8 +104,8 @@ def _below(kind: str) -> Callable[[random.Random, Names], Name]:
 
 
 def _from_wildcard(chance: random.Random, names: Names) -> Name:
-    star = names.pick(chance, "star")
-    return (_label(chance, names), *star[1:]) if chance.random() < 0.7 else (_label(chance, names), _label(chance, names), *star[1:])
+    made = (_label(chance, names), *names.pick(chance, "star")[1:])
+    return made if chance.random() < 0.7 else (_label(chance, names), *made)
 
 
 WAYS: tuple[tuple[float, Callable[[random.Random, Names], Name]], ...] = (

@@ -5,9 +5,9 @@
 
 The shares that come from measurement: names that do not exist at the root, and queries by TCP and IPv6 there, from the
 RSSAC002 statistics of a-root and k-root (June 2025); those of `HOST` from the counters that the authors of BIND (2014)
-and NSD have published of their own servers. What nobody publishes (EDNS, DO, cookies, mixed case, sizes) is assumed, between
-the figures that are known: DO and QNAME minimisation as the common resolvers send them by default, sizes as their
-versions announce them.
+and NSD have published of their own servers. What nobody publishes (EDNS, DO, cookies, mixed case, sizes) is assumed,
+between the figures that are known: DO and QNAME minimisation as the common resolvers send them by default, sizes as
+their versions announce them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from draw import Name, Names, fits, to_wire
 from signed import Signed
-from wire import AAAA, ANY, CAA, CNAME, DS, HTTPS, MX, NS, PTR, RD, SOA, SRV, TXT, A, option, wire
+from wire import AAAA, ANY, CAA, CNAME, DO, DS, HTTPS, MX, NS, PTR, RD, SOA, SRV, TXT, A, option, parse, wire
 
 DNSKEY, COOKIE, CLIENT_SUBNET = 48, 10, 8
 
@@ -52,7 +52,8 @@ TLD = Profile(
 )  # fmt: skip
 HOST = Profile(
     "host", 0.06, 0.0, 0.01, 0.50, 0.93, 0.60, 0.20, 0.02, 0.20,
-    {A: 63, AAAA: 28, NS: 1, MX: 1.5, TXT: 2, HTTPS: 2, SOA: 0.8, SRV: 0.2, DNSKEY: 0.4, CNAME: 0.3, CAA: 0.3, ANY: 0.5},
+    {A: 63, AAAA: 28, NS: 1, MX: 1.5, TXT: 2, HTTPS: 2, SOA: 0.8, SRV: 0.2, DNSKEY: 0.4, CNAME: 0.3, CAA: 0.3,
+     ANY: 0.5},
 )  # fmt: skip
 PROFILES = {profile.name: profile for profile in (ROOT, TLD, HOST)}
 
@@ -152,11 +153,10 @@ def mix(profile: Profile, signed: Signed, count: int, seed: int) -> list[Mixed]:
 
 def shares(queries: Sequence[Mixed]) -> Iterator[str]:
     """What a mix came to, for a report."""
-    from wire import DO, parse
-
     parsed = [parse(query.wire) for query in queries]
     total = len(parsed)
-    yield f"TCP {sum(query.tcp for query in queries) / total:.1%}, IPv6 {sum(query.ipv6 for query in queries) / total:.1%}"
+    yield f"TCP {sum(query.tcp for query in queries) / total:.1%}"
+    yield f"IPv6 {sum(query.ipv6 for query in queries) / total:.1%}"
     yield f"missing drawn {sum(query.missing for query in queries) / total:.1%}"
     yield f"EDNS {sum(seen.opt is not None for seen in parsed) / total:.1%}"
     yield f"DO {sum(bool(seen.opt and seen.opt.ttl & DO) for seen in parsed) / total:.1%}"

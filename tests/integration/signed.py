@@ -9,6 +9,7 @@ ECDSA P-256, a KSK and a ZSK. Signatures are valid from 2020 to 2037, so that wh
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
 import os
@@ -24,6 +25,7 @@ import dns.name
 import dns.rdataset
 import dns.rdatatype
 import dns.rrset
+from cryptography.hazmat.primitives.asymmetric import ec
 from servers import LabError, Zone
 from zones import ZoneFile
 
@@ -79,8 +81,8 @@ def _run(place: Path, *argv: str) -> str:
 
 
 def _sign(place: Path, name: str, source: str, made: str, options: tuple[str, ...]) -> list[str]:
-    argv = ["dnssec-signzone", "-q", "-P", "-S", "-x", "-j", "0", *VALID, "-o", name, "-O", "full", "-f", made, *options, source]
-    _run(place, *argv)
+    plain = ("-q", "-P", "-S", "-x", "-j", "0", "-O", "full", *VALID)
+    _run(place, "dnssec-signzone", *plain, "-o", name, "-f", made, *options, source)
     return [_escape(line) for line in (place / made).read_text().splitlines() if line and line[0] != ";"]
 
 
@@ -112,16 +114,12 @@ def _merge(place: Path, name: str, one: list[str], other: list[str]) -> list[str
 
 def _signature(place: Path, name: str, rrset: dns.rrset.RRset, lines: list[str]) -> str:
     """An RRSIG by the zone-signing key, whose private part BIND's tools have written."""
-    from cryptography.hazmat.primitives.asymmetric import ec
-
     for path in place.glob("K*.key"):
         words = path.read_text().splitlines()[-1].split()
         if words[words.index("DNSKEY") + 1] == "256":
             secret = re.search(r"^PrivateKey: (\S+)", path.with_suffix(".private").read_text(), re.M)
             key = dns.rdata.from_text("IN", "DNSKEY", " ".join(words[words.index("DNSKEY") + 1 :]))
     assert secret
-    import base64
-
     private = ec.derive_private_key(int.from_bytes(base64.b64decode(secret[1]), "big"), ec.SECP256R1())
     made = dns.dnssec.sign(rrset, private, dns.name.from_text(name), key, inception=1577836800, expiration=2114380800)
     return f"{name} {rrset.ttl} IN RRSIG {made.to_text()}"
@@ -148,6 +146,13 @@ def sign(zone: ZoneFile, chain: Chain) -> Signed:
         path.read_text().splitlines()[-1] for path in place.glob("K*.key") if " DNSKEY 257 " in path.read_text()
     )
     return Signed(Zone(zone.name, place / "zone"), chain, anchor)
+
+
+def delegation_signer(child: Signed) -> str:
+    """The rdata of the DS record that goes into the parent."""
+    words = child.anchor.split()
+    key = dns.rdata.from_text("IN", "DNSKEY", " ".join(words[words.index("DNSKEY") + 1 :]))
+    return dns.dnssec.make_ds(child.name, key, "SHA256").to_text()
 
 
 def given(source: Path, name: str, chain: Chain) -> Signed:

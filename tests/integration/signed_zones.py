@@ -27,12 +27,14 @@ def _add_order(zone: ZoneFile) -> None:
     for parent in ("", ".star"):
         for owner in ("!", "\\000", "\\000\\000", "\\001", "\\032", "#", "\\%", "\\(", "+", "-", "b", "\\255"):
             zone.add("order", owner + parent, "A 192.0.2.201", types=(A, TXT))
-        zone.probe("order", *(f"{text}{parent}" for text in ("\\034", "\\)", "\\002", ",", "bb", "\\254", "\\000\\001")))
+        between = ("\\034", "\\)", "\\002", ",", "bb", "\\254", "\\000\\001")
+        zone.probe("order", *(f"{text}{parent}" for text in between))
     zone.add("order", "*.star", "A 192.0.2.202", types=DENIAL_TYPES)
     zone.probe("order", "x.!.star", "x.b.star", "\\000.\\000.star", types=(A, TXT))
     for owner in ("k", "ka", "kb", "k0", "k\\000", "k-", "kz", "k.k", "\\000.k", "\\255.k"):
         zone.add("order", owner, "A 192.0.2.203", types=(A, TXT))
-    zone.probe("order", "k1", "k\\001", "kaa", "ka\\000", "ky", "j\\255\\255", "l.k", "\\000.ka", "\\255.ka", types=(A, DS))
+    zone.probe("order", "k1", "k\\001", "kaa", "ka\\000", "ky", types=(A, DS))
+    zone.probe("order", "j\\255\\255", "l.k", "\\000.ka", "\\255.ka", types=(A, DS))
     stem = "s" * 62
     for last in "adm":
         zone.add("order", stem + last, "A 192.0.2.204", types=(A, TXT))
@@ -70,19 +72,22 @@ def _add_wildcards(zone: ZoneFile) -> None:
     zone.probe("wildcard NODATA", "a.wtxt", "a.b.wtxt", "*.a.wtxt", "wtxt", "\\000.wtxt", "!.wtxt", types=DENIAL_TYPES)
     zone.add("wildcard below ENTs", "*.w1.w2.w3", "A 192.0.2.221", types=DENIAL_TYPES)
     zone.probe("wildcard below ENTs", "a.w1.w2.w3", "a.w2.w3", "w2.w3", "a.w3", types=DENIAL_TYPES)
-    for last, target in (("in", "www"), ("wild", "a.wtxt"), ("missing", "no-such"), ("nodata", "ns1"), ("cut", "host.sec")):
+    targets = (("in", "www"), ("wild", "a.wtxt"), ("missing", "no-such"), ("nodata", "ns1"), ("cut", "host.sec"))
+    for last, target in targets:
         zone.add("wildcard CNAME", f"*.wc-{last}", f"CNAME {target}", types=DENIAL_TYPES)
         zone.probe("wildcard CNAME", f"a.wc-{last}", f"a.b.wc-{last}", types=DENIAL_TYPES)
-    for last, target in (("sec", "host.sec"), ("ins", "host.ins"), ("cut", "sec"), ("wtxt", "a.wtxt"), ("dname", "a.df-in")):
+    for last, target in (("sec", "host.sec"), ("ins", "host.ins"), ("cut", "sec"), ("wtxt", "a.wtxt")):
         zone.add("CNAME", f"cs-{last}", f"CNAME {target}", types=DENIAL_TYPES)
 
 
 def _add_dnames(zone: ZoneFile) -> None:
-    targets = (("in", "w1.w2.w3"), ("ent", "ent"), ("missing", "no-such"), ("cut", "sec"), ("wild", "wtxt"), ("out", "example.com."))
+    targets = (("in", "w1.w2.w3"), ("ent", "ent"), ("missing", "no-such"), ("cut", "sec"), ("wild", "wtxt"))
+    targets += (("out", "example.com."),)
     for last, target in targets:
         zone.add("DNAME", f"df-{last}", f"DNAME {target}", "TXT beside", types=(*DENIAL_TYPES, DNAME))
         zone.probe("DNAME", f"a.df-{last}", f"a.b.df-{last}", types=(*DENIAL_TYPES, DNAME))
     zone.probe("DNAME", "b.df-ent", "a.b.df-ent", types=DENIAL_TYPES)
+    zone.add("DNAME", "cs-dname", "CNAME a.df-in", types=DENIAL_TYPES)
     zone.add("DNAME", "df-star", "DNAME star", types=(A, DNAME))
     zone.probe("DNAME", "b.df-star", "q.df-star", "\\000.df-star", types=(A, TXT, CNAME))
 
@@ -97,7 +102,8 @@ def rich_zone(name: str, ordinary: int = 40, serial: int = 1) -> ZoneFile:
     zone = plain_zone(ordinary, serial, name)
     zone.lines = [line for line in zone.lines if _signable(zone, line)]
     left = 253 - len(name_wire(name))
-    zone.add("long name", ".".join(["l" * 63] * (left // 64) + ["m" * (left % 64 - 1)]), "A 192.0.2.231", types=(A, TXT))
+    long_name = ".".join(["l" * 63] * (left // 64) + ["m" * (left % 64 - 1)])
+    zone.add("long name", long_name, "A 192.0.2.231", types=(A, TXT))
     for part in (_add_order, _add_cuts, _add_wildcards, _add_dnames):
         part(zone)
     zone.probe("apex", "@", types=(DNSKEY, NSEC3PARAM, NSEC, RRSIG, CDS, DS))
@@ -118,7 +124,7 @@ def _kind(chance: random.Random, k: int, owner: str) -> list[tuple[str, list[str
     address = f"A 10.{k >> 16 & 255}.{k >> 8 & 255}.{k & 255}"
     draw = chance.random()
     if draw < 0.45:
-        return [(owner, [address, f"AAAA 2001:db8:b::{k:x}"] if chance.random() < 0.5 else [address])]
+        return [(owner, [address, f"AAAA 2001:db8:b::{k >> 16:x}:{k & 65535:x}"] if chance.random() < 0.5 else [address])]
     if draw < 0.55:
         return [(owner, ["MX 10 mail", "TXT text"])]
     if draw < 0.60:
@@ -176,7 +182,8 @@ def rootlike_zone(n: int, serial: int = 1) -> ZoneFile:
     zone.lines.append(f"@ 86400 SOA a.servers.net. hostmaster.example. {serial} 1800 900 604800 86400")
     zone.lines += [f"@ 518400 NS {letter}.servers.net." for letter in "abcdefghijklm"]
     for k, letter in enumerate("abcdefghijklm"):
-        zone.lines += [f"{letter}.servers.net. 518400 A 192.0.2.{k + 1}", f"{letter}.servers.net. 518400 AAAA 2001:db8::{k + 1:x}"]
+        zone.lines.append(f"{letter}.servers.net. 518400 A 192.0.2.{k + 1}")
+        zone.lines.append(f"{letter}.servers.net. 518400 AAAA 2001:db8::{k + 1:x}")
     labels = {"net", "com", "org", "arpa"}
     while len(labels) < n:
         labels.add("".join(chance.choices(LETTERS[:26], k=chance.choice((2, 2, 3, 4, 6, 9)))))

@@ -11,10 +11,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from lab import Key, Lab, NameServer, Nsd, Peregrine, ask_many
+from lab import Key, Lab, NameServer, Nsd, Peregrine, ask_many, ask_tcp_many
 from references import KINDS, loads
 from signed import Signed
-from wire import SOA, wire
 
 KIND = os.environ.get("PEREGRINE_SUBJECT", "peregrine")
 
@@ -45,6 +44,10 @@ class Subject:
         with self.lab.client.udp(self.addresses[family]) as sock:
             return ask_many(sock, queries, timeout=timeout)
 
+    def ask_tcp(self, query: bytes) -> bytes | None:
+        with self.lab.client.tcp(self.addresses[0]) as sock:
+            return ask_tcp_many(sock, [query])[0]
+
 
 @contextmanager
 def subject(lab: Lab, zones: Sequence[Signed], memory: str = "512MiB") -> Iterator[Subject]:
@@ -58,7 +61,3 @@ def subject(lab: Lab, zones: Sequence[Signed], memory: str = "512MiB") -> Iterat
     with lab.peregrine([signed.name for signed in zones], key=Key(), change=change) as agent:
         agent.wait_serving()
         yield Subject(lab, lab.service, agent, primary)
-
-
-def soa_query(signed: Signed, do: bool = True) -> bytes:
-    return wire(signed.name, SOA, edns=1232, do=do, id=7)

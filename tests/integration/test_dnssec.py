@@ -75,8 +75,10 @@ def world() -> Iterator[World]:
         yield World(lab, tested, References(lab, list(signed.values())), zones, signed)
 
 
-def asked(zone: ZoneFile, size: int | None = 1232, do: bool = True) -> list[bytes]:
-    return [wire(query.name, query.rrtype, edns=size, do=do, id=7) for query in queries(zone)]
+def asked(zone: ZoneFile, size: int | None = 1232, do: bool = True, dname: bool = False) -> list[bytes]:
+    """Every special case, or those of DNAME."""
+    chosen = [query for query in queries(zone) if query.group.startswith("DNAME") == dname]
+    return [wire(query.name, query.rrtype, edns=size, do=do, id=7) for query in chosen]
 
 
 @pytest.fixture(params=CHAIN_NAMES)
@@ -88,6 +90,11 @@ def chain(request: pytest.FixtureRequest) -> str:
 
 def test_every_case(world: World, chain: str) -> None:
     world.check(f"every case, {chain}", asked(world.zones[chain]))
+
+
+@pytest.mark.parametrize("do", [True, False], ids=["DO", "plain"])
+def test_dname(world: World, chain: str, do: bool) -> None:
+    world.check(f"DNAME, {chain}, DO {do}", asked(world.zones[chain], do=do, dname=True))
 
 
 @pytest.mark.parametrize(("size", "do"), [(512, True), (4096, True), (1232, False), (None, False)])
@@ -113,7 +120,16 @@ def test_tcp(world: World) -> None:
 @pytest.mark.parametrize("size", ["", "many "], ids=["rich", "many"])
 def test_drawn(world: World, chain: str, size: str) -> None:
     signed = world.signed[size + chain]
-    world.check(f"drawn, {signed.name}", draw(signed, DRAWN, SEED))
+    ordinary, _ = world.references.by_dname(draw(signed, DRAWN, SEED))
+    assert len(ordinary) > DRAWN / 2
+    world.check(f"drawn, {signed.name}", ordinary)
+
+
+def test_drawn_dname(world: World, chain: str) -> None:
+    for signed in (world.signed[chain], world.signed[f"many {chain}"]):
+        _, below = world.references.by_dname(draw(signed, DRAWN, SEED))
+        assert below
+        world.check(f"drawn, DNAME, {signed.name}", below)
 
 
 def test_case_is_kept(world: World) -> None:
