@@ -6,6 +6,8 @@
 
 VERSION = 0.1.0
 BUILD ?= build
+# One spelling of a path, or what depends on a header is not made anew.
+override BUILD := $(patsubst $(CURDIR)/%,%,$(abspath $(BUILD)))
 PREFIX ?= /usr/local
 DESTDIR ?=
 V ?= 0

@@ -38,7 +38,7 @@ static json_t *ask(struct image *image, const char *name, const char *type, stru
 
 	assert_null(explain_read(&question, name, type, why, sizeof(why)));
 	urcu_memb_read_lock();
-	told = explain(image_view_get(image), "here", 1, &question);
+	told = explain(image_view_get(image), 1, &question);
 	urcu_memb_read_unlock();
 	assert_non_null(told);
 	return told;

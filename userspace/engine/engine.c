@@ -96,6 +96,7 @@ enum pg_exit engine_answer(const struct image_view *view, struct pg_work *work, 
 	return PG_EXIT_ANSWERED;
 }
 
+#ifndef ENGINE_AS_PROGRAM
 size_t engine_opt(const struct image_view *view, struct pg_work *work, const struct engine_opt *asked, uint8_t *at,
                   size_t room)
 {
@@ -124,7 +125,6 @@ bool engine_bad_cookie(const struct image_view *view, const uint8_t *cookie, siz
 	return pg_take_cookie(&work, view->settings, cookie, length, cookie + length) != 0;
 }
 
-#ifndef ENGINE_AS_PROGRAM
 uint64_t engine_hash(const struct pg_settings *settings, enum pg_role role, uint32_t zone, const uint8_t *name,
                      size_t length)
 {
