@@ -7,7 +7,7 @@
  *
  *   zone_index   hash of an apex name        -> slot in `zones`
  *   zones        one record a zone: committed version, expiry deadline
- *   index        hash of (zone, role, name)  -> node
+ *   index        hash of (role, zone or 0, name) -> node
  *   segments     the nodes and zone heads themselves
  *
  * All integers are in host byte order, except inside fragment data, which is DNS wire format.
@@ -41,7 +41,8 @@ typedef __u32 pg_ref;
 /* What a key stands for. The role is mixed into the hash, so that the roles do not see each other. */
 enum pg_role {
 	PG_ROLE_ZONE = 1,      /* apex -> slot in `zones` (in zone_index only) */
-	PG_ROLE_NAME = 2,      /* authoritative name, empty non-terminal or delegation -> node */
+	PG_ROLE_NAME = 2,      /* authoritative name, empty non-terminal or delegation -> node; with zone 0, for the
+	                          look-up comes before the zone is known */
 	PG_ROLE_ADDRESSES = 3, /* A and AAAA as additional data or glue -> node */
 	PG_ROLE_NSEC3 = 4,     /* first 64 bits of an NSEC3 owner's hash -> node of that record */
 	PG_ROLE_SPAN = 5,      /* number of a share of all hashes -> the NSEC3 records in it, struct pg_span */
@@ -81,6 +82,8 @@ struct pg_zone {
 
 enum pg_zone_flag {
 	PG_ZONE_IN_USE = 1,
+	PG_ZONE_PARENT = 2, /* another zone is served below its apex, or was */
+	PG_ZONE_HIDDEN = 4, /* no longer served; to be dropped */
 };
 
 /*
@@ -136,7 +139,7 @@ struct pg_head {
  * `since` is not later than the zone's committed version.
  */
 struct pg_node {
-	__u64 hash;      /* of (zone, role, name); the upper half is the tag of its cell */
+	__u64 hash;      /* of its key; the upper half is the tag of its cell */
 	__u32 since;     /* zone version from which on this node is visible */
 	pg_ref previous; /* older version of the same node; dangling once every reader has `since` */
 	__u32 zone;      /* slot */

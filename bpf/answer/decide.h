@@ -211,6 +211,17 @@ PG_INLINE int pg_fail(struct pg_work *w)
 	return PG_EXIT_ANSWERED;
 }
 
+/* sname is outside the zones served: refused, or the end of the chain as far as it is known here. */
+PG_INLINE int pg_outside(struct pg_work *w, int result)
+{
+	if (w->chain && (result < 0 || result == PG_EXIT_NO_ZONE))
+		return PG_EXIT_ANSWERED;
+	if (result > 0)
+		return result;
+	w->rcode = PG_RCODE_REFUSED;
+	return PG_EXIT_ANSWERED;
+}
+
 /* Follows the chain of CNAMEs from the question's name to what ends it. Returns an exit, or PG_UNPROVED. */
 PG_STAGE int pg_resolve_chain(struct pg_work *w)
 {
@@ -219,20 +230,19 @@ PG_STAGE int pg_resolve_chain(struct pg_work *w)
 	if (!w)
 		return result;
 	for (int i = 0; i <= PG_CHAIN_MAX; i++) {
-		result = pg_find_zone(w);
-		if (result) {
-			/* Outside the zones served: refused, or the end of the chain as far as it is known here. */
-			if (w->chain && (result < 0 || result == PG_EXIT_NO_ZONE))
-				return PG_EXIT_ANSWERED;
-			if (result > 0)
+		int exact = pg_find_exact(w);
+
+		if (exact == PG_FOUND) {
+			w->node_labels = w->labels;
+		} else {
+			result = pg_find_zone(w);
+			if (result)
+				return pg_outside(w, result);
+			result = pg_find_name(w, exact == PG_NOT_FOUND);
+			if (result)
 				return result;
-			w->rcode = PG_RCODE_REFUSED;
-			return PG_EXIT_ANSWERED;
 		}
 		w->flags |= w->chain ? 0 : PG_WORK_AA;
-		result = pg_find_name(w);
-		if (result)
-			return result;
 		result = pg_decide(w);
 		if (w->prove && !(w->flags & PG_WORK_TC) && (!result || result == PG_FOLLOW)) {
 			int proved = pg_prove(w);

@@ -69,24 +69,12 @@ PG_INLINE int pg_scan_rrsets(struct pg_work *w, const struct pg_node *node, pg_r
 	return PG_FOUND_BROKEN;
 }
 
-/*
- * Whether the node at `ref` is the suffix of sname from octet `start` on, in sname's zone; if so, it is the best match
- * so far. While the node is at hand, the RRset that is due is looked for: at a delegation NS, above sname DNAME, at
- * sname itself qtype.
- */
-PG_INLINE int pg_match_node(struct pg_work *w, pg_ref ref, __u32 start)
+/* Takes a node, the suffix of sname from octet `start` on, as the best match so far. While it is at hand, the RRset
+ * that is due is looked for: at a delegation NS, above sname DNAME, at sname itself qtype. */
+PG_INLINE int pg_take_node(struct pg_work *w, const struct pg_node *node, pg_ref ref, __u32 start)
 {
-	const struct pg_node *node;
 	int has = PG_NOT_FOUND;
 
-	if (!w || start > PG_NAME_MAX)
-		return PG_FOUND_BROKEN;
-	node = pg_record(w, ref);
-	if (!node)
-		return PG_FOUND_BROKEN;
-	if (node->zone != w->zone || node->role != PG_ROLE_NAME ||
-	    !pg_same_suffix(w, start, (const __u8 *)(node + 1), node->name_length))
-		return PG_NOT_FOUND;
 	node = pg_visible(w, &ref, node);
 	if (!node)
 		return PG_NOT_FOUND;
@@ -103,12 +91,38 @@ PG_INLINE int pg_match_node(struct pg_work *w, pg_ref ref, __u32 start)
 	return PG_FOUND;
 }
 
-/* Whether the zone in `slot` has the suffix of sname from octet `start` on as its apex; if so, takes its committed
- * version: from here on every node is judged by that. */
+/* Whether the node at `ref` is the suffix of sname from octet `start` on, in sname's zone. */
+PG_INLINE int pg_match_node(struct pg_work *w, pg_ref ref, __u32 start)
+{
+	const struct pg_node *node;
+
+	if (!w || start > PG_NAME_MAX)
+		return PG_FOUND_BROKEN;
+	node = pg_record(w, ref);
+	if (!node)
+		return PG_FOUND_BROKEN;
+	if (node->zone != w->zone || node->role != PG_ROLE_NAME ||
+	    !pg_same_suffix(w, start, (const __u8 *)(node + 1), node->name_length))
+		return PG_NOT_FOUND;
+	return pg_take_node(w, node, ref, start);
+}
+
+/* Takes a zone's committed version: from here on every node is judged by that. */
+PG_INLINE void pg_take_zone(struct pg_work *w, const struct pg_zone *zone, __u32 slot)
+{
+	__u64 head = pg_read_once64(&zone->head);
+
+	w->zone = slot;
+	w->version = head;
+	w->head = head >> 32;
+	w->expires_at = pg_read_once64(&zone->expires_at);
+	w->zone_labels = zone->labels;
+}
+
+/* Whether the zone in `slot` has the suffix of sname from octet `start` on as its apex. */
 PG_INLINE int pg_match_zone(struct pg_work *w, __u32 slot, __u32 start)
 {
 	const struct pg_zone *zone;
-	__u64 head;
 
 	if (!w || start > PG_NAME_MAX)
 		return PG_FOUND_BROKEN;
@@ -117,11 +131,7 @@ PG_INLINE int pg_match_zone(struct pg_work *w, __u32 slot, __u32 start)
 		return PG_FOUND_BROKEN;
 	if (!(zone->flags & PG_ZONE_IN_USE) || !pg_same_suffix(w, start, zone->name, zone->name_length))
 		return PG_NOT_FOUND;
-	head = pg_read_once64(&zone->head);
-	w->zone = slot;
-	w->version = head;
-	w->head = head >> 32;
-	w->expires_at = pg_read_once64(&zone->expires_at);
+	pg_take_zone(w, zone, slot);
 	return PG_FOUND;
 }
 
@@ -203,7 +213,69 @@ PG_STAGE int pg_probe_name(struct pg_work *w, __u32 first)
 		return PG_FOUND_BROKEN;
 	start = w->label[PG_MASK(first, PG_LABELS_MAX)];
 	return pg_search(w, settings, PG_ROLE_NAME,
-	                 pg_hash_suffix(w, start, pg_hash_start(settings->hash_seed, PG_ROLE_NAME, w->zone)), start);
+	                 pg_hash_suffix(w, start, pg_hash_start(settings->hash_seed, PG_ROLE_NAME, 0)), start);
+}
+
+/* Whether the node at `ref` is sname, in a zone that is without doubt sname's: no zone is served below its apex. */
+PG_INLINE int pg_match_exact(struct pg_work *w, pg_ref ref)
+{
+	const struct pg_node *node = pg_record(w, ref);
+	const struct pg_zone *zone;
+
+	if (!node)
+		return PG_FOUND_BROKEN;
+	if (node->role != PG_ROLE_NAME || !pg_same_suffix(w, 0, (const __u8 *)(node + 1), node->name_length))
+		return PG_NOT_FOUND;
+	zone = pg_zone_record(w, node->zone);
+	if (!zone || zone->flags != PG_ZONE_IN_USE)
+		return PG_FOUND_BROKEN;
+	pg_take_zone(w, zone, node->zone);
+	if (!w->head || w->now >= w->expires_at)
+		return PG_FOUND_BROKEN;
+	return pg_take_node(w, node, ref, 0) == PG_FOUND ? PG_FOUND : PG_FOUND_BROKEN;
+}
+
+/*
+ * The ordinary case, by one look-up: sname is there. A name's key does not contain its zone, so that the node says
+ * which zone it is. PG_FOUND_BROKEN: the zone has to be found first. PG_NOT_FOUND: no zone has the name.
+ */
+PG_STAGE int pg_find_exact(struct pg_work *w)
+{
+	const struct pg_settings *settings = pg_settings(w);
+	const struct pg_bucket *bucket;
+	__u64 hash, cell = 0;
+	__u32 tag;
+	int found;
+
+	if (!w || !settings)
+		return PG_FOUND_BROKEN;
+	/* At an apex DS is the business of the zone above. */
+	if (w->qtype == PG_TYPE_DS)
+		return PG_FOUND_BROKEN;
+	hash = pg_hash_suffix(w, 0, pg_hash_start(settings->hash_seed, PG_ROLE_NAME, 0));
+	tag = pg_hash_tag(hash);
+	bucket = pg_bucket_at(w, settings, PG_TABLE_INDEX, hash);
+	if (!bucket)
+		return PG_FOUND_BROKEN;
+	/* The first cell with the tag, of the first bucket; where it is not that, the search takes its ordinary course.
+	 */
+	for (__u32 i = 0; i < PG_BUCKET_CELLS; i++) {
+		w->position = i;
+		cell = pg_read_once64(&bucket->cell[i]);
+		if (!cell)
+			return PG_NOT_FOUND;
+		if ((__u32)cell == tag)
+			break;
+		cell = 0;
+	}
+	if (!(cell >> 32))
+		return PG_FOUND_BROKEN;
+	found = pg_match_exact(w, cell >> 32);
+	/* The node was read before the version: of a version committed meanwhile the cell says so. (The position stands
+	 * in memory so that the verifier does not follow each one by itself.) */
+	if (found != PG_FOUND || pg_read_once64(&bucket->cell[PG_MASK(w->position, PG_BUCKET_CELLS - 1)]) != cell)
+		return PG_FOUND_BROKEN;
+	return PG_FOUND;
 }
 
 /* The node of the present zone that has this index hash: a target's addresses, or what is part of a proof. Sets
@@ -253,7 +325,6 @@ PG_STAGE int pg_find_zone(struct pg_work *w)
 		if (result == PG_NOT_FOUND)
 			continue;
 		found = 1;
-		w->zone_labels = depth;
 		if (w->qtype != PG_TYPE_DS || depth != w->labels)
 			break;
 	}
@@ -300,18 +371,18 @@ PG_STAGE int pg_find_step(struct pg_work *w)
 }
 
 /*
- * Finds sname's node, or that of its closest encloser. Names exist from the apex down to the closest encloser and not
- * below: the search goes up from sname by 1, 3, 7 … labels until a name exists, then halves.
+ * Finds sname's node, unless it is known to be missing, or that of its closest encloser. Names exist from the apex down
+ * to the closest encloser and not below: the search goes up from sname by 1, 3, 7 … labels until a name exists, then
+ * halves.
  */
-PG_STAGE int pg_find_name(struct pg_work *w)
+PG_STAGE int pg_find_name(struct pg_work *w, int missing)
 {
 	__u32 apex;
 	int result;
 
 	if (!w || w->zone_labels > w->labels)
 		return PG_EXIT_INTERNAL;
-	/* The ordinary case, without the search's state. */
-	result = pg_probe_name(w, 0);
+	result = missing ? PG_NOT_FOUND : pg_probe_name(w, 0);
 	w->node_labels = w->labels;
 	if (result == PG_FOUND)
 		return PG_EXIT_ANSWERED;

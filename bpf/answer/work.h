@@ -81,6 +81,7 @@ struct pg_work {
 	__u32 node_labels;
 	pg_ref wildcard;                    /* of that node */
 	__u32 node_flags;                   /* of that node */
+	__u32 position;                     /* in a bucket */
 	pg_ref probed;                      /* result of the last look-up in the index */
 	__u32 first, exists, missing, step; /* of the search for the closest encloser */
 

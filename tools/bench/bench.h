@@ -20,7 +20,7 @@ enum world_program {
 	WORLD_PEREGRINE,
 	WORLD_STAGES, /* the first of them */
 };
-#define STAGES 8
+#define STAGES 7
 extern const char *const stage_names[STAGES];
 int world_program(unsigned program); /* its file descriptor */
 

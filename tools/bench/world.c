@@ -29,7 +29,7 @@ static struct bench_stages_bpf *stages;
 static char pins[64];
 unsigned world_batches = 5;
 
-const char *const stage_names[STAGES] = {"packet", "parse", "clock", "zone", "name", "decide", "grow", "link"};
+const char *const stage_names[STAGES] = {"packet", "parse", "clock", "name", "decide", "grow", "link"};
 
 struct image *bench_image(void)
 {
@@ -164,9 +164,8 @@ int world_program(unsigned program)
 	if (program == WORLD_PEREGRINE)
 		return fastpath->program;
 	return bpf_program__fd((struct bpf_program *[STAGES]){
-	    stages->progs.stage_packet, stages->progs.stage_parse, stages->progs.stage_clock, stages->progs.stage_zone,
-	    stages->progs.stage_name, stages->progs.stage_decide, stages->progs.stage_grow,
-	    stages->progs.stage_link}[program - WORLD_STAGES]);
+	    stages->progs.stage_packet, stages->progs.stage_parse, stages->progs.stage_clock, stages->progs.stage_name,
+	    stages->progs.stage_decide, stages->progs.stage_grow, stages->progs.stage_link}[program - WORLD_STAGES]);
 }
 
 int world_set_queries(const struct bench_query *queries, uint32_t count)

@@ -131,7 +131,7 @@ uint64_t engine_hash(const struct pg_settings *settings, enum pg_role role, uint
 	struct pg_work work = {.name_length = length};
 
 	memcpy(work.name, name, length);
-	return pg_hash_suffix(&work, 0, pg_hash_start(settings->hash_seed, role, zone));
+	return pg_hash_suffix(&work, 0, pg_hash_start(settings->hash_seed, role, role == PG_ROLE_NAME ? 0 : zone));
 }
 
 uint64_t engine_hash_number(const struct pg_settings *settings, enum pg_role role, uint32_t zone, uint64_t number)

@@ -54,7 +54,8 @@ size_t engine_opt(const struct image_view *view, struct pg_work *work, const str
 /* Whether a query's cookie is of no possible length (RFC 7873 section 5.2.2), and cookies are looked at. */
 bool engine_bad_cookie(const struct image_view *view, const uint8_t *cookie, size_t length);
 
-/* The hash of a key, as the program computes it: `name` in lower case, wire format. */
+/* The hash of a key, as the program computes it: `name` in lower case, wire format. That of PG_ROLE_NAME does not
+ * depend on the zone. */
 uint64_t engine_hash(const struct pg_settings *settings, enum pg_role role, uint32_t zone, const uint8_t *name,
                      size_t length);
 

@@ -27,6 +27,8 @@ static int adopt_zone(struct image *image, uint32_t slot)
 	}
 	/* It may have been added at the moment when its agent died. */
 	image_add_depth(image, zone->labels);
+	if (image_mark_parents(image, zone))
+		return -1;
 	if (!zone->head.ref)
 		return 0;
 	if (!image_is_record(image, zone->head.ref, sizeof(*head)))

@@ -354,6 +354,7 @@ void image_close(struct image *image)
 		return;
 	release(image);
 	zone_counters_close(image->zone_counters);
+	image_free_ancestors(image);
 	free(image->view);
 	free(image->pins);
 	pthread_mutex_destroy(&image->zones_lock);

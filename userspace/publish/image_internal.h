@@ -30,6 +30,7 @@ struct image {
 	struct pg_settings *settings;
 	struct image_view *view;      /* RCU */
 	struct image_zone *zone_data; /* by slot, IMAGE_ZONES_MAX of them: address space, not memory */
+	void *ancestors;              /* tsearch: names above the apexes of zones that are or were served */
 	uint32_t zone_cursor;         /* where the search for a free slot begins */
 	bool adopted;
 	/* Held to change, or, in another thread than the publisher's, to read, zone records and their index. Never held
@@ -58,6 +59,9 @@ void image_set_policy(struct image *image, const struct pg_policy *policy);
 /* Tells the program what time it is; to be called again and again, since the real clock may be set. */
 void image_set_clock(struct image *image);
 
+/* Marks the zones that have others below. -1: memory is short. */
+int image_mark_parents(struct image *image, struct pg_zone *zone);
+void image_free_ancestors(struct image *image);
 /* Sees to it that suffixes of that many labels are searched. */
 void image_add_depth(struct image *image, uint8_t depth);
 /* First half of a removal: the zone is no longer found. Under zones_lock. Returns the slot or -1. */

@@ -5,6 +5,7 @@
 #include "engine/engine.h"
 
 #include <libknot/dname.h>
+#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,6 +51,67 @@ void image_add_depth(struct image *image, uint8_t depth)
 	for (uint32_t i = count; i > at; i--)
 		__atomic_store_n(&settings->depths[i], settings->depths[i - 1], __ATOMIC_RELEASE);
 	__atomic_store_n(&settings->depths[at], depth, __ATOMIC_RELEASE);
+}
+
+/* A name that zones are served below. */
+struct ancestor {
+	size_t length;
+	const uint8_t *name;
+};
+
+static int compare_ancestors(const void *left, const void *right)
+{
+	const struct ancestor *a = left, *b = right;
+
+	if (a->length != b->length)
+		return a->length < b->length ? -1 : 1;
+	return memcmp(a->name, b->name, a->length);
+}
+
+static int note_ancestor(struct image *image, const uint8_t *name)
+{
+	const struct ancestor key = {knot_dname_size(name), name};
+	struct ancestor *made;
+	uint8_t *copy;
+
+	if (tfind(&key, &image->ancestors, compare_ancestors))
+		return 0;
+	made = malloc(sizeof(*made) + key.length);
+	if (!made)
+		return -1;
+	copy = memcpy(made + 1, name, key.length);
+	*made = (struct ancestor){key.length, copy};
+	if (tsearch(made, &image->ancestors, compare_ancestors))
+		return 0;
+	free(made);
+	return -1;
+}
+
+/* Marks the zones above this one, and this one if there are zones below, before anyone can find it: a name found in a
+ * zone that is not marked belongs to no other. Nothing is taken back when zones go. */
+int image_mark_parents(struct image *image, struct pg_zone *zone)
+{
+	const struct ancestor key = {zone->name_length, zone->name};
+
+	if (tfind(&key, &image->ancestors, compare_ancestors))
+		zone->flags |= PG_ZONE_PARENT;
+	for (const uint8_t *name = zone->name; name[0];) {
+		int64_t above;
+
+		name += name[0] + 1;
+		if (note_ancestor(image, name))
+			return -1;
+		above = image_find_zone(image, name);
+		if (above >= 0)
+			image_zone(image, above)->flags |= PG_ZONE_PARENT;
+	}
+	return 0;
+}
+
+void image_free_ancestors(struct image *image)
+{
+	tdestroy(image->ancestors, free);
+	image->ancestors = NULL;
 }
 
 static int grow_zones(struct image *image)
@@ -128,6 +190,10 @@ int64_t image_add_zone(struct image *image, const uint8_t *apex)
 	if (!knot_dname_to_str(zone->text, apex, sizeof(zone->text)))
 		memcpy(zone->text, "(long name)", sizeof("(long name)"));
 	zone->flags = PG_ZONE_IN_USE;
+	if (image_mark_parents(image, zone)) {
+		zone->flags = 0;
+		return -1;
+	}
 	zone_counters_clear(image->zone_counters, slot);
 	while (buckets_crowded(&image->zone_index, 1) ||
 	       !buckets_insert(&image->zone_index, zone_hash(image, apex), slot + 1))
@@ -147,6 +213,7 @@ int64_t image_hide_zone(struct image *image, const uint8_t *apex)
 	if (!cell)
 		return -1;
 	slot = cell->ref - 1;
+	image_zone(image, slot)->flags |= PG_ZONE_HIDDEN;
 	buckets_remove(&image->zone_index, cell);
 	return slot;
 }
