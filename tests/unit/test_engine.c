@@ -232,11 +232,45 @@ static void versions(void **state)
 	image_close(image);
 }
 
+/* A zone below one that is served: what the zone above says of names there is nobody's to hear, from the moment on when
+ * it is served till it is gone. */
+static void zone_below(void **state)
+{
+	static const char above[] =
+	    "@ SOA ns host 1 1 1 1 60\n@ NS ns\nns A 192.0.2.1\nsub A 192.0.2.2\nwww.sub A 192.0.2.3\n";
+	static const char below[] = "@ SOA ns host 2 1 1 1 60\n@ NS ns\nns A 192.0.2.4\nwww A 192.0.2.5\n";
+	struct image *image = image_open(NULL, 64 << 20, 53, 1232);
+	int64_t slot;
+
+	assert_non_null(image);
+	zone_text_publish(image, "up.test.", above);
+	expect(image, "www.sub.up.test.", "A", 0, "rcode 0 aa\n0 www.sub.up.test. 3600 A 192.0.2.3\n");
+	zone_text_publish(image, "sub.up.test.", below);
+	expect(image, "www.sub.up.test.", "A", 0, "rcode 0 aa\n0 www.sub.up.test. 3600 A 192.0.2.5\n");
+	expect(image, "sub.up.test.", "A", 0,
+	       "rcode 0 aa\n1 sub.up.test. 60 SOA ns.sub.up.test. host.sub.up.test. 2 1 1 1 60\n");
+	expect(image, "sub.up.test.", "DS", 0, "rcode 0 aa\n1 up.test. 60 SOA ns.up.test. host.up.test. 1 1 1 1 60\n");
+	expect(image, "ns.up.test.", "A", 0, "rcode 0 aa\n0 ns.up.test. 3600 A 192.0.2.1\n");
+	/* Hidden, it is not found any more, though its names are still there. */
+	slot = image_hide_zone(image, (const uint8_t *)"\3sub\2up\4test");
+	expect(image, "www.sub.up.test.", "A", 0, "rcode 0 aa\n0 www.sub.up.test. 3600 A 192.0.2.3\n");
+	image_drop_zone(image, slot);
+	expect(image, "www.sub.up.test.", "A", 0, "rcode 0 aa\n0 www.sub.up.test. 3600 A 192.0.2.3\n");
+	image_close(image);
+
+	/* The other way round: the zone above comes last. */
+	image = image_open(NULL, 64 << 20, 53, 1232);
+	zone_text_publish(image, "sub.up.test.", below);
+	zone_text_publish(image, "up.test.", above);
+	expect(image, "www.sub.up.test.", "A", 0, "rcode 0 aa\n0 www.sub.up.test. 3600 A 192.0.2.5\n");
+	image_close(image);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(answers),   cmocka_unit_test(denials),  cmocka_unit_test(wildcards_and_chains),
-	    cmocka_unit_test(referrals), cmocka_unit_test(versions),
+	    cmocka_unit_test(referrals), cmocka_unit_test(versions), cmocka_unit_test(zone_below),
 	};
 
 	urcu_memb_register_thread();
