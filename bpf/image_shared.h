@@ -208,7 +208,7 @@ struct pg_span {
  *
  * Every owner name that is the searched name (sname) is a compression pointer to octet 12, where the
  * question's name stands; the first `owners` relocations are the places of these pointers, which
- * must be moved when sname stands elsewhere (behind a CNAME). The next `suffixes` relocations always
+ * must be moved when sname stands elsewhere (behind a CNAME). The next `suffixes` relocations, of other bases, always
  * have to be filled in. Each kind is in order of position.
  */
 struct pg_fragment {
@@ -223,10 +223,17 @@ struct pg_fragment {
 
 struct pg_relocation {
 	__u16 position; /* of the pointer, from the start of data */
-	__u16 suffix;   /* octets of the suffix of sname pointed to; 0: the whole of sname; PG_WITHIN: see there */
+	__u8 base;      /* enum pg_base */
+	__u8 octets;    /* the pointer is to `octets` octets before the base */
 };
-/* Or the pointer is to an octet of the fragment's own data, whose number is the rest. */
-#define PG_WITHIN 0x8000
+
+/* What a compression pointer is counted from. */
+enum pg_base {
+	PG_BASE_SNAME,  /* the start of sname: an owner name */
+	PG_BASE_SUFFIX, /* the end of sname: the suffix of that many octets */
+	PG_BASE_OWN,    /* the start of the fragment itself, where an owner is spelt out */
+	PG_BASES = 4,   /* a power of two */
+};
 
 /* A name whose addresses belong in the additional section. The required ones come first. */
 struct pg_target {

@@ -9,20 +9,6 @@
 #include "decide.h"
 #include "edns.h"
 
-/* Writes a compression pointer at octet `at` of the message; the sum takes it in instead of `before` (network order).
- */
-PG_INLINE int pg_put_pointer(struct pg_work *w, __u8 *msg, const __u8 *end, __u32 at, __u32 target, __u16 before)
-{
-	__u16 pointer = pg_be16(PG_POINTER | target);
-	__u8 *place = msg + PG_MASK(at, PG_REPLY_MASK);
-
-	if (place + 2 > end)
-		return -1;
-	pg_store16(place, pointer);
-	w->sum += pg_sum_at(pointer, at) + pg_sum_at(before ^ 0xffff, at);
-	return 0;
-}
-
 /* Which octets of a fragment's data a form is made of. */
 PG_INLINE __u32 pg_form_start(const struct pg_fragment *fragment, __u32 form)
 {
@@ -34,64 +20,65 @@ PG_INLINE __u32 pg_form_end(const struct pg_fragment *fragment, __u32 form)
 	return form == PG_PLAIN ? fragment->length : fragment->signed_length;
 }
 
-/* Where a pointer of fragment `number`, whose octet `from` stands at w->written, leads. */
-PG_INLINE __u32 pg_pointer_target(const struct pg_work *w, __u32 number, __u32 suffix, __u32 from)
+/* What the pointers of fragment `number`, whose octet w->from stands at w->written, are counted from. Signatures alone
+ * are asked for by their owner's name. */
+PG_INLINE void pg_set_bases(struct pg_work *w, __u32 number)
 {
-	__u32 sname = w->place[number].end - w->place[number].sname;
+	__u32 end = PG_POINTER | w->place[number].end, sname = end - w->place[number].sname;
 
-	/* Signatures alone are asked for by their owner's name. */
-	if (suffix & PG_WITHIN)
-		return from ? sname : w->written + (suffix & ~PG_WITHIN);
-	return suffix ? w->place[number].end - suffix : sname;
+	w->base[PG_BASE_SNAME] = sname;
+	w->base[PG_BASE_SUFFIX] = end;
+	w->base[PG_BASE_OWN] = w->from ? sname : PG_POINTER | w->written;
+	w->stood[PG_BASE_SNAME] = pg_be16(PG_POINTER | PG_HEADER_SIZE);
+	w->stood[PG_BASE_SUFFIX] = w->stood[PG_BASE_OWN] = 0;
 }
 
-/* Compression pointer `entry` of fragment `number`, which has been copied to octet w->written. */
-PG_STAGE int pg_relocate(PG_CONTEXT *ctx, struct pg_work *w, __u32 number, __u32 entry)
+/*
+ * The compression pointers of fragment `number`, which has been copied to octet w->written: owners moved, suffixes
+ * filled in. Few branches: the verifier follows each, in every round.
+ */
+PG_STAGE int pg_relocate(PG_CONTEXT *ctx, struct pg_work *w, __u32 number)
 {
-	const struct pg_relocation *relocation;
 	const struct pg_fragment *fragment;
-	const __u8 *start, *end;
-	__u32 at, from, target;
+	const __u8 *msg, *end;
+	__u32 relocations, first, last;
 
 	if (!w)
 		return -1;
 	number = PG_MASK(number, PG_PLACED_MAX - 1);
 	fragment = pg_record(w, w->place[number].fragment);
-	if (!fragment || pg_message(ctx, w, &start, &end))
+	if (!fragment || pg_message(ctx, w, &msg, &end))
 		return -1;
-	at = sizeof(*fragment) + ((fragment->signed_length + 7U) & ~7U) + entry * (__u32)sizeof(*relocation);
-	if (at > PG_RECORD_ROOM - sizeof(*relocation))
-		return -1;
-	relocation = (const void *)((const __u8 *)fragment + at);
-	from = pg_form_start(fragment, w->place[number].form);
-	if (relocation->position < from || relocation->position >= pg_form_end(fragment, w->place[number].form))
-		return 0;
-	target = pg_pointer_target(w, number, relocation->suffix, from);
-	at = w->written + relocation->position - from;
-	if (target > PG_POINTER_MAX || at > PG_REPLY_MAX)
-		return -1;
-	return pg_put_pointer(w, (__u8 *)start, end, at, target,
-	                      entry < fragment->owners ? pg_be16(PG_POINTER | PG_HEADER_SIZE) : 0);
-}
-
-/* All of them: owners moved, suffixes filled in. */
-PG_STAGE int pg_relocate_all(PG_CONTEXT *ctx, struct pg_work *w, __u32 number)
-{
-	const struct pg_fragment *fragment;
-	__u32 first, last;
-
-	if (!w)
-		return -1;
-	number = PG_MASK(number, PG_PLACED_MAX - 1);
-	fragment = pg_record(w, w->place[number].fragment);
-	if (!fragment)
-		return -1;
+	pg_set_bases(w, number);
 	/* Owners stand first; where sname is the question's, they are right as they are. */
-	first = w->place[number].end - w->place[number].sname == PG_HEADER_SIZE ? fragment->owners : 0;
+	first = w->base[PG_BASE_SNAME] == (PG_POINTER | PG_HEADER_SIZE) ? fragment->owners : 0;
 	last = fragment->owners + fragment->suffixes;
-	for (__u32 i = 0; i < PG_SCAN_MAX && first + i < last; i++)
-		if (pg_relocate(ctx, w, number, first + i))
+	relocations =
+	    sizeof(*fragment) + ((fragment->signed_length + 7U) & ~7U) + first * (__u32)sizeof(struct pg_relocation);
+	for (__u32 i = 0; i < PG_SCAN_MAX && first + i < last; i++) {
+		__u32 entry = relocations + i * (__u32)sizeof(struct pg_relocation), at, base, pointer;
+		const struct pg_relocation *relocation;
+		__u8 *place;
+
+		if (entry > PG_RECORD_ROOM - sizeof(*relocation))
 			return -1;
+		relocation = (const void *)((const __u8 *)fragment + entry);
+		at = relocation->position - w->from;
+		/* Of another form; before `from` this is more than can be. */
+		if (at >= w->octets)
+			continue;
+		base = PG_MASK(relocation->base, PG_BASES - 1);
+		/* Beyond what a pointer reaches; sname never stands there. */
+		if (base == PG_BASE_OWN && w->written > PG_POINTER_MAX)
+			return -1;
+		pointer = pg_be16(w->base[base] - relocation->octets);
+		at += w->written;
+		place = (__u8 *)msg + PG_MASK(at, PG_REPLY_MASK);
+		if (place + 2 > end)
+			return -1;
+		pg_store16(place, pointer);
+		w->sum += pg_sum_at(pointer, at) + pg_sum_at(w->stood[base] ^ 0xffff, at);
+	}
 	return last - first > PG_SCAN_MAX ? -1 : 0;
 }
 
@@ -204,7 +191,7 @@ PG_STAGE int pg_link_fragment(PG_CONTEXT *ctx, struct pg_work *w, __u32 number)
 	if (pg_copy((__u8 *)msg + at, end, (const __u8 *)(fragment + 1) + from, length))
 		return -1;
 	if (fragment->suffixes || w->place[number].end - w->place[number].sname != PG_HEADER_SIZE)
-		if (pg_relocate_all(ctx, w, number))
+		if (pg_relocate(ctx, w, number))
 			return -1;
 	w->written = at + length;
 	return 0;

@@ -119,7 +119,9 @@ struct pg_work {
 	struct pg_placed place[PG_PLACED_MAX];
 
 	/* Linking. */
-	__u32 from, octets;                       /* of the present fragment's data */
+	__u32 from, octets;    /* of the present fragment's data */
+	__u16 base[PG_BASES];  /* by enum pg_base: pointers to there, ... */
+	__u16 stood[PG_BASES]; /* ... and what stands in their place before they are written, network byte order */
 	__u8 scratch[12 + 2 * PG_NAME_ROOM + 16]; /* a record that is made */
 	__u32 written;                            /* octets of the reply that stand in the message */
 	__u64 sum;                                /* ones'-complement sum of them, not folded */

@@ -16,10 +16,14 @@
 #define KINDS_MAX 16
 #define QUIET 1.15
 #define TRIES 10
+/* Targets are multiples of the reflecting program where that took 34 ns, 30 of them the empty run. What a program costs
+ * by itself compares better: what it takes above the empty run. */
+#define TARGET_REFLECT 34
+#define TARGET_EMPTY 30
 
 struct options {
 	uint32_t repeat;
-	unsigned rounds;
+	unsigned rounds, tries;
 	bool csv, force, stages;
 	int cpu;
 	const char *only; /* kinds whose name holds this */
@@ -28,6 +32,7 @@ struct options {
 /* One row of the table. */
 struct row {
 	char name[40];
+	unsigned target; /* ratio to reflect; 0: none */
 	struct series ns;
 };
 
@@ -36,20 +41,31 @@ struct results {
 	struct row restore;  /* bench_restore with nothing behind it */
 	double quiet_before; /* the last time of that */
 	struct row reflect;  /* by the way all others are measured, as a check of that way */
-	struct row kinds[KINDS_MAX];
-	struct row stages[STAGES];
+	struct row kinds[KINDS_MAX][VARIANTS];
+	struct row stages[STAGES]; /* of the first kind measured */
 };
 
-static struct bench_query queries[KINDS_MAX][BENCH_QUERIES];
+static struct bench_query queries[BENCH_QUERIES];
 
-static int check(const struct kind *kind, const struct bench_query *of_kind)
+static int ask(const struct kind *kind, enum variant variant)
 {
-	if (world_set_measured(world_program(WORLD_PEREGRINE)) || world_set_queries(of_kind, kind->count))
+	return kind_queries(kind, variant, queries) || world_set_queries(queries, kind->count) ? -1 : 0;
+}
+
+static int check(const struct kind *kind, enum variant variant)
+{
+	if (world_set_measured(world_program(WORLD_PEREGRINE)) || ask(kind, variant))
 		return -1;
-	if (kind_is_right(kind, of_kind))
+	if (kind_is_right(kind, variant, queries))
 		return 0;
-	log_error("%s: the program's reply is not the engine's, or not of this kind; nothing is measured", kind->name);
+	log_error("%s%s: the program's reply is not the engine's, or not of this kind; nothing is measured", kind->name,
+	          variant_names[variant]);
 	return -1;
+}
+
+static bool is_wanted(const struct options *options, const struct kind *kind, enum variant variant)
+{
+	return strstr(kind->name, options->only) && (variant == VARIANT_PLAIN || kind->target);
 }
 
 static double time_restored(const struct options *options, unsigned program)
@@ -70,9 +86,9 @@ static bool quiet(const struct series *series, double time)
 static int measure(const struct options *options, unsigned program, struct results *results, struct row *row)
 {
 	double empty = series_at(&results->alone[0].ns, 0);
-	double before, with, after = results->quiet_before;
+	double before = 0, with = 0, after = results->quiet_before;
 
-	for (unsigned try = 0; try < TRIES; try++) {
+	for (unsigned try = 0; try < options->tries; try++) {
 		before = after > 0 ? after : time_restored(options, WORLD_RETURN);
 		with = time_restored(options, program);
 		after = time_restored(options, WORLD_RETURN);
@@ -96,8 +112,8 @@ static int measure_alone(const struct options *options, struct results *results)
 		struct series *series = &results->alone[i].ns;
 		double ns = 0;
 
-		for (unsigned try = 0; try < TRIES; try++) {
-			ns = world_time_alone(world_program(WORLD_RETURN + i), &queries[0][0], options->repeat);
+		for (unsigned try = 0; try < options->tries; try++) {
+			ns = world_time_alone(world_program(WORLD_RETURN + i), &queries[0], options->repeat);
 			if (ns <= 0)
 				return -1;
 			if (!series->count || quiet(series, ns))
@@ -108,22 +124,33 @@ static int measure_alone(const struct options *options, struct results *results)
 	return 0;
 }
 
+static int measure_stages(const struct options *options, struct results *results)
+{
+	for (unsigned i = 0; i < STAGES; i++)
+		if (measure(options, WORLD_STAGES + i, results, &results->stages[i]))
+			return -1;
+	return 0;
+}
+
 static int measure_round(const struct options *options, struct results *results)
 {
-	if (measure_alone(options, results))
+	bool first = true;
+
+	if (ask(&kinds[0], VARIANT_PLAIN) || measure_alone(options, results) ||
+	    measure(options, WORLD_REFLECT, results, &results->reflect))
 		return -1;
-	for (size_t i = 0; i < kind_count; i++) {
-		if (!strstr(kinds[i].name, options->only))
+	for (size_t i = 0; i < kind_count * VARIANTS; i++) {
+		const struct kind *kind = &kinds[i / VARIANTS];
+		enum variant variant = i % VARIANTS;
+
+		if (!is_wanted(options, kind, variant))
 			continue;
-		if (world_set_queries(queries[i], kinds[i].count))
+		if (ask(kind, variant) ||
+		    measure(options, WORLD_PEREGRINE, results, &results->kinds[i / VARIANTS][variant]))
 			return -1;
-		if (i == 0 && measure(options, WORLD_REFLECT, results, &results->reflect))
+		if (first && options->stages && measure_stages(options, results))
 			return -1;
-		if (measure(options, WORLD_PEREGRINE, results, &results->kinds[i]))
-			return -1;
-		for (unsigned j = 0; i == 0 && options->stages && j < STAGES; j++)
-			if (measure(options, WORLD_STAGES + j, results, &results->stages[j]))
-				return -1;
+		first = false;
 	}
 	return 0;
 }
@@ -133,45 +160,51 @@ static bool too_wide(const struct row *row)
 	return series_spread(&row->ns) > SPREAD_MAX;
 }
 
-/* Returns whether the row is worth something. `reflect`: what ratios are to, NULL: no ratio for this row. */
-static bool print_row(const struct options *options, const struct row *row, const struct row *reflect)
+/* Returns whether the row is worth something. `results`: to what ratios are, NULL: no ratio for this row. */
+static bool print_row(const struct options *options, const struct row *row, const struct results *results)
 {
+	const struct row *reflect = results ? &results->alone[1] : NULL;
 	bool wide = too_wide(row), refuse = wide || !reflect || too_wide(reflect);
-	double median = series_at(&row->ns, 0.5);
-	char ratio[48] = "";
+	double least = series_at(&row->ns, 0), median = series_at(&row->ns, 0.5), most = series_at(&row->ns, 1);
+	char ratio[16] = "", above[16] = "", target[16] = "", target_above[16] = "";
 
 	if (!row->ns.count)
 		return true;
 	if (reflect && (!refuse || options->force))
 		snprintf(ratio, sizeof(ratio), "%.2f", median / series_at(&reflect->ns, 0.5));
-	if (options->csv) {
-		printf("\"%s\",%.0f,%.0f,%.0f,%.3f,%s\n", row->name, series_at(&row->ns, 0), median,
-		       series_at(&row->ns, 1), series_spread(&row->ns), ratio);
-	} else {
-		printf("%-36s %7.0f %7.0f %7.0f %6.1f %%  %8s%s\n", row->name, series_at(&row->ns, 0), median,
-		       series_at(&row->ns, 1), 100 * series_spread(&row->ns), ratio,
-		       wide && reflect ? "  spread too wide" : "");
+	if (reflect)
+		snprintf(above, sizeof(above), "%.0f", least - series_at(&results->alone[0].ns, 0));
+	if (row->target) {
+		snprintf(target, sizeof(target), "%u", row->target);
+		snprintf(target_above, sizeof(target_above), "%u", row->target * TARGET_REFLECT - TARGET_EMPTY);
 	}
+	if (options->csv)
+		printf("\"%s\",%.0f,%.0f,%.0f,%.3f,%s,%s,%s,%s\n", row->name, least, median, most,
+		       series_spread(&row->ns), ratio, target, above, target_above);
+	else
+		printf("%-36s %7.0f %7.0f %7.0f %6.1f %%  %8s %6s %7s %7s%s\n", row->name, least, median, most,
+		       100 * series_spread(&row->ns), ratio, target, above, target_above,
+		       wide && reflect ? "  spread too wide" : "");
 	return !reflect || !refuse;
 }
 
 static int print_results(const struct options *options, const struct results *results)
 {
-	const struct row *reflect = &results->alone[1];
 	bool good = true;
 
 	if (options->csv)
-		printf("what,min_ns,median_ns,max_ns,spread,ratio\n");
+		printf("what,min_ns,median_ns,max_ns,spread,ratio,target_ratio,above_ns,target_above_ns\n");
 	else
-		printf("%-36s %7s %7s %7s %8s  %8s\n", "ns a packet", "min", "median", "max", "spread", "ratio");
+		printf("%-36s %7s %7s %7s %8s  %8s %6s %7s %7s\n", "ns a packet", "min", "median", "max", "spread",
+		       "ratio", "target", "above", "target");
 	print_row(options, &results->alone[0], NULL);
-	good &= print_row(options, reflect, reflect);
+	good &= print_row(options, &results->alone[1], results);
 	print_row(options, &results->restore, NULL);
 	print_row(options, &results->reflect, NULL);
-	for (size_t i = 0; i < kind_count; i++)
-		good &= print_row(options, &results->kinds[i], reflect);
+	for (size_t i = 0; i < kind_count * VARIANTS; i++)
+		good &= print_row(options, &results->kinds[i / VARIANTS][i % VARIANTS], results);
 	for (size_t i = 0; i < STAGES; i++)
-		good &= print_row(options, &results->stages[i], reflect);
+		good &= print_row(options, &results->stages[i], results);
 	fflush(stdout);
 	if (good || options->force)
 		return 0;
@@ -188,10 +221,15 @@ static void name_rows(struct results *results)
 	strcpy(results->alone[1].name, "reflect");
 	strcpy(results->restore.name, "(restoring the query)");
 	strcpy(results->reflect.name, "reflect, behind restoring");
-	for (size_t i = 0; i < kind_count; i++)
-		snprintf(results->kinds[i].name, sizeof(results->kinds[i].name), "%s", kinds[i].name);
+	for (size_t i = 0; i < kind_count * VARIANTS; i++) {
+		const struct kind *kind = &kinds[i / VARIANTS];
+		struct row *row = &results->kinds[i / VARIANTS][i % VARIANTS];
+
+		snprintf(row->name, sizeof(row->name), "%s%s", kind->name, variant_names[i % VARIANTS]);
+		row->target = kind->target ? kind->target + variant_targets[i % VARIANTS] : 0;
+	}
 	for (size_t i = 0; i < STAGES; i++)
-		snprintf(results->stages[i].name, sizeof(results->stages[i].name), "A, up to stage '%s'",
+		snprintf(results->stages[i].name, sizeof(results->stages[i].name), "  up to stage '%s'",
 		         stage_names[i]);
 }
 
@@ -200,11 +238,9 @@ static int run(const struct options *options)
 	static struct results results;
 
 	name_rows(&results);
-	for (size_t i = 0; i < kind_count; i++) {
-		kind_queries(&kinds[i], queries[i]);
-		if (check(&kinds[i], queries[i]))
+	for (size_t i = 0; i < kind_count * VARIANTS; i++)
+		if (is_wanted(options, &kinds[i / VARIANTS], i % VARIANTS) && check(&kinds[i / VARIANTS], i % VARIANTS))
 			return 1;
-	}
 	for (unsigned round = 0; round < options->rounds; round++)
 		if (measure_round(options, &results))
 			return 1;
@@ -219,10 +255,10 @@ static const char usage[] =
     "reflects the packet. Needs root. Leaves nothing behind.\n"
     "\n"
     "  --quick     some seconds, for tests\n"
-    "  --stages    a positive answer stage by stage, too\n"
+    "  --stages    the first kind of answer stage by stage, too\n"
     "  --csv       comma-separated values instead of a table\n"
     "  --force     give ratios and exit 0 even where rounds differ too much\n"
-    "  --repeat N  runs a measurement (1000000)\n"
+    "  --repeat N  runs a measurement (500000)\n"
     "  --rounds N  rounds, each of all measurements; up to 64 (11)\n"
     "  --cpu N     the CPU to run on (the last one)\n"
     "  --only KIND only kinds of answers whose name holds KIND\n";
@@ -240,7 +276,7 @@ static void parse_options(int argc, char **argv, struct options *options)
 
 	while ((option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
 		if (option == 'q')
-			options->repeat = 40000, options->rounds = 3, world_batches = 1;
+			options->repeat = 40000, options->rounds = 3, options->tries = 3, world_batches = 1;
 		else if (option == 's')
 			options->stages = true;
 		else if (option == 'c')
@@ -269,7 +305,7 @@ static void parse_options(int argc, char **argv, struct options *options)
 int main(int argc, char **argv)
 {
 	struct options options = {
-	    .repeat = 1000000, .rounds = 11, .only = "", .cpu = sysconf(_SC_NPROCESSORS_ONLN) - 1};
+	    .repeat = 500000, .rounds = 11, .tries = TRIES, .only = "", .cpu = sysconf(_SC_NPROCESSORS_ONLN) - 1};
 	cpu_set_t cpus;
 	int status = 1;
 

@@ -31,12 +31,17 @@ static __always_inline int clocked(struct xdp_md *ctx, struct pg_work *w, struct
 	return 0;
 }
 
+static __always_inline int limited(struct xdp_md *ctx, struct pg_work *w, struct packet *p)
+{
+	return decide(ctx, w, p) || limit_response(w) != PG_LIMIT_PASS;
+}
+
 /* Of what resize() does, what every frame goes through. */
 static __always_inline int grow(struct xdp_md *ctx, struct pg_work *w, struct packet *p)
 {
 	int have, want;
 
-	if (decide(ctx, w, p))
+	if (limited(ctx, w, p))
 		return -1;
 	have = bpf_xdp_get_buff_len(ctx);
 	want = frame_length(w, p);
@@ -58,7 +63,8 @@ static __always_inline int grow(struct xdp_md *ctx, struct pg_work *w, struct pa
 STAGE(packet, dissect(ctx, w, &p))
 STAGE(parse, parse(ctx, w, &p))
 STAGE(clock, clocked(ctx, w, &p))
-STAGE(name, clocked(ctx, w, &p) || pg_find_exact(w) != PG_FOUND)
+STAGE(name, clocked(ctx, w, &p) || (pg_find_exact(w) != PG_FOUND && (pg_find_zone(w) || pg_find_name(w, 1))))
 STAGE(decide, decide(ctx, w, &p))
+STAGE(limit, limited(ctx, w, &p))
 STAGE(grow, grow(ctx, w, &p))
 STAGE(link, grow(ctx, w, &p) || pg_link(ctx, w))

@@ -29,7 +29,7 @@ static struct bench_stages_bpf *stages;
 static char pins[64];
 unsigned world_batches = 5;
 
-const char *const stage_names[STAGES] = {"packet", "parse", "clock", "name", "decide", "grow", "link"};
+const char *const stage_names[STAGES] = {"packet", "parse", "clock", "name", "decide", "limit", "grow", "link"};
 
 struct image *bench_image(void)
 {
@@ -75,26 +75,25 @@ static int publish(const char *origin, const char *text)
 	return failed ? -1 : 0;
 }
 
-/* A zone of 1,000 names with an address each, and one with what the other kinds of answers need. */
 static int make_zones(void)
 {
-	static const char start[] = "@ SOA ns1 host 1 600 300 86400 60\n@ NS ns1\n";
-	char *text = malloc(100000);
-	size_t at;
-	int failed;
+	const char *origin;
+	int failed = 0;
+	char *text;
 
-	if (!text)
-		return -1;
-	at = sprintf(text, "%sns1 A 192.0.2.1\n", start);
-	for (int i = 0; i < 1000; i++)
-		at += sprintf(text + at, "h%04d A 10.0.%d.%d\n", i, i / 250, i % 250);
-	failed = publish("example.test.", text);
-	at = sprintf(text, "%sns1 A 192.0.2.1\nwww A 192.0.2.2\ns NS ns.s\nns.s A 192.0.2.3\n*.w A 192.0.2.4\n", start);
-	for (int i = 0; i < 1000; i++)
-		at += sprintf(text + at, "c%04d CNAME www\n", i);
-	failed |= publish("kinds.test.", text);
-	free(text);
-	return failed;
+	for (unsigned i = 0; (text = zone_text(i, &origin)) != NULL; i++) {
+		failed |= publish(origin, text);
+		free(text);
+	}
+	return origin ? -1 : failed;
+}
+
+void world_set_limit(bool limited)
+{
+	/* Any secret, so that cookies are judged; a response each nanosecond, which is never met. */
+	const struct pg_policy policy = {.secret = {{1, 2}}, .secrets = 1, .interval = limited ? 1 : 0};
+
+	image_set_policy(image, &policy);
 }
 
 /* The stages run on the product's maps. */
@@ -112,6 +111,8 @@ static int open_stages(void)
 	    bpf_map__reuse_fd(stages->maps.zone_index_table, bpf_map__fd(product->maps.zone_index_table)) ||
 	    bpf_map__reuse_fd(stages->maps.settings, bpf_map__fd(product->maps.settings)) ||
 	    bpf_map__reuse_fd(stages->maps.zone_counters, bpf_map__fd(product->maps.zone_counters)) ||
+	    bpf_map__reuse_fd(stages->maps.limits, bpf_map__fd(product->maps.limits)) ||
+	    bpf_map__reuse_fd(stages->maps.exempt, bpf_map__fd(product->maps.exempt)) ||
 	    bpf_map__reuse_fd(stages->maps.addresses, bpf_map__fd(product->maps.addresses)))
 		return -1;
 	return bench_stages_bpf__load(stages);
@@ -134,6 +135,8 @@ int world_open(void)
 	image = image_open(pins, 64 << 20, 53, 1232);
 	if (!image || image_count_zones(image, 64, 64 << 20) || make_zones())
 		return -1;
+	image_set_clock(image);
+	world_set_limit(false);
 	fastpath = fastpath_open(pins, image);
 	if (!fastpath || fastpath_set_addresses(fastpath, &address, 1))
 		return -1;
@@ -165,7 +168,8 @@ int world_program(unsigned program)
 		return fastpath->program;
 	return bpf_program__fd((struct bpf_program *[STAGES]){
 	    stages->progs.stage_packet, stages->progs.stage_parse, stages->progs.stage_clock, stages->progs.stage_name,
-	    stages->progs.stage_decide, stages->progs.stage_grow, stages->progs.stage_link}[program - WORLD_STAGES]);
+	    stages->progs.stage_decide, stages->progs.stage_limit, stages->progs.stage_grow,
+	    stages->progs.stage_link}[program - WORLD_STAGES]);
 }
 
 int world_set_queries(const struct bench_query *queries, uint32_t count)

@@ -79,8 +79,8 @@ static int put32(struct link *link, uint32_t word)
 	return put16(link, word >> 16) || put16(link, word & 0xffff) ? -1 : 0;
 }
 
-/* Puts a pointer and its relocation. `suffix`: octets of the suffix of sname; 0: sname itself. */
-static int put_pointer(struct link *link, uint16_t suffix)
+/* Puts a pointer and its relocation. */
+static int put_pointer(struct link *link, enum pg_base base, size_t octets)
 {
 	size_t position = link->out->length - link->data;
 
@@ -95,8 +95,8 @@ static int put_pointer(struct link *link, uint16_t suffix)
 		link->relocations = relocations;
 		link->room = room;
 	}
-	link->relocations[link->count++] = (struct pg_relocation){.position = position, .suffix = suffix};
-	return put16(link, suffix ? 0 : SNAME_POINTER);
+	link->relocations[link->count++] = (struct pg_relocation){.position = position, .base = base, .octets = octets};
+	return put16(link, base == PG_BASE_SNAME ? SNAME_POINTER : 0);
 }
 
 /* Puts a name, the longest suffix that it shares with the context being a pointer. */
@@ -111,21 +111,21 @@ static int put_compressed(struct link *link, const uint8_t *name, const uint8_t 
 		suffix += suffix[0] + 1;
 	if (put(link, name, suffix - name))
 		return -1;
-	return put_pointer(link, knot_dname_size(suffix));
+	return put_pointer(link, PG_BASE_SUFFIX, knot_dname_size(suffix));
 }
 
 static int put_owner(struct link *link, const struct fragment_request *request)
 {
 	if (request->form == OWNER_SNAME)
-		return put_pointer(link, 0);
+		return put_pointer(link, PG_BASE_SNAME, 0);
 	/* Spelt once, it can be pointed to. */
 	if (request->form == OWNER_SPELT)
-		return link->owners++ ? put_pointer(link, PG_WITHIN)
+		return link->owners++ ? put_pointer(link, PG_BASE_OWN, 0)
 		                      : put_compressed(link, request->owner, request->apex);
 	/* The root is shorter than a pointer to it. */
 	if (!request->owner[0])
 		return put(link, request->owner, 1);
-	return put_pointer(link, knot_dname_size(request->owner));
+	return put_pointer(link, PG_BASE_SUFFIX, knot_dname_size(request->owner));
 }
 
 static int put_rdata(struct link *link, uint16_t type, const uint8_t *rdata, size_t length, const uint8_t *context,
@@ -205,7 +205,7 @@ static int put_relocations(struct link *link, struct pg_fragment *header)
 {
 	for (int suffixes = 0; suffixes < 2; suffixes++)
 		for (size_t i = 0; i < link->count; i++) {
-			if (!link->relocations[i].suffix != !suffixes)
+			if ((link->relocations[i].base != PG_BASE_SNAME) != suffixes)
 				continue;
 			if (put(link, &link->relocations[i], sizeof(link->relocations[i])))
 				return -1;
