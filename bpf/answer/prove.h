@@ -172,6 +172,8 @@ PG_STAGE int pg_cover_hashed(struct pg_work *w, __u64 hash)
 	span = (const void *)(node + 1);
 	span = (const void *)((const __u8 *)span + 8);
 	before = span->before;
+	if (span->count > PG_SPAN_ENTRIES)
+		return PG_UNPROVED;
 	for (__u32 i = 0; i < PG_SPAN_ENTRIES && i < span->count; i++) {
 		if (span->hash[i] > hash)
 			break;
