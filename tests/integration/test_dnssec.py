@@ -33,7 +33,7 @@ MEMORY = "512MiB" if NAMES <= 20000 else "4GiB"
 LARGE = re.compile(rb"(?s).(large\d+|many-\w+)[\x01-\x3f]|.{2,64}?\nwild-large[\x01-\x3f]")
 CHAIN_NAMES = [chain.name for chain in CHAINS]
 
-pytestmark = pytest.mark.timeout(300 + DRAWN // 50)
+pytestmark = pytest.mark.timeout(300 + DRAWN // 30 + NAMES // 50)
 
 
 @dataclass
