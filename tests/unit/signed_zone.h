@@ -351,22 +351,46 @@ static inline void signed_scanned(zs_scanner_t *scanner)
 	              scanner->r_data_length);
 }
 
-/* A zone from master-file text, signed. */
-static inline struct zone_version *signed_text(const char *origin, const char *text, const struct signing *how)
+static inline void signed_added(zs_scanner_t *scanner)
+{
+	struct signed_zone *zone = scanner->process.data;
+
+	if (zone_builder_add(zone->builder, scanner->r_owner, scanner->r_type, scanner->r_ttl, scanner->r_data,
+	                     scanner->r_data_length))
+		signed_die(zone_builder_error(zone->builder));
+}
+
+static inline void signed_scan(struct signed_zone *zone, const char *origin, const char *text,
+                               void (*take)(zs_scanner_t *scanner))
+{
+	zs_scanner_t scanner;
+
+	if (zs_init(&scanner, origin, KNOT_CLASS_IN, 3600) || zs_set_processing(&scanner, take, NULL, zone) ||
+	    zs_set_input_string(&scanner, text, strlen(text)) || zs_parse_all(&scanner))
+		signed_die("the text cannot be read");
+	zs_deinit(&scanner);
+}
+
+/* A zone from master-file text, signed; and what is put into it as it stands, after signing. */
+static inline struct zone_version *signed_text_with(const char *origin, const char *text, const char *more,
+                                                    const struct signing *how)
 {
 	knot_dname_storage_t apex;
 	struct signed_zone zone = {.how = how, .apex = apex};
-	zs_scanner_t scanner;
 
 	if (!knot_dname_from_str(apex, origin, sizeof(apex)))
 		signed_die(origin);
 	zone.builder = zone_builder_new(apex, 0);
-	if (!zone.builder || zs_init(&scanner, origin, KNOT_CLASS_IN, 3600) ||
-	    zs_set_processing(&scanner, signed_scanned, NULL, &zone) ||
-	    zs_set_input_string(&scanner, text, strlen(text)) || zs_parse_all(&scanner))
-		signed_die("the text cannot be read");
-	zs_deinit(&scanner);
+	if (!zone.builder)
+		signed_die("out of memory");
+	signed_scan(&zone, origin, text, signed_scanned);
+	signed_scan(&zone, origin, more, signed_added);
 	return signed_finish(&zone);
+}
+
+static inline struct zone_version *signed_text(const char *origin, const char *text, const struct signing *how)
+{
+	return signed_text_with(origin, text, "", how);
 }
 
 #endif
