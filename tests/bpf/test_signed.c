@@ -125,13 +125,14 @@ static void many_types(void **state)
 	uint8_t query[600];
 
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
-		for (int zone = 0; zone < ZONES; zone++)
-			for (int below = 0; below < 3; below++) {
-				static const char *const names[] = {"q.zz-many.", "*.zz-many.", "zz-many."};
+		for (int zone = 0; zone < 2; zone++)
+			for (int below = 0; below < 4; below++) {
+				static const char *const names[] = {"q.many.", "*.many.", "many.", "m-."};
 				struct query asked = ASK(NULL, types[i], EDNS_DO);
 				char name[64];
 
-				snprintf(name, sizeof(name), "%s%s", names[below], zones[zone]);
+				snprintf(name, sizeof(name), "%s%s", names[below],
+				         zone ? "types3.test." : "types.test.");
 				asked.name = name;
 				build_packet(&in, &(struct frame){0}, query, build_query(query, &asked));
 				passed_or_same(name, &in);

@@ -102,18 +102,19 @@ static const char signed_names[] =
     "sec DS 1 13 2 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n"
     "*.t TXT \"t\"\np0 A 192.0.2.7\npppppppppp0 A 192.0.2.8\npppppppppp00 A 192.0.2.9\nloop CNAME loop\n";
 
-static void publish_signed(const char *origin, const struct signing *how)
+/* With a wildcard of so many types: of more than 64 the program goes through none. */
+static void publish_signed(const char *origin, int types, const struct signing *how)
 {
 	static char zone[20000];
 	struct zone_version *version;
 	char why[512] = "";
 
 	strcpy(zone, signed_names);
-	/* More names than one block has entries; one, the last, with types that the program does not go through. */
+	/* More names than one block has entries. */
 	for (int i = 0; i < 200; i++)
 		add_text(zone, sizeof(zone), "n%d A 192.0.2.%d\n", i, i);
-	for (int i = 0; i < 70; i++)
-		add_text(zone, sizeof(zone), "*.zz-many TYPE65%d \\# 1 00\n", 300 + i);
+	for (int i = 0; i < types; i++)
+		add_text(zone, sizeof(zone), "*.many TYPE65%d \\# 1 00\n", 300 + i);
 	version = signed_text(origin, zone, how);
 	assert_true(image_add_zone(image, version->apex) >= 0);
 	if (image_commit(image, version, FOREVER, ignore, NULL, why, sizeof(why)))
@@ -129,12 +130,14 @@ static void make_zones(void)
 	publish("other.test.", "@ SOA ns host 1 1 1 1 60\n@ NS ns\nns A 192.0.2.1\nwww A 192.0.2.33\n", FOREVER);
 	publish("t.", "@ SOA ns host 1 1 1 1 60\n@ NS ns\nns A 192.0.2.1\n" A126 "t. A 192.0.2.127\n", FOREVER);
 	publish("expired.test.", "@ SOA ns host 1 1 1 1 60\n@ NS ns\nns A 192.0.2.1\nwww A 192.0.2.33\n", 1);
-	publish_signed("nsec.test.", &(struct signing){});
-	publish_signed("nsec3.test.",
+	publish_signed("nsec.test.", 1, &(struct signing){});
+	publish_signed("nsec3.test.", 1,
 	               &(struct signing){.nsec3 = true, .iterations = 3, .salt_length = 2, .salt = {1, 2}});
-	publish_signed("optout.test.", &(struct signing){.nsec3 = true, .opt_out = true});
-	publish_signed("slow.test.", &(struct signing){.nsec3 = true, .iterations = 100, .salt_length = 255});
-	publish_signed("slower.test.", &(struct signing){.nsec3 = true, .iterations = 101});
+	publish_signed("optout.test.", 1, &(struct signing){.nsec3 = true, .opt_out = true});
+	publish_signed("types.test.", 70, &(struct signing){});
+	publish_signed("types3.test.", 70, &(struct signing){.nsec3 = true});
+	publish_signed("slow.test.", 1, &(struct signing){.nsec3 = true, .iterations = 100, .salt_length = 255});
+	publish_signed("slower.test.", 1, &(struct signing){.nsec3 = true, .iterations = 101});
 	make_sized_zone(zone, sizeof(zone));
 	publish("exact.test.", zone, FOREVER);
 	assert_true(image_add_zone(image, (const uint8_t *)"\7loading\4test") >= 0);
