@@ -18,7 +18,7 @@ static const char zone_text[] =
     "mail A 192.0.2.2\na CNAME b\nb CNAME c\nc CNAME d\nd CNAME e\ne CNAME f\nf CNAME g\ng A 192.0.2.3\nl1 CNAME l2\n"
     "l2 CNAME l1\nout CNAME x.other.\n*.w A 192.0.2.4\n*.wc CNAME wc\nno.w TXT x\nx.y.z SRV 1 2 3 mail\nsub NS "
     "mail.sub\n"
-    "sub NS ns\nmail.sub A 192.0.2.5\nd DNAME a\nd2.e DNAME *.w\nins.deep NS ns.other.\np\\000 A 192.0.2.6\n"
+    "sub NS ns\nmail.sub A 192.0.2.5\ndn DNAME a\nd2.x2 DNAME *.w\nins.deep NS ns.other.\np\\000 A 192.0.2.6\n"
     "ppppppppp0 A 192.0.2.7\nppppppppp1 A 192.0.2.8\nbig TXT \"0123456789012345678901234567890123456789\"\n";
 
 static struct image *image;
