@@ -166,6 +166,31 @@ static bool exists(const struct model *model, const uint8_t *name)
 	return rank < model->count && knot_dname_in_bailiwick(model->names[rank], name) >= 0;
 }
 
+/* Makes the first label a little different, or an octet longer or shorter: 0 is the least that can be added. */
+static void change_label(uint8_t *name)
+{
+	uint8_t label[64], octets = name[0];
+
+	memcpy(label, name, octets + 1U);
+	memmove(name, name + octets + 1, knot_dname_size(name + octets + 1));
+	switch (draw(4)) {
+	case 0:
+		label[1 + draw(octets)]++;
+		break;
+	case 1:
+		label[1 + draw(octets)]--;
+		break;
+	case 2:
+		if (octets > 1)
+			label[0]--;
+		break;
+	default:
+		if (octets < 63)
+			label[++label[0]] = 0;
+	}
+	prepend(name, label);
+}
+
 /* A name near to one of those that are there, or far. */
 static void random_name(const struct model *model, uint8_t *name)
 {
@@ -174,8 +199,7 @@ static void random_name(const struct model *model, uint8_t *name)
 
 	memcpy(name, model->names[draw(model->count)], 256);
 	if (draw(3) == 0 && name[0] && knot_dname_size(name) > sizeof(apex)) {
-		/* Its first label a little different. */
-		name[1 + draw(name[0])] += draw(2) ? 1 : 255;
+		change_label(name);
 		if (draw(2))
 			more = 0;
 	}
