@@ -126,11 +126,11 @@ fuzz-programs: $(FUZZ_PROGRAMS)
 
 $(UNIT_PROGRAMS) $(BPF_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o $(LIB)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(SANITIZE) -o $@ $^ -lcmocka -lzscanner $(ALL_LIBS)
+	$(Q)$(CC) $(SANITIZE) -o $@ $^ -lcmocka -lzscanner -ldnssec $(ALL_LIBS)
 
 $(FUZZ_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o $(LIB)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(SANITIZE) -fsanitize=fuzzer -o $@ $^ -lzscanner $(ALL_LIBS)
+	$(Q)$(CC) $(SANITIZE) -fsanitize=fuzzer -o $@ $^ -lzscanner -ldnssec $(ALL_LIBS)
 
 -include tools/bench/bench.mk
 

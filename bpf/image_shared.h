@@ -195,7 +195,7 @@ struct pg_order {
  * name. All numbers are the first 64 bits of hashes. */
 #define PG_SPAN_ENTRIES 64
 struct pg_span {
-	__u64 count;
+	__u64 count;  /* of more than PG_SPAN_ENTRIES, not all are there: nothing is to be proved by it */
 	__u64 before; /* the last record before this span, around the end of all */
 	__u64 hash[]; /* ascending */
 };

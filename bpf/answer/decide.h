@@ -118,6 +118,7 @@ PG_STAGE int pg_place_signatures(struct pg_work *w, pg_ref ref)
 {
 	const struct pg_node *node;
 	const struct pg_rrset *rrset;
+	__u32 count;
 
 	if (!w)
 		return PG_EXIT_INTERNAL;
@@ -125,7 +126,8 @@ PG_STAGE int pg_place_signatures(struct pg_work *w, pg_ref ref)
 	if (!node)
 		return PG_EXIT_INTERNAL;
 	rrset = pg_rrsets(node);
-	for (__u32 i = 0; i < PG_SCAN_MAX && i < node->rrsets; i++) {
+	count = node->rrsets;
+	for (__u32 i = 0; i < PG_SCAN_MAX && i < count; i++) {
 		int result;
 
 		if (rrset[i].signed_length == rrset[i].length || rrset[i].type == PG_TYPE_NSEC_AT_WILDCARD)
@@ -137,7 +139,7 @@ PG_STAGE int pg_place_signatures(struct pg_work *w, pg_ref ref)
 		if (result)
 			return PG_EXIT_LARGE;
 	}
-	return PG_EXIT_ANSWERED;
+	return count > PG_SCAN_MAX ? PG_EXIT_LARGE : PG_EXIT_ANSWERED;
 }
 
 /* Places what was found for qtype at sname's node, or at the wildcard that stands for it. */

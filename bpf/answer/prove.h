@@ -34,6 +34,7 @@ PG_STAGE int pg_gather(struct pg_work *w, pg_ref ref, __u32 covers)
 	const struct pg_node *node;
 	struct pg_proof_due *due;
 	__u32 number, type = PG_TYPE_NSEC;
+	int found;
 
 	if (!w)
 		return PG_EXIT_INTERNAL;
@@ -46,8 +47,10 @@ PG_STAGE int pg_gather(struct pg_work *w, pg_ref ref, __u32 covers)
 		type = PG_TYPE_NSEC_AT_WILDCARD;
 	if (covers && node->flags & PG_NODE_GAP)
 		return PG_UNPROVED;
-	if (pg_scan_rrsets(w, node, ref, type) != PG_FOUND || w->rrset.type != type ||
-	    w->rrset.signed_length == w->rrset.length)
+	found = pg_scan_rrsets(w, node, ref, type);
+	if (found == PG_FOUND_BROKEN)
+		return PG_EXIT_LARGE;
+	if (found != PG_FOUND || w->rrset.type != type || w->rrset.signed_length == w->rrset.length)
 		return PG_UNPROVED;
 	number = w->proofs;
 	for (__u32 i = 0; i < PG_PROOFS_MAX && i < number; i++)
@@ -172,6 +175,8 @@ PG_STAGE int pg_cover_hashed(struct pg_work *w, __u64 hash)
 	span = (const void *)(node + 1);
 	span = (const void *)((const __u8 *)span + 8);
 	before = span->before;
+	if (span->count > PG_SPAN_ENTRIES)
+		return PG_UNPROVED;
 	for (__u32 i = 0; i < PG_SPAN_ENTRIES && i < span->count; i++) {
 		if (span->hash[i] > hash)
 			break;

@@ -39,8 +39,17 @@ static const char *const names[] = {
     ".",
     "ds.example.test.",
     "deep.example.test.",
+    "nothing.nsec.test.",
+    "q.w.nsec.test.",
+    "a.b.d.nsec.test.",
+    "n99.nsec.test.",
+    "nothing.nsec3.test.",
+    "p.q.wc.nsec3.test.",
+    "x.deep.optout.test.",
+    "www.sub.optout.test.",
+    "gone.slow.test.",
 };
-static const uint16_t types[] = {1, 1, 1, 28, 16, 2, 6, 5, 15, 43, 255, 252, 0, 65400};
+static const uint16_t types[] = {1, 1, 1, 28, 16, 2, 6, 5, 15, 43, 255, 252, 0, 65400, 46, 47, 39};
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 

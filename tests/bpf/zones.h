@@ -5,6 +5,8 @@
 
 #include "world.h"
 
+#include "../unit/signed_zone.h"
+
 #define L16 "abcdefghijklmnop"
 #define L48 L16 L16 L16
 #define L63 L48 "abcdefghijklmno"
@@ -91,6 +93,35 @@ static inline void make_sized_zone(char *zone, size_t room)
 		add_octets(zone, room, "big", 1000 - i);
 }
 
+/* The same names in a zone for each kind of chain. */
+static const char signed_names[] =
+    "@ 3600 SOA ns1 host 7 600 300 86400 60\n@ 3600 NS ns1\nns1 A 192.0.2.1\n"
+    "www A 192.0.2.2\nwww TXT \"hello\"\na.b.c A 192.0.2.3\n*.w A 192.0.2.4\n*.wc CNAME www\nalias CNAME www\n"
+    "gone CNAME nothing\nd DNAME www.c\nd-www DNAME w\nsub NS ns.sub\nns.sub A 192.0.2.6\nins.deep NS ns.sub\n"
+    "sec NS ns.elsewhere.test.\n"
+    "sec DS 1 13 2 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n"
+    "*.t TXT \"t\"\np0 A 192.0.2.7\npppppppppp0 A 192.0.2.8\npppppppppp00 A 192.0.2.9\nloop CNAME loop\n";
+
+/* With a wildcard of so many types: of more than 64 the program goes through none. */
+static void publish_signed(const char *origin, int types, const struct signing *how)
+{
+	static char zone[20000];
+	struct zone_version *version;
+	char why[512] = "";
+
+	strcpy(zone, signed_names);
+	/* More names than one block has entries. */
+	for (int i = 0; i < 200; i++)
+		add_text(zone, sizeof(zone), "n%d A 192.0.2.%d\n", i, i);
+	for (int i = 0; i < types; i++)
+		add_text(zone, sizeof(zone), "*.many TYPE65%d \\# 1 00\n", 300 + i);
+	version = signed_text(origin, zone, how);
+	assert_true(image_add_zone(image, version->apex) >= 0);
+	if (image_commit(image, version, FOREVER, ignore, NULL, why, sizeof(why)))
+		fail_msg("%s: %s", origin, why);
+	zone_unref(version);
+}
+
 static void make_zones(void)
 {
 	static char zone[200000];
@@ -99,6 +130,14 @@ static void make_zones(void)
 	publish("other.test.", "@ SOA ns host 1 1 1 1 60\n@ NS ns\nns A 192.0.2.1\nwww A 192.0.2.33\n", FOREVER);
 	publish("t.", "@ SOA ns host 1 1 1 1 60\n@ NS ns\nns A 192.0.2.1\n" A126 "t. A 192.0.2.127\n", FOREVER);
 	publish("expired.test.", "@ SOA ns host 1 1 1 1 60\n@ NS ns\nns A 192.0.2.1\nwww A 192.0.2.33\n", 1);
+	publish_signed("nsec.test.", 1, &(struct signing){});
+	publish_signed("nsec3.test.", 1,
+	               &(struct signing){.nsec3 = true, .iterations = 3, .salt_length = 2, .salt = {1, 2}});
+	publish_signed("optout.test.", 1, &(struct signing){.nsec3 = true, .opt_out = true});
+	publish_signed("types.test.", 70, &(struct signing){});
+	publish_signed("types3.test.", 70, &(struct signing){.nsec3 = true});
+	publish_signed("slow.test.", 1, &(struct signing){.nsec3 = true, .iterations = 100, .salt_length = 255});
+	publish_signed("slower.test.", 1, &(struct signing){.nsec3 = true, .iterations = 101});
 	make_sized_zone(zone, sizeof(zone));
 	publish("exact.test.", zone, FOREVER);
 	assert_true(image_add_zone(image, (const uint8_t *)"\7loading\4test") >= 0);

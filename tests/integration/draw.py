@@ -73,7 +73,8 @@ def _label(chance: random.Random, names: Names) -> bytes:
         return bytes(chance.randrange(256) for _ in range(chance.choice((1, 2, 63))))
     if draw < 0.5:
         return chance.choice((b"*", b"\0", b"!", b"\xff", b")", b"+", b"www", b"a"))
-    return names.pick(chance)[0] if names.pick(chance) else b"x"
+    name = names.pick(chance)
+    return name[0] if name else b"x"
 
 
 def _near(chance: random.Random, name: Name) -> Name:

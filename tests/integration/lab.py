@@ -530,7 +530,7 @@ class Peregrine:
         raise LabError(f"zone-status does not know {zone}")
 
     def wait_serving(
-        self, serial: int | None = None, zones: Sequence[str] | None = None, timeout: float = 30.0
+        self, serial: int | None = None, zones: Sequence[str] | None = None, timeout: float = 120.0
     ) -> None:
         """Waits until zone-status says `serving`, at that serial when one is given."""
         end = time.monotonic() + timeout

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lab import Bind, Knot, Lab, LabError, NameServer, Nsd, ask_many, ask_tcp_many
-from signed import CHAIN_TWO, Signed
+from signed import Signed
 from signed_zones import DNAME, RRSIG
 from verdict import Verdicts, judge
 from wire import ANY, lower, name_wire, parse, query_text
@@ -22,24 +22,19 @@ KINDS: dict[str, type[NameServer]] = {"nsd": Nsd, "knot": Knot, "bind": Bind}
 LONG_CHAIN = b"\x08c-long"  # how the names of the zones' one long chain of CNAMEs begin
 
 
-def loads(kind: str, signed: Signed) -> bool:
-    """Knot DNS refuses a zone of two NSEC3PARAM records."""
-    return kind != "knot" or signed.chain != CHAIN_TWO
-
-
 def _hangs(kind: str, query: bytes) -> bool:
     """NSD 4.6 can hang for many seconds over a chain of signed CNAMEs that does not fit: it is asked by TCP instead."""
     return kind == "nsd" and query[12:].lower().startswith(LONG_CHAIN)
 
 
 class References:
-    """One server of each kind, with every zone that it loads. What they say is kept: the same is asked many times."""
+    """One server of each kind, with every zone. What they say is kept: the same is asked many times."""
 
     def __init__(self, lab: Lab, zones: Sequence[Signed], kinds: Sequence[str] = tuple(KINDS)) -> None:
         self.lab = lab
         self.zones = {lower(name_wire(signed.name)): signed for signed in zones}
         self.servers = {
-            kind: lab.reference(KINDS[kind], [signed.zone for signed in zones if loads(kind, signed)]) for kind in kinds
+            kind: lab.reference(KINDS[kind], [signed.zone_for(kind) for signed in zones]) for kind in kinds
         }
         self._known: dict[tuple[str, bool], dict[bytes, Any]] = {
             (kind, tcp): {} for kind in kinds for tcp in (False, True)
@@ -78,15 +73,13 @@ class References:
             return ask_tcp_many(sock, queries) if tcp else ask_many(sock, queries)
 
     def said(self, queries: Sequence[bytes], tcp: bool = False, but: str = "") -> list[dict[str, bytes]]:
-        """What each reference that has the zone says, by query."""
-        apexes = [self.apex(query) for query in queries]
+        """What each reference says, by query."""
         said: list[dict[str, bytes]] = [{} for _ in queries]
         for kind in self.servers:
             if kind == but:
                 continue
-            there = [index for index, apex in enumerate(apexes) if loads(kind, self.zones[apex])]
-            spared = [index for index in there if not tcp and _hangs(kind, queries[index])]
-            for by_tcp, part in ((tcp, sorted(set(there) - set(spared))), (True, spared)):
+            spared = [index for index, query in enumerate(queries) if not tcp and _hangs(kind, query)]
+            for by_tcp, part in ((tcp, sorted(set(range(len(queries))) - set(spared))), (True, spared)):
                 known = self._learn(kind, [queries[index] for index in part], by_tcp)
                 for index in part:
                     said[index][kind] = known[queries[index]]

@@ -92,7 +92,7 @@ class NameServer:
 
     # What they share.
 
-    def start(self, timeout: float = 30.0) -> NameServer:
+    def start(self, timeout: float = 120.0) -> NameServer:
         self.config.write_text(self.configuration())
         self.process = self.lab.start(self.namespace, self.command(), log=self.directory / "log", name=self.kind)
         for zone in self.zones:

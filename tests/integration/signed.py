@@ -59,11 +59,14 @@ CHAINS = (CHAIN_NSEC, CHAIN_NSEC3, CHAIN_SALT, CHAIN_OPT_OUT, CHAIN_TWO)
 
 @dataclass(frozen=True)
 class Signed:
-    """A signed zone: its file with one record a line, and the line of its key-signing key."""
+    """A signed zone: its file with one record a line, and the line of its key-signing key. `first` is a zone of two
+    chains with the first of them alone.
+    """
 
     zone: Zone
     chain: Chain
     anchor: str
+    first: Zone | None = None
 
     @property
     def name(self) -> str:
@@ -71,6 +74,10 @@ class Signed:
 
     def lines(self) -> list[str]:
         return [line for line in self.zone.path.read_text().splitlines() if line and line[0] != ";"]
+
+    def zone_for(self, kind: str) -> Zone:
+        """The zone as a kind of server takes it: Knot DNS refuses two NSEC3PARAM records."""
+        return self.first if self.first and kind == "knot" else self.zone
 
 
 def _run(place: Path, *argv: str) -> str:
@@ -128,7 +135,7 @@ def _signature(place: Path, name: str, rrset: dns.rrset.RRset, lines: list[str])
 def sign(zone: ZoneFile, chain: Chain) -> Signed:
     """The zone signed, from the cache when the same was signed before."""
     text = zone.text()
-    known = hashlib.sha256(f"2 {zone.name} {chain} {VALID}\n{text}".encode()).hexdigest()[:24]
+    known = hashlib.sha256(f"3 {zone.name} {chain} {VALID}\n{text}".encode()).hexdigest()[:24]
     place = CACHE / known
     if not (place / "zone").exists():
         partial = CACHE / f"{known}.{os.getpid()}"
@@ -138,6 +145,7 @@ def sign(zone: ZoneFile, chain: Chain) -> Signed:
         _run(partial, "dnssec-keygen", "-q", "-a", "ECDSAP256SHA256", zone.name)
         lines = _sign(partial, zone.name, "plain", "signed", chain.options)
         if chain.second:
+            (partial / "first").write_text("\n".join(lines) + "\n")
             lines = _merge(partial, zone.name, lines, _sign(partial, zone.name, "plain", "second", chain.second))
         (partial / "zone").write_text("\n".join(lines) + "\n")
         shutil.rmtree(place, ignore_errors=True)
@@ -145,7 +153,8 @@ def sign(zone: ZoneFile, chain: Chain) -> Signed:
     anchor = next(
         path.read_text().splitlines()[-1] for path in place.glob("K*.key") if " DNSKEY 257 " in path.read_text()
     )
-    return Signed(Zone(zone.name, place / "zone"), chain, anchor)
+    first = Zone(zone.name, place / "first") if chain.second else None
+    return Signed(Zone(zone.name, place / "zone"), chain, anchor, first)
 
 
 def delegation_signer(child: Signed) -> str:

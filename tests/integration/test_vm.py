@@ -29,8 +29,11 @@ from lab import (
     soa_serial,
     yaml,
 )
+from signed import CHAIN_NSEC, CHAIN_SALT, Signed, sign
+from signed_zones import rich_zone
 from wire import SOA, wire
-from zones import corpus, family
+from zones import Query, corpus, family
+from zones import queries as special_cases
 
 sys.path.insert(0, str(ROOT / "tools/vm"))
 from guest import KERNELS, Guest, GuestError, Initramfs, Network, attach_native, verify, with_bpftool  # noqa: E402
@@ -68,6 +71,13 @@ def test_kernel_and_driver(kernel: str) -> None:
         assert f" {kernel} " in shown and "no figures" not in shown, shown
 
 
+def signed_zones() -> tuple[list[Signed], list[Query]]:
+    """A zone for each way of denial, and what to ask about it."""
+    zones = {chain: rich_zone(f"{chain.name}.example.") for chain in (CHAIN_NSEC, CHAIN_SALT)}
+    asked = [query for zone in zones.values() for query in special_cases(zone)][::8]
+    return [sign(zone, chain) for chain, zone in zones.items()], asked
+
+
 @pytest.fixture(scope="module")
 def expected() -> Iterator[tuple[Lab, list[bytes], list[bytes | None]]]:
     """The corpus, and what peregrined on this kernel answers; each reply by the driver alone, as the agent is
@@ -76,11 +86,13 @@ def expected() -> Iterator[tuple[Lab, list[bytes], list[bytes | None]]]:
     with Lab() as lab:
         place = lab.make_directory("zones")
         zones = family(100)
-        served = [zone.write(place) for zone in zones]
+        signed, proved = signed_zones()
+        served = [zone.write(place) for zone in zones] + [made.zone for made in signed]
         lab.primary_server(Nsd, served, key=Key())
         queries = [wire(query.name, query.rrtype, edns=edns, id=7) for query in corpus(zones) for edns in (None, 1232)]
-        with lab.peregrine([zone.name for zone in zones], key=Key()) as agent:
-            agent.wait_serving(1)
+        queries += [wire(query.name, query.rrtype, edns=1232, do=True, id=7) for query in proved]
+        with lab.peregrine([zone.name for zone in served], key=Key()) as agent:
+            agent.wait_serving()
             agent.freeze()
             with lab.client.udp(lab.service[0]) as sock:
                 replies = ask_many(sock, queries, timeout=0.5)
@@ -115,10 +127,10 @@ def test_same_answers(kernel: str, expected: tuple[Lab, list[bytes], list[bytes 
     network = tap(namespace)
     network.create()
     place = lab.make_directory("zones")
-    zones = family(100)
+    zones = [zone.write(place) for zone in family(100)] + [made.zone for made in signed_zones()[0]]
     lab.primary_server(
         Nsd,
-        [zone.write(place) for zone in zones],
+        zones,
         key=Key(),
         namespace=namespace,
         addresses=PRIMARY,

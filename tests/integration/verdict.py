@@ -86,6 +86,16 @@ def truncated(asked: Asked, mine: Normal, full: Normal, full_size: int) -> bool:
     return mine.tc and mine.rcode == full.rcode and full_size + SPARE > asked.limit
 
 
+def own_ttl(ref: Normal) -> Normal:
+    """RRSIGs of an answer with the TTL of the RRset that they sign (RFC 4034 section 3), where the zone has another."""
+    return ref._replace(
+        answer=frozenset(
+            record._replace(ttl=int.from_bytes(record.rdata[4:8], "big")) if record.rrtype == RRSIG else record
+            for record in ref.answer
+        )
+    )
+
+
 # ------------------------------------------------------------------------------------------------------------- verdicts
 
 
@@ -117,6 +127,7 @@ def _rule(asked: Asked, mine: Normal, size: int, ref: Normal, full: Normal, full
         ("additional left out", lambda: additional_left_out(asked, mine, whole, size)),
         ("one RRset", lambda: one_rrset(asked, mine, full)),
         ("chain limit", lambda: chain_limit(asked, mine, full)),
+        ("TTL of RRSIG", lambda: mine == own_ttl(plain)),
     )
     for name, test in tests:
         if test():

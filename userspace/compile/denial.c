@@ -16,6 +16,9 @@
 #define HASH_SIZE 20                   /* of SHA-1 */
 #define HASH_LABEL (HASH_SIZE * 8 / 5) /* in base32hex */
 #define ALGORITHM_SHA1 1
+#define FLAG_OPT_OUT 1
+/* RFC 5155 section 10.3: no validator believes a chain of more. */
+#define ITERATIONS_MAX 2500
 /* Records to a span: four to eight. */
 #define SPAN_FILL 8
 
@@ -89,6 +92,7 @@ static void check_signatures(struct plan *plan)
 /* Notes for every entry the last one up to it with a signed NSEC. */
 static int find_owners(struct plan *plan)
 {
+	char text[KNOT_DNAME_TXT_MAXLEN + 1];
 	uint32_t last = 0;
 
 	plan->denial.owners = calloc(plan->names, sizeof(*plan->denial.owners));
@@ -100,8 +104,7 @@ static int find_owners(struct plan *plan)
 		if (plan_find_rrset(data, KNOT_RRTYPE_NSEC) && plan_is_signed(data, KNOT_RRTYPE_NSEC))
 			last = i + 1;
 		else if (data)
-			fault(plan,
-			      "a name of the zone has no NSEC, or no signed one; denials that need it are refused");
+			fault(plan, "%s has no NSEC, or none that is signed", text_of(plan->entries[i].name, text));
 		plan->denial.owners[i] = last;
 	}
 	return 0;
@@ -117,16 +120,19 @@ static void check_chain(struct plan *plan)
 	for (size_t i = plan->names; i-- > 0;) {
 		struct plan_entry *entry = &plan->entries[i];
 		knot_dname_storage_t said;
+		const struct zone_rrset *rrset;
 		const uint8_t *rdata;
 
 		if (owners[i] != i + 1)
 			continue;
-		rdata = plan_find_rrset(entry->data, KNOT_RRTYPE_NSEC)->rdata + 2;
+		rrset = plan_find_rrset(entry->data, KNOT_RRTYPE_NSEC);
+		rdata = rrset->rdata + 2;
 		memcpy(said, rdata, knot_dname_size(rdata));
 		knot_dname_to_lower(said);
-		if (!knot_dname_is_equal(said, next)) {
+		if (!knot_dname_is_equal(said, next) || rrset->count != 1) {
 			entry->flags |= PG_NODE_GAP;
-			fault(plan, "the NSEC of %s does not lead to the next name", text_of(entry->name, text));
+			fault(plan, "the NSEC of %s does not lead to the next name, or is not alone",
+			      text_of(entry->name, text));
 		}
 		next = entry->name;
 	}
@@ -238,7 +244,8 @@ static uint64_t hash_name(const struct plan_denial *denial, const uint8_t *name,
 	return engine_nsec3_hash(denial->iterations, denial->salt, denial->salt_length, name, length);
 }
 
-static bool has_hash(const struct plan_denial *denial, uint64_t hash)
+/* How many of the chain's hashes are less. */
+static size_t rank_of(const struct plan_denial *denial, uint64_t hash)
 {
 	size_t low = 0, high = denial->hash_count;
 
@@ -250,7 +257,24 @@ static bool has_hash(const struct plan_denial *denial, uint64_t hash)
 		else
 			high = middle;
 	}
-	return low < denial->hash_count && denial->hashes[low] == hash;
+	return low;
+}
+
+static bool has_hash(const struct plan_denial *denial, uint64_t hash)
+{
+	size_t rank = rank_of(denial, hash);
+
+	return rank < denial->hash_count && denial->hashes[rank] == hash;
+}
+
+/* Whether the record that covers a hash says that unsigned delegations may be there, and what leads to them. `records`
+ * are the chain's, as `hashes`. */
+static bool opts_out(const struct plan_denial *denial, const struct plan_entry *records, uint64_t hash)
+{
+	size_t rank = rank_of(denial, hash);
+	const uint8_t *record = find_record(denial, records[(rank ? rank : denial->hash_count) - 1].data);
+
+	return record[2 + 1] & FLAG_OPT_OUT;
 }
 
 /* Adds the chain's records, in order of hash, and checks that each leads to the next. Returns their number, or -1. */
@@ -300,20 +324,26 @@ static bool take_parameters(struct plan *plan, const uint8_t *rdata, size_t leng
 	struct plan_denial *denial = &plan->denial;
 
 	if (rdata[0] != ALGORITHM_SHA1) {
-		fault(plan, "hash algorithm %u of NSEC3PARAM is not known", rdata[0]);
+		fault(plan, "the hash algorithm %u of its NSEC3 chain is not known", rdata[0]);
 		return false;
 	}
 	/* RFC 5155 section 4.1.2: with flags that are not known, it is not to be used. */
 	if (rdata[1] || length < 5U + rdata[4])
 		return false;
 	denial->iterations = (uint16_t)(rdata[2] << 8 | rdata[3]);
+	if (denial->iterations > ITERATIONS_MAX) {
+		fault(plan, "its NSEC3 chain has %u iterations, more than the %d that RFC 5155 allows",
+		      denial->iterations, ITERATIONS_MAX);
+		return false;
+	}
 	denial->salt_length = rdata[4];
 	memcpy(denial->salt, rdata + 5, rdata[4]);
 	return true;
 }
 
-/* The names' hashes, and whether a record matches. */
-static void hash_names(struct plan *plan)
+/* The names' hashes, and whether a record matches. A name that has none, and is not opted out either, proves nothing:
+ * the record that covers its hash would say that it is not there. */
+static void hash_names(struct plan *plan, const struct plan_entry *records)
 {
 	struct plan_denial *denial = &plan->denial;
 	char text[KNOT_DNAME_TXT_MAXLEN + 1];
@@ -328,10 +358,12 @@ static void hash_names(struct plan *plan)
 			memcpy(wildcard + 2, entry->name, entry->name_length);
 			entry->proof[PG_PROOF_WILDCARD] = hash_name(denial, wildcard, entry->name_length + 2U);
 		}
-		entry->flags |= PG_NODE_PROOFS;
 		if (has_hash(denial, entry->proof[PG_PROOF_OWN]))
-			entry->flags |= PG_NODE_HASHED;
-		else if (entry->data && !(entry->flags & PG_NODE_DELEGATION))
+			entry->flags |= PG_NODE_PROOFS | PG_NODE_HASHED;
+		else if ((!entry->data || entry->flags & PG_NODE_DELEGATION) &&
+		         opts_out(denial, records, entry->proof[PG_PROOF_OWN]))
+			entry->flags |= PG_NODE_PROOFS;
+		else
 			fault(plan, "%s has no NSEC3 record", text_of(entry->name, text));
 	}
 }
@@ -356,6 +388,8 @@ static int add_spans(struct plan *plan)
 			span->count++;
 			at++;
 		}
+		if (span->count > PG_SPAN_ENTRIES)
+			fault(plan, "its NSEC3 records are too close to each other for hashes");
 		if (!plan_add(plan, PG_ROLE_SPAN, (const uint8_t *)&span->number, sizeof(span->number), NULL))
 			return -1;
 		plan->entries[plan->count - 1].hash = i;
@@ -384,7 +418,7 @@ static int try_chain(struct plan *plan)
 		return 0;
 	}
 	denial->kind = PG_DENIAL_NSEC3;
-	hash_names(plan);
+	hash_names(plan, &plan->entries[first]);
 	return add_spans(plan) ? -1 : 1;
 }
 

@@ -264,15 +264,15 @@ static int put_span(const struct compile_context *context, const struct plan_ent
 {
 	const struct plan_denial *denial = &context->plan->denial;
 	const struct plan_span *span = &denial->spans[entry->hash];
-	size_t first = span->first;
+	size_t first = span->first, kept = span->count < PG_SPAN_ENTRIES ? span->count : PG_SPAN_ENTRIES;
 	struct pg_span *made;
 
-	made = (struct pg_span *)buffer_extend(out, sizeof(*made) + span->count * sizeof(made->hash[0]));
+	made = (struct pg_span *)buffer_extend(out, sizeof(*made) + kept * sizeof(made->hash[0]));
 	if (!made)
 		return -1;
 	made->count = span->count;
 	made->before = denial->hashes[(first ? first : denial->hash_count) - 1];
-	memcpy(made->hash, denial->hashes + first, span->count * sizeof(made->hash[0]));
+	memcpy(made->hash, denial->hashes + first, kept * sizeof(made->hash[0]));
 	return 0;
 }
 

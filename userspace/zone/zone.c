@@ -326,11 +326,13 @@ static int check_name(struct zone_builder *builder, const struct zone_name *name
 	char text[256];
 
 	for (size_t i = 0; i < name->rrset_count; i++) {
-		if (name->rrsets[i].type != KNOT_RRTYPE_CNAME)
+		if (name->rrsets[i].type != KNOT_RRTYPE_CNAME && name->rrsets[i].type != KNOT_RRTYPE_DNAME)
 			continue;
 		if (name->rrsets[i].count > 1)
 			return fail(builder, "%s has more than one record",
-			            describe(name->owner, KNOT_RRTYPE_CNAME, text, sizeof(text)));
+			            describe(name->owner, name->rrsets[i].type, text, sizeof(text)));
+		if (name->rrsets[i].type == KNOT_RRTYPE_DNAME)
+			continue;
 		for (size_t j = 0; j < name->rrset_count; j++) {
 			uint16_t type = name->rrsets[j].type;
 
