@@ -15,7 +15,7 @@ enum pg_found { PG_NOT_FOUND = 0, PG_FOUND = 1, PG_FOUND_BROKEN = 2 };
  * The version of a node that readers at version V see: steps back over what is not committed yet. Two steps are all
  * there can be, since one publication waits for the readers of the one before. NULL: the name is not there.
  */
-PG_INLINE const struct pg_node *pg_visible(const struct pg_work *w, pg_ref *ref, const struct pg_node *node)
+PG_INLINE const struct pg_node *pg_visible(struct pg_work *w, pg_ref *ref, const struct pg_node *node)
 {
 	if (node->since > w->version) {
 		*ref = node->previous;
@@ -90,6 +90,7 @@ PG_INLINE int pg_match_node(struct pg_work *w, pg_ref ref, __u32 start)
 	node = pg_visible(w, &ref, node);
 	if (!node)
 		return PG_NOT_FOUND;
+	pg_use(w, ref);
 	w->node = ref;
 	w->node_flags = node->flags;
 	w->wildcard = node->wildcard;
@@ -140,6 +141,7 @@ PG_INLINE int pg_match_hash(struct pg_work *w, pg_ref ref, __u64 hash)
 		return PG_NOT_FOUND;
 	if (!pg_visible(w, &ref, node))
 		return PG_NOT_FOUND;
+	pg_use(w, ref);
 	w->probed = ref;
 	return PG_FOUND;
 }
