@@ -90,7 +90,6 @@ PG_INLINE int pg_match_node(struct pg_work *w, pg_ref ref, __u32 start)
 	node = pg_visible(w, &ref, node);
 	if (!node)
 		return PG_NOT_FOUND;
-	pg_use(w, ref);
 	w->node = ref;
 	w->node_flags = node->flags;
 	w->wildcard = node->wildcard;
@@ -141,7 +140,6 @@ PG_INLINE int pg_match_hash(struct pg_work *w, pg_ref ref, __u64 hash)
 		return PG_NOT_FOUND;
 	if (!pg_visible(w, &ref, node))
 		return PG_NOT_FOUND;
-	pg_use(w, ref);
 	w->probed = ref;
 	return PG_FOUND;
 }
@@ -200,12 +198,16 @@ PG_STAGE int pg_probe_name(struct pg_work *w, __u32 first)
 {
 	const struct pg_settings *settings = pg_settings(w);
 	__u32 start;
+	int found;
 
 	if (!w || !settings)
 		return PG_FOUND_BROKEN;
 	start = w->label[PG_MASK(first, PG_LABELS_MAX)];
-	return pg_search(w, settings, PG_ROLE_NAME,
-	                 pg_hash_suffix(w, start, pg_hash_start(settings->hash_seed, PG_ROLE_NAME, w->zone)), start);
+	found = pg_search(w, settings, PG_ROLE_NAME,
+	                  pg_hash_suffix(w, start, pg_hash_start(settings->hash_seed, PG_ROLE_NAME, w->zone)), start);
+	if (found == PG_FOUND)
+		pg_use(w, w->node);
+	return found;
 }
 
 /* The node of the present zone that has this index hash: a target's addresses, or what is part of a proof. Sets
@@ -213,10 +215,14 @@ PG_STAGE int pg_probe_name(struct pg_work *w, __u32 first)
 PG_STAGE int pg_probe_hash(struct pg_work *w, __u64 hash)
 {
 	const struct pg_settings *settings = pg_settings(w);
+	int found;
 
 	if (!w || !settings)
 		return PG_FOUND_BROKEN;
-	return pg_search(w, settings, PG_ROLE_ADDRESSES, hash, 0);
+	found = pg_search(w, settings, PG_ROLE_ADDRESSES, hash, 0);
+	if (found == PG_FOUND)
+		pg_use(w, w->probed);
+	return found;
 }
 
 /* The same for a key that is a number. */

@@ -116,8 +116,10 @@ static pg_ref write_node(struct commit *commit, struct pg_cell *cell)
 	pg_ref ref;
 
 	node->previous = cell ? cell->ref : 0;
-	ref = heat_is_shared(node->role, node->flags, node->wildcard) ? take_shared(commit, &commit->buffer)
-	                                                              : take(commit, &commit->buffer, cell);
+	/* For what is gone nothing makes room: the nodes of this version stand, and must not move. */
+	ref = heat_is_shared(node->role, node->flags, node->wildcard) && !(node->flags & PG_NODE_ABSENT)
+	          ? take_shared(commit, &commit->buffer)
+	          : take(commit, &commit->buffer, cell);
 	if (!ref || append(commit, &commit->written, ref))
 		return 0;
 	if (cell) {
