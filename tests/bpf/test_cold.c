@@ -22,50 +22,65 @@
 	                                                                  zone) "*.w TXT x\n" SIGNED("*.w", "TXT",                                     \
 	                                                                                             "3", zone)
 
-static const char nsec_zone[] =
-    HEAD("nsec.test.") "@ NSEC a NS SOA RRSIG NSEC DNSKEY\n" SIGNED(
-        "@",
-        "NSEC", "2", "nsec.test.") "a NSEC *.w A RRSIG NSEC\n" SIGNED("a", "NSEC", "3",
-                                                                      "nsec.test.") "*.w NSEC z TXT RRSIG "
-                                                                                    "NSEC\n" SIGNED("*.w", "NSEC", "3",
-                                                                                                    "nsec.test.") "z "
-                                                                                                                  "NSEC"
-                                                                                                                  " @ "
-                                                                                                                  "A "
-                                                                                                                  "RRSI"
-                                                                                                                  "G "
-                                                                                                                  "NSEC"
-                                                                                                                  "\n" SIGNED("z",
-                                                                                                                              "NSEC",
-                                                                                                                              "3",
-                                                                                                                              "nsec.test.");
+static const char nsec_zone[] = HEAD("nsec.test.") "@ NSEC a NS SOA RRSIG NSEC DNSKEY\n" SIGNED(
+    "@", "NSEC", "2",
+    "nsec.test.") "a NSEC *.w A RRSIG NSEC\n" SIGNED("a", "NSEC", "3",
+                                                     "nsec.test.") "*.w NSEC z TXT RRSIG "
+                                                                   "NSEC\n" SIGNED("*.w", "NSEC", "3",
+                                                                                   "nsec.test.") "z "
+                                                                                                 "NSEC"
+                                                                                                 " @ "
+                                                                                                 "A "
+                                                                                                 "RRSI"
+                                                                                                 "G "
+                                                                                                 "NSEC"
+                                                                                                 "\n" SIGNED(
+                                                                                                     "z", "NSEC", "3",
+                                                                                                     "nsec.test.");
 
-static const char nsec3_zone[] = HEAD("nsec3.test.") "@ NSEC3PARAM 1 0 0 -\n" SIGNED("@", "NSEC3PARAM", "2", "nsec3.test.") "0madr2c2o78cqsoquiejtbeh6gfgb0ff NSEC3 1 0 0 - 6mpoiqg4qp5ip9m5254hon6ni8ofmr84 NS SOA RRSIG DNSKEY NSEC3PARAM\n" SIGNED(
-    "0madr2c2o78cqsoquiejtbeh6gfgb0ff",
-    "NSEC3", "3", "nsec3.test.") "6mpoiqg4qp5ip9m5254hon6ni8ofmr84 NSEC3 1 0 0 - ktulk2efn2r2ltmdl13um38velr6im92 A "
-                                 "RRSIG\n" SIGNED("6mpoiqg4qp5ip9m5254hon6ni8ofmr84",
-                                                  "NSEC3", "3", "nsec3.test.") "ktulk2efn2r2ltmdl13um38velr6im92 NSEC3 "
-                                                                               "1 0 0 - "
-                                                                               "m9d5fl0vu6o5412s8p1q6qta5mi3qdss "
-                                                                               "\n" SIGNED("ktulk2efn2r2ltmdl13um38velr"
-                                                                                           "6im92",
-                                                                                           "NSEC3", "3",
-                                                                                           "nsec3.test.") "m9d5fl0vu6o5"
-                                                                                                          "412s8p1q6qta"
-                                                                                                          "5mi3qdss "
-                                                                                                          "NSEC3 1 0 0 "
-                                                                                                          "- "
-                                                                                                          "p40p5oo6tabr"
-                                                                                                          "0gn8fr5eni1q"
-                                                                                                          "fptc3lhf A "
-                                                                                                          "RRSIG"
-                                                                                                          "\n" SIGNED("m9d5fl0vu6o5412s8p1q6qta5mi3qdss",
-                                                                                                                      "NSEC3",
-                                                                                                                      "3",
-                                                                                                                      "nsec3.test.") "p40p5oo6tabr0gn8fr5eni1qfptc3lhf NSEC3 1 0 0 - 0madr2c2o78cqsoquiejtbeh6gfgb0ff TXT RRSIG\n" SIGNED("p40p5oo6tabr0gn8fr5eni1qfptc3lhf",
-                                                                                                                                                                                                                                          "NSEC3",
-                                                                                                                                                                                                                                          "3",
-                                                                                                                                                                                                                                          "nsec3.test.");
+static const char nsec3_zone[] =
+    HEAD("nsec3.test.") "@ NSEC3PARAM 1 0 0 -\n" SIGNED(
+        "@", "NSEC3PARAM", "2",
+        "nsec3.test.") "0madr2c2o78cqsoquiejtbeh6gfgb0ff NSEC3 1 0 0 - 6mpoiqg4qp5ip9m5254hon6ni8ofmr84 NS SOA RRSIG "
+                       "DNSKEY NSEC3PARAM\n" SIGNED("0madr2c2o78cqsoquiejtbeh6gfgb0ff", "NSEC3", "3",
+                                                    "nsec3.test.") "6mpoiqg4qp5ip9m5254hon6ni8ofmr84 NSEC3 1 0 0 - "
+                                                                   "ktulk2efn2r2ltmdl13um38velr6im92 A "
+                                                                   "RRSIG\n" SIGNED(
+                                                                       "6mpoiqg4qp5ip9m5254hon6ni8ofmr84", "NSEC3", "3",
+                                                                       "nsec3.test.") "ktulk2efn2r2ltmdl13um38velr6im92"
+                                                                                      " NSEC3 "
+                                                                                      "1 0 0 - "
+                                                                                      "m9d5fl0vu6o5412s8p1q6qta5mi3qdss"
+                                                                                      " "
+                                                                                      "\n" SIGNED(
+                                                                                          "ktulk2efn2r2ltmdl13um38velr"
+                                                                                          "6im92",
+                                                                                          "NSEC3", "3",
+                                                                                          "nsec3.test.") "m9d5fl0vu6o5"
+                                                                                                         "412s8p1q6qta"
+                                                                                                         "5mi3qdss "
+                                                                                                         "NSEC3 1 0 0 "
+                                                                                                         "- "
+                                                                                                         "p40p5oo6tabr"
+                                                                                                         "0gn8fr5eni1q"
+                                                                                                         "fptc3lhf A "
+                                                                                                         "RRSIG"
+                                                                                                         "\n" SIGNED(
+                                                                                                             "m9d5fl0vu"
+                                                                                                             "6o5412s8p"
+                                                                                                             "1q6qta5mi"
+                                                                                                             "3qdss",
+                                                                                                             "NSEC3",
+                                                                                                             "3",
+                                                                                                             "nsec3."
+                                                                                                             "test.") "p40p5oo6tabr0gn8fr5eni1qfptc3lhf NSEC3 1 "
+                                                                                                                      "0 0 - 0madr2c2o78cqsoquiejtbeh6gfgb0ff "
+                                                                                                                      "TXT RRSIG\n" SIGNED(
+                                                                                                                          "p40p5oo6tabr0gn8fr5en"
+                                                                                                                          "i1qfptc3lhf",
+                                                                                                                          "NSEC3",
+                                                                                                                          "3",
+                                                                                                                          "nsec3.test.");
 
 static const struct query asked[] = {
     ASK("www.example.test.", 1),

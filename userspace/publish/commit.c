@@ -422,6 +422,7 @@ int image_commit(struct image *image, struct zone_version *version, uint64_t exp
 	int result;
 
 	why[0] = '\0';
+	image_bound_segments(image);
 	pthread_mutex_lock(&image->zones_lock);
 	slot = image_find_zone(image, version->apex);
 	if (slot >= 0)

@@ -54,11 +54,13 @@ static uint64_t tables_memory(const struct image *image)
 	       (uint64_t)image->zones.entries * sizeof(struct pg_zone) + zone_counters_memory(image->zone_counters);
 }
 
-/* Segments may have what the tables leave of the budget. */
-static void bound_segments(struct image *image)
+void image_bound_segments(struct image *image)
 {
-	uint64_t tables = tables_memory(image);
+	uint64_t tables;
 
+	pthread_mutex_lock(&image->zones_lock);
+	tables = tables_memory(image);
+	pthread_mutex_unlock(&image->zones_lock);
 	segments_bound(&image->segments, image->memory > tables ? image->memory - tables : 0);
 }
 
@@ -97,7 +99,6 @@ int image_renew_view(struct image *image)
 	    .settings = image->settings,
 	};
 	rcu_assign_pointer(image->view, view);
-	bound_segments(image);
 	if (old) {
 		urcu_memb_synchronize_rcu();
 		free(old);
@@ -374,6 +375,7 @@ struct image *image_open_with(const char *pin_directory, const char *cold, uint6
 		image_close(image);
 		return NULL;
 	}
+	image_bound_segments(image);
 	image->settings->port = port;
 	image->settings->udp_size = udp_size;
 	return image;
@@ -398,6 +400,5 @@ int image_count_zones(struct image *image, uint32_t zones, uint64_t memory)
 		zones = image->zones.entries;
 	image->zone_counters = zone_counters_open(image->pins, zones, memory);
 	image->maps.zone_counters = zone_counters_map(image->zone_counters);
-	bound_segments(image);
 	return image->zone_counters ? 0 : -1;
 }

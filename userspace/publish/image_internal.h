@@ -101,6 +101,9 @@ void image_wait_readers(struct image *image);
 int image_commit(struct image *image, struct zone_version *version, uint64_t expires_at, void (*visible)(void *context),
                  void *context, char *why, size_t why_size);
 
+/* Lets segments have what the tables leave of the memory; publisher thread. */
+void image_bound_segments(struct image *image);
+
 /* Octets that the image takes of the memory of the fast path. */
 uint64_t image_memory_used(const struct image *image);
 
