@@ -12,75 +12,31 @@
 #define EDNS_DO OPT("\0\0\x29\x04\xd0\0\0\x80\0\0\0")
 
 /* A signature's form is all that counts here. */
-#define SIGNED(owner, type, labels, signer)                                                                            \
-	owner " RRSIG " type " 13 " labels " 3600 20370101000000 20200101000000 1 " signer " AAAA\n"
-#define HEAD(zone)                                                                                                                                     \
-	"@ SOA ns1 host 7 600 300 86400 60\n" SIGNED("@", "SOA", "2", zone) "@ NS a\n" SIGNED("@", "NS", "2", zone) "@ DNSKEY 256 3 13 AAAA\n" SIGNED( \
-	    "@", "DNSKEY", "2",                                                                                                                        \
-	    zone) "a A 192.0.2.1\n" SIGNED("a", "A", "3",                                                                                              \
-	                                   zone) "z A 192.0.2.2\n" SIGNED("z", "A", "3",                                                               \
-	                                                                  zone) "*.w TXT x\n" SIGNED("*.w", "TXT",                                     \
-	                                                                                             "3", zone)
+/* clang-format off */
+#define SIGNED(owner, type, labels, data)                                                                              \
+	owner " " type " " data "\n" owner " RRSIG " type " 13 " labels " 3600 20370101000000 20200101000000 1 test. AAAA\n"
+#define HEAD                                                                                                           \
+	SIGNED("@", "SOA", "2", "ns1 host 7 600 300 86400 60") SIGNED("@", "NS", "2", "a")                             \
+	SIGNED("@", "DNSKEY", "2", "256 3 13 AAAA") SIGNED("a", "A", "3", "192.0.2.1") SIGNED("z", "A", "3", "192.0.2.2") \
+	SIGNED("*.w", "TXT", "3", "x")
+#define HASHED(owner, data) SIGNED(owner, "NSEC3", "3", "1 0 0 - " data)
 
-static const char nsec_zone[] = HEAD("nsec.test.") "@ NSEC a NS SOA RRSIG NSEC DNSKEY\n" SIGNED(
-    "@", "NSEC", "2",
-    "nsec.test.") "a NSEC *.w A RRSIG NSEC\n" SIGNED("a", "NSEC", "3",
-                                                     "nsec.test.") "*.w NSEC z TXT RRSIG "
-                                                                   "NSEC\n" SIGNED("*.w", "NSEC", "3",
-                                                                                   "nsec.test.") "z "
-                                                                                                 "NSEC"
-                                                                                                 " @ "
-                                                                                                 "A "
-                                                                                                 "RRSI"
-                                                                                                 "G "
-                                                                                                 "NSEC"
-                                                                                                 "\n" SIGNED(
-                                                                                                     "z", "NSEC", "3",
-                                                                                                     "nsec.test.");
+static const char nsec_zone[] =
+	HEAD
+	SIGNED("@", "NSEC", "2", "a NS SOA RRSIG NSEC DNSKEY")
+	SIGNED("a", "NSEC", "3", "*.w A RRSIG NSEC")
+	SIGNED("*.w", "NSEC", "3", "z TXT RRSIG NSEC")
+	SIGNED("z", "NSEC", "3", "@ A RRSIG NSEC");
 
 static const char nsec3_zone[] =
-    HEAD("nsec3.test.") "@ NSEC3PARAM 1 0 0 -\n" SIGNED(
-        "@", "NSEC3PARAM", "2",
-        "nsec3.test.") "0madr2c2o78cqsoquiejtbeh6gfgb0ff NSEC3 1 0 0 - 6mpoiqg4qp5ip9m5254hon6ni8ofmr84 NS SOA RRSIG "
-                       "DNSKEY NSEC3PARAM\n" SIGNED("0madr2c2o78cqsoquiejtbeh6gfgb0ff", "NSEC3", "3",
-                                                    "nsec3.test.") "6mpoiqg4qp5ip9m5254hon6ni8ofmr84 NSEC3 1 0 0 - "
-                                                                   "ktulk2efn2r2ltmdl13um38velr6im92 A "
-                                                                   "RRSIG\n" SIGNED(
-                                                                       "6mpoiqg4qp5ip9m5254hon6ni8ofmr84", "NSEC3", "3",
-                                                                       "nsec3.test.") "ktulk2efn2r2ltmdl13um38velr6im92"
-                                                                                      " NSEC3 "
-                                                                                      "1 0 0 - "
-                                                                                      "m9d5fl0vu6o5412s8p1q6qta5mi3qdss"
-                                                                                      " "
-                                                                                      "\n" SIGNED(
-                                                                                          "ktulk2efn2r2ltmdl13um38velr"
-                                                                                          "6im92",
-                                                                                          "NSEC3", "3",
-                                                                                          "nsec3.test.") "m9d5fl0vu6o5"
-                                                                                                         "412s8p1q6qta"
-                                                                                                         "5mi3qdss "
-                                                                                                         "NSEC3 1 0 0 "
-                                                                                                         "- "
-                                                                                                         "p40p5oo6tabr"
-                                                                                                         "0gn8fr5eni1q"
-                                                                                                         "fptc3lhf A "
-                                                                                                         "RRSIG"
-                                                                                                         "\n" SIGNED(
-                                                                                                             "m9d5fl0vu"
-                                                                                                             "6o5412s8p"
-                                                                                                             "1q6qta5mi"
-                                                                                                             "3qdss",
-                                                                                                             "NSEC3",
-                                                                                                             "3",
-                                                                                                             "nsec3."
-                                                                                                             "test.") "p40p5oo6tabr0gn8fr5eni1qfptc3lhf NSEC3 1 "
-                                                                                                                      "0 0 - 0madr2c2o78cqsoquiejtbeh6gfgb0ff "
-                                                                                                                      "TXT RRSIG\n" SIGNED(
-                                                                                                                          "p40p5oo6tabr0gn8fr5en"
-                                                                                                                          "i1qfptc3lhf",
-                                                                                                                          "NSEC3",
-                                                                                                                          "3",
-                                                                                                                          "nsec3.test.");
+	HEAD
+	SIGNED("@", "NSEC3PARAM", "2", "1 0 0 -")
+	HASHED("0madr2c2o78cqsoquiejtbeh6gfgb0ff", "6mpoiqg4qp5ip9m5254hon6ni8ofmr84 NS SOA RRSIG DNSKEY NSEC3PARAM")
+	HASHED("6mpoiqg4qp5ip9m5254hon6ni8ofmr84", "ktulk2efn2r2ltmdl13um38velr6im92 A RRSIG")
+	HASHED("ktulk2efn2r2ltmdl13um38velr6im92", "m9d5fl0vu6o5412s8p1q6qta5mi3qdss")
+	HASHED("m9d5fl0vu6o5412s8p1q6qta5mi3qdss", "p40p5oo6tabr0gn8fr5eni1qfptc3lhf A RRSIG")
+	HASHED("p40p5oo6tabr0gn8fr5eni1qfptc3lhf", "0madr2c2o78cqsoquiejtbeh6gfgb0ff TXT RRSIG");
+/* clang-format on */
 
 static const struct query asked[] = {
     ASK("www.example.test.", 1),
