@@ -18,7 +18,7 @@
 
 #include <linux/types.h>
 
-#define PG_SCHEMA 2
+#define PG_SCHEMA 3
 
 /* A segment is the unit in which the image grows. Records never reach into its last PG_SEGMENT_GUARD
  * bytes, so that the verifier can allow PG_SEGMENT_GUARD bytes behind every valid reference. */
@@ -31,6 +31,10 @@
 #define PG_UNIT 8U
 #define PG_UNITS_PER_SEGMENT (PG_SEGMENT_SIZE / PG_UNIT)
 typedef __u32 pg_ref;
+
+/* Segments from this reference on are memory of the agent's alone: the program has no map of them, and leaves what
+ * leads there to the fallback. */
+#define PG_COLD (PG_SEGMENTS_MAX * PG_UNITS_PER_SEGMENT)
 
 #define PG_NAME_MAX 255   /* octets of a name in wire format, RFC 1035 section 2.3.4 */
 #define PG_NAME_ROOM 256  /* the same, padded to whole words */
@@ -242,6 +246,7 @@ struct pg_target {
 	__u32 position; /* where the name stands in the fragment's data: what the owners of its addresses point to */
 };
 
+_Static_assert(PG_COLD == 0x80000000U, "a reference tells by its first bit whether the program can follow it");
 _Static_assert(sizeof(struct pg_cell) == 8, "a cell is one word");
 _Static_assert(sizeof(struct pg_bucket) == 64, "a bucket is one cache line");
 _Static_assert(sizeof(struct pg_zone) == 384, "zone record");

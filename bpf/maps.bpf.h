@@ -151,19 +151,27 @@ static __always_inline const struct pg_zone *pg_zone_record(const struct pg_work
 	return zones ? bpf_map_lookup_elem(zones, &slot) : 0;
 }
 
-static __always_inline const void *pg_record(const struct pg_work *w, pg_ref ref)
+static __always_inline const void *pg_record(struct pg_work *w, pg_ref ref)
 {
 	__u32 zero = 0, number = ref / PG_UNITS_PER_SEGMENT;
 	__u32 offset = (ref % PG_UNITS_PER_SEGMENT) * PG_UNIT;
 	const __u8 *start;
 	void *segment = bpf_map_lookup_elem(&image, &number);
 
-	if (!segment)
+	if (!segment) {
+		w->beyond = 1;
 		return 0;
+	}
 	start = bpf_map_lookup_elem(segment, &zero);
 	if (!start || offset > PG_SEGMENT_SIZE - PG_SEGMENT_GUARD)
 		return 0;
 	return start + offset;
+}
+
+static __always_inline void pg_use(struct pg_work *w, pg_ref ref)
+{
+	w->uses.ref[PG_MASK(w->uses.count, PG_USES - 1)] = ref;
+	w->uses.count++;
 }
 
 /* Copies `length` octets, `size` to `most` of them, by blocks of `size`. The last block is copied whole, some octets of

@@ -103,14 +103,15 @@ enum pg_response_class {
 	X(18, NO_ROOM, no_room, "frame cannot grow to the reply's size")                                               \
 	X(19, VERSION, version, "data replaced meanwhile")                                                             \
 	X(20, INTERNAL, internal, "cannot happen")                                                                     \
-	X(21, LIMITED, limited, "over the client's rate limit: dropped")
+	X(21, LIMITED, limited, "over the client's rate limit: dropped")                                               \
+	X(22, COLD, cold, "data beyond the driver's memory")
 
 enum pg_exit {
 #define PG_EXIT_ENUM(number, symbol, name, text) PG_EXIT_##symbol = (number),
 	PG_EXITS(PG_EXIT_ENUM)
 #undef PG_EXIT_ENUM
 };
-#define PG_EXIT_COUNT 22
+#define PG_EXIT_COUNT 23
 #define PG_EXIT_ROOM 32 /* a power of two, with room for those to come */
 
 #define PG_RCODES 25 /* up to BADCOOKIE, and one for all others */

@@ -29,8 +29,13 @@ PG_INLINE int pg_parse(PG_CONTEXT *ctx, struct pg_work *w)
 /* Decides on the reply, its OPT record included. Returns an exit. */
 PG_INLINE int pg_settle(struct pg_work *w)
 {
-	int exit = pg_resolve(w);
+	int exit;
 
+	w->beyond = 0;
+	exit = pg_resolve(w);
+	/* What could not be read was taken for something else, or for nothing: no decision. */
+	if (w->beyond)
+		return PG_EXIT_COLD;
 	if (!exit)
 		pg_explain(w);
 	return exit;

@@ -15,7 +15,7 @@ enum pg_found { PG_NOT_FOUND = 0, PG_FOUND = 1, PG_FOUND_BROKEN = 2 };
  * The version of a node that readers at version V see: steps back over what is not committed yet. Two steps are all
  * there can be, since one publication waits for the readers of the one before. NULL: the name is not there.
  */
-PG_INLINE const struct pg_node *pg_visible(const struct pg_work *w, pg_ref *ref, const struct pg_node *node)
+PG_INLINE const struct pg_node *pg_visible(struct pg_work *w, pg_ref *ref, const struct pg_node *node)
 {
 	if (node->since > w->version) {
 		*ref = node->previous;
@@ -208,12 +208,16 @@ PG_STAGE int pg_probe_name(struct pg_work *w, __u32 first)
 {
 	const struct pg_settings *settings = pg_settings(w);
 	__u32 start;
+	int found;
 
 	if (!w || !settings)
 		return PG_FOUND_BROKEN;
 	start = w->label[PG_MASK(first, PG_LABELS_MAX)];
-	return pg_search(w, settings, PG_ROLE_NAME,
-	                 pg_hash_suffix(w, start, pg_hash_start(settings->hash_seed, PG_ROLE_NAME, 0)), start);
+	found = pg_search(w, settings, PG_ROLE_NAME,
+	                  pg_hash_suffix(w, start, pg_hash_start(settings->hash_seed, PG_ROLE_NAME, 0)), start);
+	if (found == PG_FOUND)
+		pg_use(w, w->node);
+	return found;
 }
 
 /* Whether the node at `ref` is sname, in a zone that is without doubt sname's: no zone is served below its apex. */
@@ -275,6 +279,7 @@ PG_STAGE int pg_find_exact(struct pg_work *w)
 	 * in memory so that the verifier does not follow each one by itself.) */
 	if (found != PG_FOUND || pg_read_once64(&bucket->cell[PG_MASK(w->position, PG_BUCKET_CELLS - 1)]) != cell)
 		return PG_FOUND_BROKEN;
+	pg_use(w, w->node);
 	return PG_FOUND;
 }
 
@@ -283,10 +288,14 @@ PG_STAGE int pg_find_exact(struct pg_work *w)
 PG_STAGE int pg_probe_hash(struct pg_work *w, __u64 hash)
 {
 	const struct pg_settings *settings = pg_settings(w);
+	int found;
 
 	if (!w || !settings)
 		return PG_FOUND_BROKEN;
-	return pg_search(w, settings, PG_ROLE_ADDRESSES, hash, 0);
+	found = pg_search(w, settings, PG_ROLE_ADDRESSES, hash, 0);
+	if (found == PG_FOUND)
+		pg_use(w, w->probed);
+	return found;
 }
 
 /* The same for a key that is a number. */

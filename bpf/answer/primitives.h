@@ -15,7 +15,9 @@
  *   pg_settings()      the settings, or NULL
  *   pg_bucket_at()     the bucket of a table (PG_TABLE_INDEX, PG_TABLE_ZONES) that a hash leads to, or NULL
  *   pg_zone_record()   a slot of `zones`, or NULL
- *   pg_record()        PG_RECORD_ROOM octets of the image from a reference on, or NULL
+ *   pg_record()        PG_RECORD_ROOM octets of the image from a reference on, or NULL, which sets w->beyond; what was
+ *                      read while deciding is there for linking too
+ *   pg_use()           notes that a node was found
  *   pg_copy()          octets from the image into the message; 0, or -1 when they would not fit
  */
 #ifndef PEREGRINE_ANSWER_PRIMITIVES_H

@@ -43,7 +43,17 @@ struct pg_proof_due {
 	struct pg_rrset rrset;
 };
 
+/* Nodes that queries found: the program notes each, in a ring, for the agent to look at now and then; the host those of
+ * one query that are cold. */
+#define PG_USES 256
+struct pg_uses {
+	__u64 count;
+	pg_ref ref[PG_USES];
+};
+
 struct pg_work {
+	struct pg_uses uses; /* first, where the agent looks for it */
+
 	/* The searched name, from the question or a CNAME's target. */
 	__u8 name[PG_NAME_ROOM + 16];  /* lower case, followed by at least 8 zeros */
 	__u8 label[PG_LABELS_MAX + 1]; /* where label i starts in name; label[labels] is the root */
@@ -83,6 +93,7 @@ struct pg_work {
 	__u32 node_flags;                   /* of that node */
 	__u32 position;                     /* in a bucket */
 	pg_ref probed;                      /* result of the last look-up in the index */
+	__u32 beyond;                       /* a record was looked for in memory that this side does not have */
 	__u32 first, exists, missing, step; /* of the search for the closest encloser */
 
 	/* The RRset found at a node. */

@@ -34,6 +34,10 @@ const struct image_view *image_view_get(const struct image *image)
 	return &view;
 }
 
+void image_note_uses(struct image *used, const struct pg_work *work)
+{
+}
+
 struct zone_counters *image_zone_counters(const struct image *image)
 {
 	return NULL;

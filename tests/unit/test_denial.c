@@ -345,16 +345,16 @@ static void versions(void **state)
 {
 	const struct signing *how = *state;
 	struct image *image = image_open(NULL, 64 << 20, 53, 4096);
-	uint64_t used = 0, start = image->segments.used;
+	uint64_t used = 0, start = image->segments.warm.used;
 
 	for (unsigned round = 0; round < 60; round++) {
 		commit(image, version_of(round + 1, how, round % 28));
 		check_names(image, round % 28, round % 28 ? 37 : 1);
 		if (round == 20)
-			used = image->segments.used;
+			used = image->segments.warm.used;
 		/* What was replaced is given back. */
 		if (round == 20 + 28)
-			assert_int_equal(used, image->segments.used);
+			assert_int_equal(used, image->segments.warm.used);
 	}
 	/* Other chains, and none, in their turn. */
 	for (unsigned round = 0; round < 6; round++) {
@@ -367,9 +367,9 @@ static void versions(void **state)
 	}
 	commit(image, version_of(200, how, 20));
 	check_names(image, 20, 5);
-	assert_int_equal(used, image->segments.used);
+	assert_int_equal(used, image->segments.warm.used);
 	image_drop_zone(image, image_hide_zone(image, (const uint8_t *)"\1z"));
-	assert_int_equal(start ? start : image->segments.used, image->segments.used);
+	assert_int_equal(start ? start : image->segments.warm.used, image->segments.warm.used);
 	image_close(image);
 }
 
@@ -381,10 +381,10 @@ static void orders_are_kept(void **state)
 
 	commit(image, version_of(1, &nsec, 1));
 	order = order_of(image);
-	used = image->segments.used;
+	used = image->segments.warm.used;
 	commit(image, version_of(2, &nsec, 1));
 	assert_int_equal(order, order_of(image));
-	assert_int_equal(used, image->segments.used);
+	assert_int_equal(used, image->segments.warm.used);
 	commit(image, version_of(3, &nsec, 2));
 	assert_int_not_equal(order, order_of(image));
 	check_names(image, 2, 1);
@@ -403,14 +403,14 @@ static void rolled_back(void **state)
 	size_t at;
 
 	commit(image, version_of(1, &how, 3));
-	used = image->segments.used;
+	used = image->segments.warm.used;
 	at = snprintf(zone, sizeof(zone), "@ SOA ns host 6 1 1 1 60\n@ NS ns\n");
 	for (int i = 0; i < 20000; i++)
 		at += snprintf(zone + at, sizeof(zone) - at, "n%d TXT \"%0100d\"\n", i, i);
 	version = signed_text("z.", zone, &how);
 	assert_int_equal(-1, image_commit(image, version, UINT64_MAX, zone_text_visible, NULL, why, sizeof(why)));
 	zone_unref(version);
-	assert_int_equal(used, image->segments.used);
+	assert_int_equal(used, image->segments.warm.used);
 	check_names(image, 3, 1);
 	image_close(image);
 }

@@ -223,10 +223,10 @@ static void versions(void **state)
 			expect(image, name, "A", 0, expected);
 		}
 		if (round == 5)
-			used = image->segments.used;
+			used = image->segments.warm.used;
 		/* Versions repeat in size every third round. */
 		if (round > 5 && round % 3 == 2)
-			assert_int_equal(used, image->segments.used);
+			assert_int_equal(used, image->segments.warm.used);
 	}
 	image_hide_zone(image, (const uint8_t *)"\4edit\4test");
 	image_close(image);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The image as memory: bounds, leaks, and what is left when its writer dies at any moment. The latter needs BPF maps,
+ * The image as memory: leaks, and what is left when its writer dies at any moment. The latter needs BPF maps,
  * and so root.
  */
 #include "signed_zone.h"
@@ -147,9 +147,9 @@ static void killed_at_any_moment(void **state)
 		}
 		/* What was half done is swept: memory does not grow with the number of deaths. */
 		if (i == 10)
-			used = image->segments.used;
+			used = image->segments.warm.used;
 		if (i > 10)
-			assert_in_range(image->segments.used, used * 9 / 10, used * 11 / 10);
+			assert_in_range(image->segments.warm.used, used * 9 / 10, used * 11 / 10);
 		image_close(image);
 	}
 	assert_true(advanced >= KILLS / 20);
@@ -173,31 +173,6 @@ static void another_schema_is_replaced(void **state)
 	image_close(image);
 }
 
-/* A version that does not fit is refused, and what was served is served on, to the octet. */
-static void memory_bound(void **state)
-{
-	struct image *image = image_open(NULL, 1 << 20, 53, 1232);
-	static char text[3 << 20];
-	struct zone_version *version;
-	char why[512] = "";
-	uint64_t used;
-	size_t at;
-
-	serial_text(text, sizeof(text), 5);
-	zone_text_publish(image, "kill.test.", text);
-	used = image->segments.used;
-	at = snprintf(text, sizeof(text), "@ SOA ns host 6 1 1 1 60\n@ NS ns\n");
-	for (int i = 0; i < 20000; i++)
-		at += snprintf(text + at, sizeof(text) - at, "n%d TXT \"%0100d\"\n", i, i);
-	version = zone_text("kill.test.", text);
-	assert_int_equal(-1, image_commit(image, version, UINT64_MAX, zone_text_visible, NULL, why, sizeof(why)));
-	assert_non_null(strstr(why, "fast-path.memory"));
-	zone_unref(version);
-	assert_int_equal(5, check_whole(image, "kill.test."));
-	assert_int_equal(used, image->segments.used);
-	image_close(image);
-}
-
 /* Zones come and go; nothing of them stays. */
 static void zones_come_and_go(void **state)
 {
@@ -206,7 +181,7 @@ static void zones_come_and_go(void **state)
 
 	/* The first segment has its first unit taken. */
 	zone_text_publish(image, "test.", "@ SOA a b 1 1 1 1 1\n@ NS a\na A 192.0.2.1\n");
-	used = image->segments.used;
+	used = image->segments.warm.used;
 	for (int round = 0; round < 3; round++) {
 		for (int i = 0; i < 200; i++) {
 			char origin[64];
@@ -225,7 +200,7 @@ static void zones_come_and_go(void **state)
 		}
 		/* The list of depths never shrinks under its readers. */
 		assert_int_equal(3, image->settings->depth_count);
-		assert_int_equal(used, image->segments.used);
+		assert_int_equal(used, image->segments.warm.used);
 	}
 	image_close(image);
 }
@@ -263,7 +238,7 @@ static void like_hashes_are_refused(void **state)
 	assert_true(image_add_zone(image, version->apex) >= 0);
 	/* Nodes of another zone that bear the hash of the apex to come. */
 	node.hash = engine_hash(image->settings, PG_ROLE_NAME, image_find_zone(image, version->apex), key, sizeof(key));
-	ref = segments_take(&image->segments, node.units);
+	ref = segments_take(&image->segments, node.units, false);
 	memcpy(segments_at(&image->segments, ref), &node, sizeof(node));
 	for (int i = 0; i < PG_BUCKETS_PROBED * PG_BUCKET_CELLS; i++)
 		assert_non_null(buckets_insert(&image->index, node.hash, ref));
@@ -293,9 +268,9 @@ static int make_pins(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(memory_bound),         cmocka_unit_test(zones_come_and_go),
-	    cmocka_unit_test(hidden_stays_hidden),  cmocka_unit_test(like_hashes_are_refused),
-	    cmocka_unit_test(killed_at_any_moment), cmocka_unit_test(another_schema_is_replaced),
+	    cmocka_unit_test(zones_come_and_go),          cmocka_unit_test(hidden_stays_hidden),
+	    cmocka_unit_test(like_hashes_are_refused),    cmocka_unit_test(killed_at_any_moment),
+	    cmocka_unit_test(another_schema_is_replaced),
 	};
 
 	urcu_memb_register_thread();

@@ -49,10 +49,14 @@ enum cli_exit verb_status(const struct cli *cli, int count, char **arguments)
 	printf("\n%-12s%lld by UDP, %lld by TCP\n", "fallback", output_number(fallback, "udp"),
 	       output_number(fallback, "tcp"));
 
+	const json_t *names = json_object_get(status, "names");
 	const json_t *memory = json_object_get(status, "memory");
 	output_size(json_number_value(json_object_get(memory, "used")), text);
 	output_size(json_number_value(json_object_get(memory, "limit")), limit);
 	printf("%-12s%s of %s\n", "memory", text, limit);
+	if (output_number(names, "at_driver") < output_number(names, "total"))
+		printf("%-12s%lld of %lld at the driver, the others by the fallback\n", "names",
+		       output_number(names, "at_driver"), output_number(names, "total"));
 	json_decref(status);
 	return CLI_OK;
 }

@@ -44,6 +44,8 @@ static int open_publisher(struct agent *agent)
 	struct publisher_options options = {
 	    .memory = config->memory, .zones = COUNTED_ZONES, .port = config->port, .udp_size = UDP_SIZE};
 
+	char cold[512];
+
 	/* Slots are a power of two, and a configuration grows. */
 	while (options.zones < 2 * config->zone_count)
 		options.zones *= 2;
@@ -61,6 +63,8 @@ static int open_publisher(struct agent *agent)
 		}
 		options.pin_directory = config->pin_directory;
 	}
+	snprintf(cold, sizeof(cold), "%s/cold-names", config->state_directory);
+	options.cold = cold;
 	agent->publisher = publisher_open(&options, agent->loop);
 	return agent->publisher ? 0 : -1;
 }

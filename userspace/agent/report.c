@@ -117,7 +117,7 @@ json_t *report_status(struct agent *agent)
 {
 	struct pg_counters counters = {};
 	struct fallback_counters fallback;
-	uint64_t passed;
+	uint64_t passed, names, cold;
 	json_t *status = json_object(), *part;
 
 	if (agent->fastpath)
@@ -147,6 +147,10 @@ json_t *report_status(struct agent *agent)
 	json_object_set_new(part, "used", json_integer(publisher_memory(agent->publisher)));
 	json_object_set_new(part, "limit", json_integer(agent->config->memory));
 	json_object_set_new(status, "memory", part);
+	publisher_names(agent->publisher, &names, &cold);
+	json_object_set_new(
+	    status, "names",
+	    json_pack("{s:I, s:I}", "total", (json_int_t)names, "at_driver", (json_int_t)(names - cold)));
 	return status;
 }
 

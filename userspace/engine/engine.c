@@ -50,9 +50,21 @@ PG_INLINE const struct pg_zone *pg_zone_record(const struct pg_work *w, __u32 sl
 	return slot < w->view->zone_slots ? w->view->zones + slot : NULL;
 }
 
-PG_INLINE const void *pg_record(const struct pg_work *w, pg_ref ref)
+PG_INLINE const void *pg_record(struct pg_work *w, pg_ref ref)
 {
+#ifdef ENGINE_AS_PROGRAM
+	if (ref >= PG_COLD) {
+		w->beyond = 1;
+		return NULL;
+	}
+#endif
 	return w->view->base + (size_t)ref * PG_UNIT;
+}
+
+PG_INLINE void pg_use(struct pg_work *w, pg_ref ref)
+{
+	if (ref >= PG_COLD && w->uses.count < PG_USES)
+		w->uses.ref[w->uses.count++] = ref;
 }
 
 PG_INLINE int pg_copy(__u8 *to, const __u8 *end, const __u8 *from, __u32 length)
@@ -73,6 +85,7 @@ enum pg_exit engine_answer(const struct image_view *view, struct pg_work *work, 
 	int exit;
 
 	work->view = view;
+	work->uses.count = 0;
 	work->flags = tcp ? PG_WORK_TCP : 0;
 	work->zone = PG_ZONE_NONE;
 	work->message_length = length;

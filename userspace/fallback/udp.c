@@ -98,6 +98,8 @@ static unsigned answer_batch(struct udp_worker *worker, unsigned count)
 			dropped++;
 			continue;
 		}
+		if (worker->work.uses.count)
+			image_note_uses(worker->shared->image, &worker->work);
 		length = limit_reply(worker, view, i, buffer, length);
 		if (length == 0)
 			continue;

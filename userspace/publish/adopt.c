@@ -5,12 +5,6 @@
 
 #include <stdlib.h>
 
-bool image_is_record(const struct image *image, pg_ref ref, size_t size)
-{
-	return ref && ref / PG_UNITS_PER_SEGMENT < image->segments.count &&
-	       ref % PG_UNITS_PER_SEGMENT + size / PG_UNIT <= PG_UNITS_PER_SEGMENT;
-}
-
 static int adopt_zone(struct image *image, uint32_t slot)
 {
 	struct pg_zone *zone = image_zone(image, slot);
@@ -31,7 +25,7 @@ static int adopt_zone(struct image *image, uint32_t slot)
 		return -1;
 	if (!zone->head.ref)
 		return 0;
-	if (!image_is_record(image, zone->head.ref, sizeof(*head)))
+	if (!segments_has(&image->segments, zone->head.ref, sizeof(*head)))
 		return -1;
 	head = segments_at(&image->segments, zone->head.ref);
 	if (head->zone != slot || segments_mark(&image->segments, zone->head.ref, head->units))
@@ -64,7 +58,7 @@ static int adopt_cell(struct image *image, struct pg_cell *cell)
 		const struct pg_node *node;
 		uint32_t slot;
 
-		if (!image_is_record(image, ref, sizeof(*node)))
+		if (!segments_has(&image->segments, ref, sizeof(*node)))
 			return -1;
 		node = segments_at(&image->segments, ref);
 		slot = node->zone;
@@ -82,6 +76,7 @@ static int adopt_cell(struct image *image, struct pg_cell *cell)
 			cell_store(cell, cell->tag, ref);
 		if (segments_mark(&image->segments, ref, node->units) || remember(&image->zone_data[slot], ref))
 			return -1;
+		image->zone_data[slot].cold += ref >= PG_COLD && node->role == PG_ROLE_NAME;
 		return node->order ? order_mark(image, node->order) : 0;
 	}
 	buckets_remove(&image->index, cell);
@@ -106,6 +101,7 @@ int image_adopt(struct image *image)
 		}
 	/* Nobody may still read what was swept: the next publication could write there. */
 	image_wait_readers(image);
-	log_info("%s: took up the pinned image: %zu zones, %u segments", image->pins, zones, image->segments.count);
+	log_info("%s: took up the pinned image: %zu zones, %u segments, %u of them cold", image->pins, zones,
+	         image->segments.warm.count + image->segments.cold.count, image->segments.cold.count);
 	return 0;
 }

@@ -7,6 +7,8 @@
 #include "publish/image_internal.h"
 #include "common/log.h"
 #include "compile/compile.h"
+#include "engine/engine.h"
+#include "publish/heat.h"
 #include "publish/order.h"
 
 #include <libknot/dname.h>
@@ -14,10 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* How sparse the index may become, in cells a name, before it is the names' fault; and what a small one may have. */
-#define SPARSEST 16
-#define SMALL_CELLS 8192
 
 struct ref_list {
 	pg_ref *refs;
@@ -29,9 +27,11 @@ struct commit {
 	struct compile_context context;
 	struct compile_buffer buffer;
 	pg_ref *nodes;              /* of the plan's entries */
+	pg_ref *trees;              /* of the plan's names: their ordered trees */
 	struct ref_list written;    /* nodes of this version */
 	struct ref_list found;      /* nodes of the version before that were kept or replaced */
 	struct ref_list replaced;   /* of these, the replaced ones */
+	struct ref_list chilled;    /* cold ones that replace warm ones */
 	struct ref_list absent;     /* nodes that say that a name is gone */
 	struct ref_list orders;     /* ordered trees of this version, and ... */
 	struct ref_list old_orders; /* ... those that only the version before has */
@@ -71,67 +71,42 @@ static struct pg_node *node_at(const struct image *image, pg_ref ref)
 	return segments_at(&image->segments, ref);
 }
 
-struct pg_cell *image_find_cell(const struct image *image, const struct pg_node *key)
+static pg_ref put(struct commit *commit, const struct compile_buffer *buffer, pg_ref ref)
 {
-	struct pg_cell *cell;
-
-	for (uint32_t position = 0; (cell = buckets_next(&image->index, key->hash, &position));) {
-		const struct pg_node *node = node_at(image, cell->ref);
-
-		if (node->hash == key->hash && node->zone == key->zone && node->name_length == key->name_length &&
-		    node->role == key->role && !memcmp(node + 1, key + 1, key->name_length))
-			return cell;
-	}
-	return NULL;
-}
-
-int image_grow_index(struct image *image, uint64_t more, bool larger)
-{
-	struct buckets old = image->index, table;
-	uint64_t count = old.mask + 1ULL, live = old.filled - old.removed + more;
-	int result;
-
-	/* Room for what is to come; if a search became too long, at least twice the size. */
-	if (larger)
-		count *= 2;
-	while (live * 8 > count * PG_BUCKET_CELLS * 4)
-		count *= 2;
-	for (;; count *= 2) {
-		bool fits = true;
-
-		/* A table so sparse does not overflow by chance. */
-		if (count > UINT32_MAX / 2 || count * PG_BUCKET_CELLS > live * SPARSEST + SMALL_CELLS)
-			return -1;
-		if (buckets_make(&table, old.table.kind, old.table.map, old.table.pins, count))
-			return -1;
-		for (uint32_t i = 0; fits && i < old.table.entries; i++)
-			for (int j = 0; fits && j < PG_BUCKET_CELLS; j++) {
-				uint32_t ref = buckets_entries(&old)[i].cell[j].ref;
-
-				fits = !ref || buckets_insert(&table, node_at(image, ref)->hash, ref);
-			}
-		if (fits)
-			break;
-		table_close(&table.table);
-	}
-	pthread_mutex_lock(&image->zones_lock);
-	result = image_replace_buckets(image, &image->index, &table, &image->settings->index_order);
-	pthread_mutex_unlock(&image->zones_lock);
-	return result;
-}
-
-static pg_ref take(struct commit *commit, const struct compile_buffer *buffer)
-{
-	struct image *image = commit->image;
-	pg_ref ref = segments_take(&image->segments, buffer->length / PG_UNIT);
-
-	if (!ref) {
-		refuse(commit, "no room: the zones take more than the %llu MiB of fast-path.memory; raise it",
-		       (unsigned long long)image->segments.limit * PG_SEGMENT_SIZE >> 20);
-		return 0;
-	}
-	memcpy(segments_at(&image->segments, ref), buffer->octets, buffer->length);
+	if (!ref)
+		refuse(commit,
+		       "no room: neither in the %llu MiB of fast-path.memory nor beside them; raise it, or "
+		       "give the state directory more room",
+		       (unsigned long long)commit->image->memory >> 20);
+	else
+		memcpy(segments_at(&commit->image->segments, ref), buffer->octets, buffer->length);
 	return ref;
+}
+
+/* What many answers need is warm if that can be: other names make room for it. */
+static pg_ref take_shared(struct commit *commit, const struct compile_buffer *buffer)
+{
+	struct segments *segments = &commit->image->segments;
+	uint32_t units = buffer->length / PG_UNIT;
+	pg_ref ref = segments_take(segments, units, false);
+
+	if (!ref && heat_make_room(commit->image, units))
+		ref = segments_take(segments, units, false);
+	return put(commit, buffer, ref ? ref : segments_take(segments, units, true));
+}
+
+/* A name stays as warm as it was; a new one is warm while there is room. */
+static pg_ref take(struct commit *commit, const struct compile_buffer *buffer, const struct pg_cell *cell)
+{
+	struct segments *segments = &commit->image->segments;
+	uint32_t units = buffer->length / PG_UNIT;
+	bool warm = cell ? cell->ref < PG_COLD : segments_warm_free(segments) >= units + heat_reserve(commit->image);
+	pg_ref ref = warm ? segments_take(segments, units, false) : 0;
+
+	if (ref)
+		return put(commit, buffer, ref);
+	ref = put(commit, buffer, segments_take(segments, units, true));
+	return ref && warm && cell && append(commit, &commit->chilled, ref) ? 0 : ref;
 }
 
 /* Writes the node in the buffer, in front of the one that `cell` leads to. */
@@ -141,7 +116,10 @@ static pg_ref write_node(struct commit *commit, struct pg_cell *cell)
 	pg_ref ref;
 
 	node->previous = cell ? cell->ref : 0;
-	ref = take(commit, &commit->buffer);
+	/* For what is gone nothing makes room: the nodes of this version stand, and must not move. */
+	ref = heat_is_shared(node->role, node->flags, node->wildcard) && !(node->flags & PG_NODE_ABSENT)
+	          ? take_shared(commit, &commit->buffer)
+	          : take(commit, &commit->buffer, cell);
 	if (!ref || append(commit, &commit->written, ref))
 		return 0;
 	if (cell) {
@@ -190,7 +168,8 @@ static pg_ref write_order(struct commit *commit, size_t number, pg_ref before, s
 		for (size_t i = 0; i < blocks; i++) {
 			size_t from = level * i / blocks, to = level * (i + 1) / blocks;
 
-			ref = compile_order_block(labels + from, to - from, leaf, buffer) ? 0 : take(commit, buffer);
+			ref = compile_order_block(labels + from, to - from, leaf, buffer) ? 0
+			                                                                  : take_shared(commit, buffer);
 			if (!ref || append(commit, &commit->orders, ref)) {
 				free(labels);
 				return 0;
@@ -203,10 +182,14 @@ static pg_ref write_order(struct commit *commit, size_t number, pg_ref before, s
 	return ref;
 }
 
+static bool is_shared(const struct plan_entry *entry)
+{
+	return heat_is_shared(entry->role, entry->flags, entry->wildcard);
+}
+
 static int write_entry(struct commit *commit, size_t number)
 {
 	const struct plan_entry *entry = &commit->context.plan->entries[number];
-	struct compile_buffer blocks = {};
 	const struct pg_node *old = NULL;
 	struct pg_node *node;
 	struct pg_cell *cell;
@@ -223,10 +206,7 @@ static int write_entry(struct commit *commit, size_t number)
 		if (append(commit, &commit->found, before))
 			return -1;
 	}
-	node->order = write_order(commit, number, old ? old->order : 0, &blocks);
-	free(blocks.octets);
-	if (!node->order && commit->why[0])
-		return -1;
+	node->order = number < commit->context.plan->names ? commit->trees[number] : 0;
 	if (before && same_node(old, node)) {
 		commit->nodes[number] = before;
 		return 0;
@@ -274,24 +254,60 @@ static int write_absences(struct commit *commit)
 	return 0;
 }
 
+/* What there is of a name. */
+static const struct pg_node *find_name(const struct commit *commit, const struct plan_entry *entry)
+{
+	union {
+		struct pg_node node;
+		uint8_t octets[sizeof(struct pg_node) + PG_NAME_ROOM];
+	} key = {.node = {.zone = commit->context.slot, .role = entry->role, .name_length = entry->name_length}};
+	const struct pg_cell *cell;
+
+	memcpy(key.octets + sizeof(key.node), entry->name, entry->name_length);
+	key.node.hash =
+	    engine_hash(commit->context.settings, entry->role, commit->context.slot, entry->name, entry->name_length);
+	cell = image_find_cell(commit->image, &key.node);
+	return cell ? node_at(commit->image, cell->ref) : NULL;
+}
+
+/* The tree of the names below each name, those of the version before as far as they are the same. */
+static int write_trees(struct commit *commit)
+{
+	const struct plan *plan = commit->context.plan;
+	struct compile_buffer block = {};
+
+	for (size_t i = plan->denial.kind == PG_DENIAL_NSEC ? plan->names : 0; i-- > 0 && !commit->why[0];) {
+		const struct pg_node *old = plan->entries[i].children ? find_name(commit, &plan->entries[i]) : NULL;
+
+		commit->trees[i] = write_order(commit, i, old ? old->order : 0, &block);
+	}
+	free(block.octets);
+	return commit->why[0] ? -1 : 0;
+}
+
+/* First what many answers need, while there is room in the program's memory. */
 static int write_version(struct commit *commit)
 {
 	const struct plan *plan = commit->context.plan;
 	struct image *image = commit->image;
 
 	commit->nodes = calloc(plan->count, sizeof(*commit->nodes));
-	if (!commit->nodes)
+	commit->trees = calloc(plan->names, sizeof(*commit->trees));
+	if (!commit->nodes || !commit->trees)
 		return refuse(commit, "out of memory");
 	if (buckets_crowded(&image->index, plan->count) && image_grow_index(image, plan->count, false))
 		return refuse(commit, "the index cannot grow");
-	/* Wildcards come behind the names they belong to, which need their references. */
-	for (size_t i = plan->count; i-- > 0;)
-		if (write_entry(commit, i))
-			return -1;
-	if (write_absences(commit) || compile_head(&commit->context, &commit->buffer, commit->why, commit->why_size))
+	if (compile_head(&commit->context, &commit->buffer, commit->why, commit->why_size))
 		return -1;
-	commit->head = take(commit, &commit->buffer);
-	return commit->head ? 0 : -1;
+	commit->head = take_shared(commit, &commit->buffer);
+	if (!commit->head || write_trees(commit))
+		return -1;
+	/* Wildcards come behind the names they belong to, which need their references. */
+	for (int shared = 1; shared >= 0; shared--)
+		for (size_t i = plan->count; i-- > 0;)
+			if (is_shared(&plan->entries[i]) == shared && write_entry(commit, i))
+				return -1;
+	return write_absences(commit);
 }
 
 /* The one store that shows the version. */
@@ -365,13 +381,20 @@ static void roll_back(struct commit *commit)
 	give_back(image, &commit->written);
 	for (size_t i = 0; i < commit->orders.count; i++)
 		order_free_block(image, commit->orders.refs[i]);
+	if (commit->head)
+		segments_free(&image->segments, commit->head,
+		              ((const struct pg_head *)segments_at(&image->segments, commit->head))->units);
 }
 
 /* The nodes of the version as the zone's own. */
 static void keep_nodes(struct commit *commit)
 {
 	struct image_zone *data = &commit->image->zone_data[commit->context.slot];
+	size_t cold = 0;
 
+	for (size_t i = 0; i < commit->context.plan->names; i++)
+		cold += commit->nodes[i] >= PG_COLD;
+	__atomic_store_n(&data->cold, cold, __ATOMIC_RELAXED);
 	free(data->nodes);
 	data->nodes = commit->nodes;
 	data->count = commit->context.plan->count;
@@ -399,6 +422,7 @@ int image_commit(struct image *image, struct zone_version *version, uint64_t exp
 	int result;
 
 	why[0] = '\0';
+	image_bound_segments(image);
 	pthread_mutex_lock(&image->zones_lock);
 	slot = image_find_zone(image, version->apex);
 	if (slot >= 0)
@@ -420,12 +444,15 @@ int image_commit(struct image *image, struct zone_version *version, uint64_t exp
 		keep_nodes(&commit);
 		visible(context);
 		clean_up(&commit, before.ref);
+		heat_warm(image, commit.chilled.refs, commit.chilled.count);
 	}
 	free(commit.nodes);
+	free(commit.trees);
 	free(commit.written.refs);
 	free(commit.found.refs);
 	free(commit.replaced.refs);
 	free(commit.absent.refs);
+	free(commit.chilled.refs);
 	free(commit.orders.refs);
 	free(commit.old_orders.refs);
 	free(commit.buffer.octets);

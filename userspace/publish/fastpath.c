@@ -191,10 +191,14 @@ struct fastpath *fastpath_open_maps(const char *pin_directory, const struct imag
 
 struct fastpath *fastpath_open(const char *pin_directory, struct image *image)
 {
+	struct fastpath *fastpath;
 	struct image_maps maps;
 
 	image_get_maps(image, &maps);
-	return fastpath_open_maps(pin_directory, &maps);
+	fastpath = fastpath_open_maps(pin_directory, &maps);
+	if (fastpath)
+		image_watch_uses(image, bpf_map__fd(fastpath->skeleton->maps.work));
+	return fastpath;
 }
 
 void fastpath_close(struct fastpath *fastpath)

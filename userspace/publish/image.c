@@ -2,6 +2,7 @@
 #include "publish/image_internal.h"
 #include "common/log.h"
 #include "engine/engine.h"
+#include "publish/heat.h"
 #include "publish/types.h"
 
 #include <bpf/bpf.h>
@@ -45,12 +46,27 @@ void image_get_maps(const struct image *image, struct image_maps *out)
 	*out = image->maps;
 }
 
-uint64_t image_memory_used(const struct image *image)
+/* What the program needs besides segments. */
+static uint64_t tables_memory(const struct image *image)
 {
-	return (uint64_t)image->segments.count * PG_SEGMENT_SIZE +
-	       (uint64_t)image->index.table.entries * sizeof(struct pg_bucket) +
+	return (uint64_t)image->index.table.entries * sizeof(struct pg_bucket) +
 	       (uint64_t)image->zone_index.table.entries * sizeof(struct pg_bucket) +
 	       (uint64_t)image->zones.entries * sizeof(struct pg_zone) + zone_counters_memory(image->zone_counters);
+}
+
+void image_bound_segments(struct image *image)
+{
+	uint64_t tables;
+
+	pthread_mutex_lock(&image->zones_lock);
+	tables = tables_memory(image);
+	pthread_mutex_unlock(&image->zones_lock);
+	segments_bound(&image->segments, image->memory > tables ? image->memory - tables : 0);
+}
+
+uint64_t image_memory_used(const struct image *image)
+{
+	return (uint64_t)image->segments.warm.count * PG_SEGMENT_SIZE + tables_memory(image);
 }
 
 void image_wait_readers(struct image *image)
@@ -190,7 +206,14 @@ int image_replace_buckets(struct image *image, struct buckets *present, struct b
 	return 0;
 }
 
-static int make_image(struct image *image, uint64_t memory)
+/* The file is known by what no other image has, and what does not give the seed away. */
+static int open_segments(struct image *image, const char *cold)
+{
+	return segments_open(&image->segments, image->maps.image, image->pins, cold,
+	                     engine_hash_number(image->settings, 0, 0, 0));
+}
+
+static int make_image(struct image *image, const char *cold)
 {
 	struct image_maps *maps = &image->maps;
 
@@ -202,11 +225,12 @@ static int make_image(struct image *image, uint64_t memory)
 		return -1;
 	if (image->pins && make_maps(image))
 		return -1;
-	if (segments_open(&image->segments, maps->image, image->pins, memory) ||
+	if (open_segments(image, cold) ||
 	    buckets_make(&image->index, &index_kind, maps->index, image->pins, FIRST_BUCKETS) ||
 	    buckets_make(&image->zone_index, &zone_index_kind, maps->zone_index, image->pins, FIRST_ZONE_BUCKETS) ||
 	    table_make(&image->zones, &zones_kind, maps->zones, image->pins, FIRST_ZONES))
 		return -1;
+	segments_clear(&image->segments);
 	if (show_tables(image))
 		return -1;
 	image->zone_data = calloc(IMAGE_ZONES_MAX, sizeof(*image->zone_data));
@@ -251,7 +275,7 @@ static bool find_pinned(struct image *image)
 	return false;
 }
 
-static int adopt_maps(struct image *image, uint64_t memory)
+static int adopt_maps(struct image *image, const char *cold)
 {
 	struct image_maps *maps = &image->maps;
 
@@ -260,7 +284,7 @@ static int adopt_maps(struct image *image, uint64_t memory)
 	maps->zones = open_pin(image, "zones_table");
 	maps->zone_index = open_pin(image, "zone_index_table");
 	if (maps->image < 0 || maps->index < 0 || maps->zones < 0 || maps->zone_index < 0 || map_settings(image) ||
-	    segments_open(&image->segments, maps->image, image->pins, memory) || segments_adopt(&image->segments) ||
+	    open_segments(image, cold) || segments_adopt(&image->segments) ||
 	    buckets_adopt(&image->index, &index_kind, maps->index, image->pins) ||
 	    buckets_adopt(&image->zone_index, &zone_index_kind, maps->zone_index, image->pins) ||
 	    table_adopt(&image->zones, &zones_kind, maps->zones, image->pins))
@@ -320,16 +344,23 @@ static void unpin(struct image *image)
 
 struct image *image_open(const char *pin_directory, uint64_t memory, uint16_t port, uint16_t udp_size)
 {
+	return image_open_with(pin_directory, NULL, memory, port, udp_size);
+}
+
+struct image *image_open_with(const char *pin_directory, const char *cold, uint64_t memory, uint16_t port,
+                              uint16_t udp_size)
+{
 	struct image *image = calloc(1, sizeof(*image));
 
 	if (!image)
 		return NULL;
 	image->maps = (struct image_maps){-1, -1, -1, -1, -1, -1};
+	image->memory = memory;
 	pthread_mutex_init(&image->zones_lock, NULL);
 	if (pin_directory) {
 		image->pins = strdup(pin_directory);
 		if (image->pins && find_pinned(image)) {
-			image->adopted = !adopt_maps(image, memory);
+			image->adopted = !adopt_maps(image, cold);
 			if (!image->adopted)
 				log_warning("%s: the pinned image is broken; replaced by a new one", image->pins);
 		}
@@ -338,11 +369,13 @@ struct image *image_open(const char *pin_directory, uint64_t memory, uint16_t po
 			unpin(image);
 		}
 	}
-	if ((pin_directory && !image->pins) || (!image->adopted && make_image(image, memory)) ||
+	image->heat = heat_new();
+	if (!image->heat || (pin_directory && !image->pins) || (!image->adopted && make_image(image, cold)) ||
 	    image_renew_view(image)) {
 		image_close(image);
 		return NULL;
 	}
+	image_bound_segments(image);
 	image->settings->port = port;
 	image->settings->udp_size = udp_size;
 	return image;
@@ -355,6 +388,7 @@ void image_close(struct image *image)
 	release(image);
 	zone_counters_close(image->zone_counters);
 	image_free_ancestors(image);
+	heat_free(image->heat);
 	free(image->view);
 	free(image->pins);
 	pthread_mutex_destroy(&image->zones_lock);

@@ -42,6 +42,13 @@ struct image_maps {
 };
 void image_get_maps(const struct image *image, struct image_maps *out);
 
+/* Tells of the cold nodes that a query had to be answered from (work->uses): if that goes on they are warmed. Any
+ * thread. */
+struct pg_work;
+void image_note_uses(struct image *image, const struct pg_work *work);
+/* Has the program's work areas looked at (map `work`), where it notes what it answers from. */
+void image_watch_uses(struct image *image, int work);
+
 /* What is counted of single zones; NULL: nothing is. */
 struct zone_counters *image_zone_counters(const struct image *image);
 

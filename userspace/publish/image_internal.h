@@ -17,16 +17,19 @@
 struct image_zone {
 	pg_ref *nodes; /* every node of the committed version, in any order */
 	size_t count;
+	size_t cold; /* names (PG_ROLE_NAME) that the program does not have */
 };
 
 struct image {
 	struct image_maps maps;
-	char *pins; /* or NULL: plain memory */
+	char *pins;      /* or NULL: plain memory */
+	uint64_t memory; /* octets that the program's part may take */
 	struct segments segments;
 	struct buckets index;
 	struct buckets zone_index;
 	struct table zones;
 	struct zone_counters *zone_counters; /* or NULL */
+	struct heat *heat;
 	struct pg_settings *settings;
 	struct image_view *view;      /* RCU */
 	struct image_zone *zone_data; /* by slot, IMAGE_ZONES_MAX of them: address space, not memory */
@@ -40,15 +43,15 @@ struct image {
 
 /* Opens what is pinned, or makes an image anew. Returns NULL after logging. */
 struct image *image_open(const char *pin_directory, uint64_t memory, uint16_t port, uint16_t udp_size);
+/* The same with a file for what `memory` has no room for; without it that is kept in plain memory. */
+struct image *image_open_with(const char *pin_directory, const char *cold, uint64_t memory, uint16_t port,
+                              uint16_t udp_size);
 void image_close(struct image *image);
 /* Has replies counted by zone, for as many zones, or as many as there is `memory` for. Before the program is loaded. */
 int image_count_zones(struct image *image, uint32_t zones, uint64_t memory);
 
 /* Marks what the committed versions use and sweeps the rest. -1: this is no image. */
 int image_adopt(struct image *image);
-
-/* Whether a record of that many octets can stand at `ref`. */
-bool image_is_record(const struct image *image, pg_ref ref, size_t size);
 
 /* Slot of the zone with this apex, or -1. Under zones_lock. */
 int64_t image_find_zone(const struct image *image, const uint8_t *apex);
@@ -102,7 +105,10 @@ void image_wait_readers(struct image *image);
 int image_commit(struct image *image, struct zone_version *version, uint64_t expires_at, void (*visible)(void *context),
                  void *context, char *why, size_t why_size);
 
-/* Octets of memory that the image takes. */
+/* Lets segments have what the tables leave of the memory; publisher thread. */
+void image_bound_segments(struct image *image);
+
+/* Octets that the image takes of the memory of the fast path. */
 uint64_t image_memory_used(const struct image *image);
 
 #endif

@@ -56,7 +56,7 @@ static int mark(struct image *image, pg_ref ref, int levels)
 {
 	const struct pg_order *order;
 
-	if (!levels || !image_is_record(image, ref, sizeof(*order)))
+	if (!levels || !ref || !segments_has(&image->segments, ref, sizeof(*order)))
 		return -1;
 	order = order_at(image, ref);
 	if (order->count > PG_ORDER_ENTRIES || segments_mark(&image->segments, ref, order->units))

@@ -19,7 +19,8 @@ struct image_view; /* publish/image.h: what readers on the host need */
 struct publisher_options {
 	const char *pin_directory; /* NULL: the image stands in plain memory, without BPF (mode off without privileges,
 	                              unit tests) */
-	uint64_t memory;           /* octets */
+	uint64_t memory;           /* octets of the fast path */
+	const char *cold;          /* path of the file for what goes beyond; NULL: plain memory */
 	uint32_t zones;            /* how many to count by zone; slots, so rather more than there are zones */
 	uint16_t port;
 	uint16_t udp_size;
@@ -68,7 +69,10 @@ void publisher_set_policy(struct publisher *publisher, const struct pg_policy *p
 /* Lets the program know the real clock; to be called every second or so. */
 void publisher_set_clock(struct publisher *publisher);
 
-/* Octets of memory that the image takes. */
+/* Names of all zones, and those of them that the program does not have. */
+void publisher_names(struct publisher *publisher, uint64_t *names, uint64_t *cold);
+
+/* Octets that the image takes of the memory of the fast path. */
 uint64_t publisher_memory(const struct publisher *publisher);
 
 struct pg_zone_counters; /* zone_counters_shared.h */

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The publisher thread: jobs in, completions out on the main thread's loop. */
 #include "publish/publish.h"
+#include "publish/heat.h"
 #include "publish/image_internal.h"
 #include "common/log.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <urcu/urcu-memb.h>
 
 struct job {
@@ -43,13 +46,33 @@ static void queue_put(struct publisher *publisher, struct queue *queue, struct j
 	pthread_mutex_unlock(&publisher->lock);
 }
 
+/* Waits for a job, while names may have to move no longer than to the next tick. Under the lock. */
+static void wait_for_job(struct publisher *publisher)
+{
+	struct timespec until;
+
+	if (!heat_wanted(publisher->image)) {
+		pthread_cond_wait(&publisher->wake, &publisher->lock);
+		return;
+	}
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += HEAT_TICK_MS * 1000000L;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	if (pthread_cond_clockwait(&publisher->wake, &publisher->lock, CLOCK_MONOTONIC, &until) != ETIMEDOUT)
+		return;
+	pthread_mutex_unlock(&publisher->lock);
+	heat_tick(publisher->image);
+	pthread_mutex_lock(&publisher->lock);
+}
+
 static struct job *queue_take(struct publisher *publisher, struct queue *queue, bool wait)
 {
 	struct job *job;
 
 	pthread_mutex_lock(&publisher->lock);
 	while (!queue->first && wait)
-		pthread_cond_wait(&publisher->wake, &publisher->lock);
+		wait_for_job(publisher);
 	job = queue->first;
 	if (job) {
 		queue->first = job->next;
@@ -124,7 +147,8 @@ struct publisher *publisher_open(const struct publisher_options *options, uv_loo
 
 	if (!publisher)
 		return NULL;
-	publisher->image = image_open(options->pin_directory, options->memory, options->port, options->udp_size);
+	publisher->image =
+	    image_open_with(options->pin_directory, options->cold, options->memory, options->port, options->udp_size);
 	if (!publisher->image) {
 		free(publisher);
 		return NULL;
@@ -314,6 +338,24 @@ struct image *publisher_image(struct publisher *publisher)
 bool publisher_adopted(const struct publisher *publisher)
 {
 	return publisher->image->adopted;
+}
+
+void publisher_names(struct publisher *publisher, uint64_t *names, uint64_t *cold)
+{
+	struct image *image = publisher->image;
+
+	*names = *cold = 0;
+	pthread_mutex_lock(&image->zones_lock);
+	for (uint32_t slot = 0; slot < image->zones.entries; slot++) {
+		struct publisher_zone zone = {};
+
+		if (!(image_zone(image, slot)->flags & PG_ZONE_IN_USE))
+			continue;
+		fill(image, image_zone(image, slot), &zone);
+		*names += zone.names;
+		*cold += __atomic_load_n(&image->zone_data[slot].cold, __ATOMIC_RELAXED);
+	}
+	pthread_mutex_unlock(&image->zones_lock);
 }
 
 uint64_t publisher_memory(const struct publisher *publisher)

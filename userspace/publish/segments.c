@@ -4,7 +4,7 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
-#include <stdbool.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,24 +12,46 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define ADDRESS_RANGE ((size_t)PG_SEGMENTS_MAX * PG_SEGMENT_SIZE)
+#define SEGMENTS_ALL (2 * PG_SEGMENTS_MAX)
+#define ADDRESS_RANGE ((size_t)SEGMENTS_ALL * PG_SEGMENT_SIZE)
 /* Records end before the guard. */
 #define USABLE_UNITS (PG_UNITS_PER_SEGMENT - PG_SEGMENT_GUARD / PG_UNIT)
 #define WORD_BITS 64
+#define BITMAP_WORDS (PG_UNITS_PER_SEGMENT / WORD_BITS)
 
-int segments_open(struct segments *segments, int map, const char *pin_directory, uint64_t memory)
+void segments_bound(struct segments *segments, uint64_t memory)
 {
 	uint64_t limit = memory / PG_SEGMENT_SIZE;
 
-	*segments = (struct segments){.map = map};
-	segments->limit = limit > PG_SEGMENTS_MAX ? PG_SEGMENTS_MAX : limit ? limit : 1;
+	segments->warm.limit = limit > PG_SEGMENTS_MAX ? PG_SEGMENTS_MAX : limit ? limit : 1;
+	segments->warm.no_room = 0;
+}
+
+/* Where the file cannot be had the cold segments are none. */
+static int open_file(struct segments *segments, const char *path)
+{
+	segments->file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (segments->file >= 0)
+		return 0;
+	log_warning("%s cannot be opened: %s; zones may not be larger than fast-path.memory", path, strerror(errno));
+	segments->cold.limit = 0;
+	return -1;
+}
+
+int segments_open(struct segments *segments, int map, const char *pin_directory, const char *file, uint64_t mark)
+{
+	*segments = (struct segments){.map = map, .file = -1, .mark = mark};
+	segments->warm = (struct segments_part){.limit = 1};
+	segments->cold = (struct segments_part){.first = PG_SEGMENTS_MAX, .limit = PG_SEGMENTS_MAX, .cursor = PG_COLD};
 	segments->base = mmap(NULL, ADDRESS_RANGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	segments->taken = calloc(PG_SEGMENTS_MAX, sizeof(*segments->taken));
-	segments->free_units = calloc(PG_SEGMENTS_MAX, sizeof(*segments->free_units));
+	segments->taken = calloc(SEGMENTS_ALL, sizeof(*segments->taken));
+	segments->free_units = calloc(SEGMENTS_ALL, sizeof(*segments->free_units));
 	if (segments->base == MAP_FAILED || !segments->taken || !segments->free_units) {
 		log_error("image: cannot reserve memory: %s", strerror(errno));
 		return -1;
 	}
+	if (file)
+		open_file(segments, file);
 	if (pin_directory && asprintf(&segments->pins, "%s/segments", pin_directory) < 0)
 		return -1;
 	if (segments->pins && mkdir(segments->pins, 0700) && errno != EEXIST) {
@@ -39,42 +61,54 @@ int segments_open(struct segments *segments, int map, const char *pin_directory,
 	return 0;
 }
 
+void segments_clear(struct segments *segments)
+{
+	if (segments->file >= 0 && ftruncate(segments->file, 0))
+		log_warning("image: the file of cold names cannot be emptied: %s", strerror(errno));
+}
+
 void segments_close(struct segments *segments)
 {
-	for (uint32_t i = 0; segments->taken && i < segments->count; i++)
+	for (uint32_t i = 0; segments->taken && i < SEGMENTS_ALL; i++)
 		free(segments->taken[i]);
 	free(segments->taken);
 	free(segments->free_units);
 	free(segments->pins);
 	if (segments->base && segments->base != MAP_FAILED)
 		munmap(segments->base, ADDRESS_RANGE);
-	*segments = (struct segments){.map = -1};
+	/* One that was never opened is all zeros. */
+	if (segments->base && segments->file >= 0)
+		close(segments->file);
+	*segments = (struct segments){.map = -1, .file = -1};
 }
 
 /* Puts a segment's memory in its place in the range of addresses, and makes its bitmap. */
-static int place_segment(struct segments *segments, int fd)
+static int place_segment(struct segments *segments, struct segments_part *part, int fd, off_t from)
 {
-	uint8_t *at = segments->base + (size_t)segments->count * PG_SEGMENT_SIZE;
+	uint32_t number = part->first + part->count;
+	uint8_t *at = segments->base + (size_t)number * PG_SEGMENT_SIZE;
 	int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
-	uint64_t *taken = calloc(PG_UNITS_PER_SEGMENT / WORD_BITS, sizeof(*taken));
+	/* Of a cold one, what is taken is all there is to know. */
+	uint64_t *taken = calloc(part == &segments->warm ? 3 : 1, BITMAP_WORDS * sizeof(*taken));
 
-	if (!taken || mmap(at, PG_SEGMENT_SIZE, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, 0) == MAP_FAILED) {
+	if (!taken || mmap(at, PG_SEGMENT_SIZE, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, from) == MAP_FAILED) {
 		free(taken);
 		return -1;
 	}
-	segments->taken[segments->count] = taken;
-	segments->free_units[segments->count] = USABLE_UNITS;
-	segments->count++;
-	/* Reference 0 means none. */
-	if (segments->count == 1)
-		segments_mark(segments, 0, 1);
+	segments->taken[number] = taken;
+	segments->free_units[number] = USABLE_UNITS;
+	part->count++;
+	part->no_room = 0;
+	/* Reference 0 means none. Of the cold ones the first unit says whose they are. */
+	if (part->count == 1)
+		segments_mark(segments, number * PG_UNITS_PER_SEGMENT, 1);
 	return 0;
 }
 
 static int make_segment_map(struct segments *segments)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_MMAPABLE);
-	uint32_t number = segments->count;
+	uint32_t number = segments->warm.count;
 	char *path;
 	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "pg_segment", sizeof(uint32_t), PG_SEGMENT_SIZE, 1, &options);
 
@@ -97,12 +131,10 @@ static int make_segment_map(struct segments *segments)
 	return fd;
 }
 
-static int add_segment(struct segments *segments)
+static int add_warm(struct segments *segments)
 {
 	int fd = -1, result;
 
-	if (segments->count >= segments->limit)
-		return -1;
 	if (segments->map >= 0) {
 		fd = make_segment_map(segments);
 		if (fd < 0) {
@@ -110,10 +142,49 @@ static int add_segment(struct segments *segments)
 			return -1;
 		}
 	}
-	result = place_segment(segments, fd);
+	result = place_segment(segments, &segments->warm, fd, 0);
 	if (fd >= 0)
 		close(fd);
 	return result;
+}
+
+static int add_cold(struct segments *segments)
+{
+	off_t from = (off_t)segments->cold.count * PG_SEGMENT_SIZE;
+	/* Taken from the disk now: a store to what it has no room for would be the end of the agent. */
+	int error = segments->file < 0 ? 0 : posix_fallocate(segments->file, from, PG_SEGMENT_SIZE);
+
+	if (error) {
+		log_error("image: the state directory has no room for cold names: %s", strerror(error));
+		return -1;
+	}
+	if (place_segment(segments, &segments->cold, segments->file, from))
+		return -1;
+	if (!from)
+		memcpy(segments_at(segments, PG_COLD), &segments->mark, sizeof(segments->mark));
+	return 0;
+}
+
+static int add_segment(struct segments *segments, struct segments_part *part)
+{
+	if (part->count >= part->limit)
+		return -1;
+	return part == &segments->warm ? add_warm(segments) : add_cold(segments);
+}
+
+static int adopt_cold(struct segments *segments)
+{
+	off_t size = segments->file < 0 ? 0 : lseek(segments->file, 0, SEEK_END);
+
+	for (off_t from = 0; from + PG_SEGMENT_SIZE <= size && segments->cold.count < PG_SEGMENTS_MAX;
+	     from += PG_SEGMENT_SIZE)
+		if (place_segment(segments, &segments->cold, segments->file, from))
+			return -1;
+	/* Where there is none, none is needed, or what needs it is found to be broken. */
+	return segments->cold.count &&
+	               memcmp(segments_at(segments, PG_COLD), &segments->mark, sizeof(segments->mark)) != 0
+	           ? -1
+	           : 0;
 }
 
 int segments_adopt(struct segments *segments)
@@ -127,16 +198,32 @@ int segments_adopt(struct segments *segments)
 		fd = bpf_obj_get(path);
 		free(path);
 		if (fd < 0)
-			return errno == ENOENT ? 0 : -1;
+			return errno == ENOENT ? adopt_cold(segments) : -1;
 		/* A segment that was pinned, but not yet put in its slot. */
 		result = bpf_map_update_elem(segments->map, &number, &fd, BPF_ANY);
 		if (!result)
-			result = place_segment(segments, fd);
+			result = place_segment(segments, &segments->warm, fd, 0);
 		close(fd);
 		if (result)
 			return -1;
 	}
-	return 0;
+	return adopt_cold(segments);
+}
+
+static struct segments_part *part_of(struct segments *segments, pg_ref ref)
+{
+	return ref >= PG_COLD ? &segments->cold : &segments->warm;
+}
+
+/* Behind the bitmap of what is taken of a warm segment: where records start, and which of them were used. */
+static uint64_t *starts_of(const struct segments *segments, uint32_t segment)
+{
+	return segments->taken[segment] + BITMAP_WORDS;
+}
+
+static uint64_t *used_of(const struct segments *segments, uint32_t segment)
+{
+	return segments->taken[segment] + 2 * (size_t)BITMAP_WORDS;
 }
 
 static bool is_taken(const struct segments *segments, uint32_t segment, uint32_t unit)
@@ -156,8 +243,15 @@ static void set_taken(struct segments *segments, pg_ref ref, uint32_t units, boo
 		else
 			segments->taken[segment][i / WORD_BITS] &= ~bit;
 	}
+	if (ref < PG_COLD) {
+		uint64_t bit = 1ULL << (unit % WORD_BITS);
+
+		starts_of(segments, segment)[unit / WORD_BITS] &= ~bit;
+		starts_of(segments, segment)[unit / WORD_BITS] |= taken ? bit : 0;
+		used_of(segments, segment)[unit / WORD_BITS] |= bit;
+	}
 	segments->free_units[segment] += taken ? -units : units;
-	segments->used += taken ? units : -(uint64_t)units;
+	part_of(segments, ref)->used += taken ? units : -(uint64_t)units;
 }
 
 /* First run of free units of a segment at or behind `from`; PG_UNITS_PER_SEGMENT when there is none. */
@@ -181,11 +275,13 @@ static uint32_t find_run(const struct segments *segments, uint32_t segment, uint
 }
 
 /* Looks for room in segment `number`, from unit `from` on, and takes it. */
-static pg_ref take_from(struct segments *segments, uint32_t number, uint32_t from, uint32_t units)
+static pg_ref take_from(struct segments *segments, struct segments_part *part, uint32_t number, uint32_t from,
+                        uint32_t units)
 {
 	uint32_t unit;
 	pg_ref ref;
 
+	number += part->first;
 	if (segments->free_units[number] < units)
 		return 0;
 	unit = find_run(segments, number, from, units);
@@ -193,35 +289,37 @@ static pg_ref take_from(struct segments *segments, uint32_t number, uint32_t fro
 		return 0;
 	ref = number * PG_UNITS_PER_SEGMENT + unit;
 	set_taken(segments, ref, units, true);
-	segments->cursor = ref + units;
+	part->cursor = ref + units;
 	return ref;
 }
 
-pg_ref segments_take(struct segments *segments, uint32_t units)
+pg_ref segments_take(struct segments *segments, uint32_t units, bool cold)
 {
-	uint32_t present = segments->cursor / PG_UNITS_PER_SEGMENT;
+	struct segments_part *part = cold ? &segments->cold : &segments->warm;
+	uint32_t present = part->cursor / PG_UNITS_PER_SEGMENT - part->first;
 	pg_ref ref = 0;
 
-	if (!units || units > USABLE_UNITS)
+	if (!units || units > USABLE_UNITS || (part->no_room && units >= part->no_room))
 		return 0;
 	/* Behind the last allocation, in the other segments, before the last allocation, in a new one. */
-	if (present < segments->count)
-		ref = take_from(segments, present, segments->cursor % PG_UNITS_PER_SEGMENT, units);
-	for (uint32_t i = 1; !ref && i <= segments->count; i++)
-		ref = take_from(segments, (present + i) % segments->count, 0, units);
-	if (!ref && !add_segment(segments))
-		ref = take_from(segments, segments->count - 1, 0, units);
+	if (present < part->count)
+		ref = take_from(segments, part, present, part->cursor % PG_UNITS_PER_SEGMENT, units);
+	for (uint32_t i = 1; !ref && i <= part->count; i++)
+		ref = take_from(segments, part, (present + i) % part->count, 0, units);
+	if (!ref && !add_segment(segments, part))
+		ref = take_from(segments, part, part->count - 1, 0, units);
+	/* Full memory is not searched again and again. */
+	if (!ref)
+		part->no_room = units;
 	return ref;
 }
 
 int segments_mark(struct segments *segments, pg_ref ref, uint32_t units)
 {
-	uint32_t segment = ref / PG_UNITS_PER_SEGMENT, unit = ref % PG_UNITS_PER_SEGMENT;
-
-	if (segment >= segments->count || !units || units > USABLE_UNITS || unit + units > USABLE_UNITS)
+	if (!units || units > USABLE_UNITS || !segments_has(segments, ref, (size_t)units * PG_UNIT))
 		return -1;
-	for (uint32_t i = unit; i < unit + units; i++)
-		if (is_taken(segments, segment, i))
+	for (uint32_t i = 0; i < units; i++)
+		if (is_taken(segments, ref / PG_UNITS_PER_SEGMENT, ref % PG_UNITS_PER_SEGMENT + i))
 			return -1;
 	set_taken(segments, ref, units, true);
 	return 0;
@@ -230,4 +328,56 @@ int segments_mark(struct segments *segments, pg_ref ref, uint32_t units)
 void segments_free(struct segments *segments, pg_ref ref, uint32_t units)
 {
 	set_taken(segments, ref, units, false);
+	part_of(segments, ref)->no_room = 0;
+}
+
+uint64_t segments_warm_units(const struct segments *segments)
+{
+	const struct segments_part *warm = &segments->warm;
+
+	return (uint64_t)(warm->count > warm->limit ? warm->count : warm->limit) * USABLE_UNITS;
+}
+
+uint64_t segments_warm_free(const struct segments *segments)
+{
+	return segments_warm_units(segments) - segments->warm.used;
+}
+
+bool segments_has(const struct segments *segments, pg_ref ref, size_t size)
+{
+	const struct segments_part *part = ref >= PG_COLD ? &segments->cold : &segments->warm;
+
+	return ref / PG_UNITS_PER_SEGMENT - part->first < part->count &&
+	       ref % PG_UNITS_PER_SEGMENT + size / PG_UNIT <= USABLE_UNITS;
+}
+
+void segments_use(struct segments *segments, pg_ref ref)
+{
+	uint32_t unit = ref % PG_UNITS_PER_SEGMENT;
+
+	if (ref < PG_COLD && segments_has(segments, ref, PG_UNIT))
+		used_of(segments, ref / PG_UNITS_PER_SEGMENT)[unit / WORD_BITS] |= 1ULL << (unit % WORD_BITS);
+}
+
+bool segments_was_used(struct segments *segments, pg_ref ref)
+{
+	uint64_t *word = &used_of(segments, ref / PG_UNITS_PER_SEGMENT)[ref % PG_UNITS_PER_SEGMENT / WORD_BITS];
+	uint64_t bit = 1ULL << (ref % WORD_BITS);
+	bool used = *word & bit;
+
+	*word &= ~bit;
+	return used;
+}
+
+pg_ref segments_next(const struct segments *segments, pg_ref ref)
+{
+	while (ref / PG_UNITS_PER_SEGMENT < segments->warm.count) {
+		uint32_t unit = ref % PG_UNITS_PER_SEGMENT;
+		uint64_t word = starts_of(segments, ref / PG_UNITS_PER_SEGMENT)[unit / WORD_BITS] >> (unit % WORD_BITS);
+
+		if (word)
+			return ref + __builtin_ctzll(word);
+		ref += WORD_BITS - unit % WORD_BITS;
+	}
+	return 0;
 }

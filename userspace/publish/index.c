@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The index as the publisher uses it: which cell leads to a node, and growing. */
+#include "publish/image_internal.h"
+
+#include <string.h>
+
+/* How sparse the index may become, in cells a name, before it is the names' fault; and what a small one may have. */
+#define SPARSEST 16
+#define SMALL_CELLS 8192
+
+static const struct pg_node *node_at(const struct image *image, pg_ref ref)
+{
+	return segments_at(&image->segments, ref);
+}
+
+struct pg_cell *image_find_cell(const struct image *image, const struct pg_node *key)
+{
+	struct pg_cell *cell;
+
+	for (uint32_t position = 0; (cell = buckets_next(&image->index, key->hash, &position));) {
+		const struct pg_node *node = node_at(image, cell->ref);
+
+		if (node->hash == key->hash && node->zone == key->zone && node->name_length == key->name_length &&
+		    node->role == key->role && !memcmp(node + 1, key + 1, key->name_length))
+			return cell;
+	}
+	return NULL;
+}
+
+int image_grow_index(struct image *image, uint64_t more, bool larger)
+{
+	struct buckets old = image->index, table;
+	uint64_t count = old.mask + 1ULL, live = old.filled - old.removed + more;
+	int result;
+
+	/* Room for what is to come; if a search became too long, at least twice the size. */
+	if (larger)
+		count *= 2;
+	while (live * 8 > count * PG_BUCKET_CELLS * 4)
+		count *= 2;
+	for (;; count *= 2) {
+		bool fits = true;
+
+		/* A table so sparse does not overflow by chance. */
+		if (count > UINT32_MAX / 2 || count * PG_BUCKET_CELLS > live * SPARSEST + SMALL_CELLS)
+			return -1;
+		if (buckets_make(&table, old.table.kind, old.table.map, old.table.pins, count))
+			return -1;
+		for (uint32_t i = 0; fits && i < old.table.entries; i++)
+			for (int j = 0; fits && j < PG_BUCKET_CELLS; j++) {
+				uint32_t ref = buckets_entries(&old)[i].cell[j].ref;
+
+				fits = !ref || buckets_insert(&table, node_at(image, ref)->hash, ref);
+			}
+		if (fits)
+			break;
+		table_close(&table.table);
+	}
+	pthread_mutex_lock(&image->zones_lock);
+	result = image_replace_buckets(image, &image->index, &table, &image->settings->index_order);
+	pthread_mutex_unlock(&image->zones_lock);
+	return result;
+}
