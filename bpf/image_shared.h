@@ -18,7 +18,7 @@
 
 #include <linux/types.h>
 
-#define PG_SCHEMA 2
+#define PG_SCHEMA 3
 
 /* A segment is the unit in which the image grows. Records never reach into its last PG_SEGMENT_GUARD
  * bytes, so that the verifier can allow PG_SEGMENT_GUARD bytes behind every valid reference. */
@@ -45,6 +45,8 @@ enum pg_role {
 	PG_ROLE_ADDRESSES = 3, /* A and AAAA as additional data or glue -> node */
 	PG_ROLE_NSEC3 = 4,     /* first 64 bits of an NSEC3 owner's hash -> node of that record */
 	PG_ROLE_SPAN = 5,      /* number of a share of all hashes -> the NSEC3 records in it, struct pg_span */
+	PG_ROLE_KEPT = 6, /* never searched: what a zone holds of a name beyond the other roles, so that its records can
+	                     be read back whole */
 };
 
 /* One cell of a hash index: written and read as one aligned 64-bit word, so that it changes at once. */
@@ -159,6 +161,7 @@ enum pg_node_flag {
 	PG_NODE_HASHED = 32, /* an NSEC3 record matches the name: not below an opt-out delegation alone */
 	PG_NODE_GAP = 64, /* its NSEC or NSEC3 does not lead to the next one there is: it proves nothing but itself */
 	PG_NODE_WILDCARD = 128, /* its first label is an asterisk */
+	PG_NODE_SOURCE = 256,   /* of additional data: what it holds stands nowhere else in the image */
 };
 
 /*
