@@ -142,13 +142,28 @@ static void test_misfit(void **state)
 	world->primary[0].serial = 6;
 	refresh(world, FOLLOWER_IF_NEWER);
 	assert_int_equal(world->changed, 2);
-	/* Refused for another reason than that: nothing else is tried. */
-	world->refuse = "the image is full";
+	/* ... unless they do not fit a second time. */
+	world->misfit = "nor do these";
 	world->primary[0].serial = 7;
 	refresh(world, FOLLOWER_IF_NEWER);
+	world->primary[0].serial = 8;
+	refresh(world, FOLLOWER_IF_NEWER);
+	assert_int_equal(world->changed, 3);
+	assert_int_equal(world->published, 3);
+}
+
+/* Refused for another reason: nothing else is tried. */
+static void test_not_taken(void **state)
+{
+	struct world *world = *state;
+
+	world->primary[0].differences = 1;
+	start(world, true, 4);
+	world->refuse = "the image is full";
+	refresh(world, FOLLOWER_IF_NEWER);
 	assert_int_equal(world->failed, 1);
-	assert_int_equal(world->primary[0].axfrs, 1);
-	assert_int_equal(status_of(world).served_serial, 6);
+	assert_int_equal(world->primary[0].axfrs, 0);
+	assert_int_equal(status_of(world).served_serial, 4);
 }
 
 /* A primary that does not do IXFR is not asked again for some time. */
@@ -240,9 +255,9 @@ static void test_reconfigured(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    WORLD(test_differences), WORLD(test_many),   WORLD(test_full_answer),
-	    WORLD(test_failures),    WORLD(test_misfit), WORLD(test_current),
-	    WORLD(test_remembered),  WORLD(test_limits), WORLD(test_reconfigured),
+	    WORLD(test_differences), WORLD(test_many),         WORLD(test_full_answer), WORLD(test_failures),
+	    WORLD(test_misfit),      WORLD(test_not_taken),    WORLD(test_current),     WORLD(test_remembered),
+	    WORLD(test_limits),      WORLD(test_reconfigured),
 	};
 
 	return cmocka_run_group_tests_name("ixfr", tests, NULL, NULL);

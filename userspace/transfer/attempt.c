@@ -216,6 +216,40 @@ static bool wanted(struct follower *follower)
 	return false;
 }
 
+static int start_transfer(struct follower *follower, bool incremental, char *why);
+
+/* What the present address sent for IXFR is no good: it is asked for all of the zone. */
+static void fall_back(struct follower *follower, const char *why)
+{
+	char source[160], text[TRANSFER_WHY];
+
+	source_text(follower, source, sizeof(source));
+	snprintf(text, sizeof(text), "%.200s; AXFR instead", why);
+	transfer_log_repeated(follower, LOG_LEVEL_NOTICE, source, text);
+	if (start_transfer(follower, false, text) != 0)
+		attempt_address_failed(follower, text);
+}
+
+static void pause_ixfr(struct follower *follower)
+{
+	remembered(follower)->no_ixfr_until = uv_now(follower->loop) + transfer_limits.ixfr_pause;
+}
+
+void attempt_misfit(struct follower *follower, const char *why)
+{
+	/* Other primaries were configured meanwhile: everything begins anew. */
+	if (follower->at_turn >= follower->turn_count) {
+		waiters_move(&follower->attending, &follower->waiting);
+		waiters_move(&follower->waiting, &follower->attending);
+		attempt_end(follower, ATTEMPT_FAILED, why);
+		return;
+	}
+	/* Once may be an accident; a primary that is wrong every time costs every transfer twice. */
+	if (++remembered(follower)->misfits % 2 == 0)
+		pause_ixfr(follower);
+	fall_back(follower, why);
+}
+
 /* Whatever is wrong with an IXFR, AXFR may be right: a server that does not know IXFR may say anything, and differences
  * that do not fit are of no use. One that refused is not asked again for some time. */
 static void transfer_failed(struct follower *follower, const char *why)
@@ -229,8 +263,8 @@ static void transfer_failed(struct follower *follower, const char *why)
 		return;
 	}
 	if (refused)
-		remembered(follower)->no_ixfr_until = uv_now(follower->loop) + transfer_limits.ixfr_pause;
-	attempt_fall_back(follower, why);
+		pause_ixfr(follower);
+	fall_back(follower, why);
 }
 
 static void on_transfer_message(void *context, uint8_t *wire, size_t length)
@@ -322,24 +356,6 @@ static int start_transfer(struct follower *follower, bool incremental, char *why
 		return 0;
 	snprintf(why, TRANSFER_WHY, "%s failed: %.200s", incremental ? "IXFR" : "AXFR", cause);
 	return -1;
-}
-
-void attempt_fall_back(struct follower *follower, const char *why)
-{
-	char source[160], text[TRANSFER_WHY];
-
-	/* Other primaries were configured meanwhile: everything begins anew. */
-	if (follower->at_turn >= follower->turn_count) {
-		waiters_move(&follower->attending, &follower->waiting);
-		waiters_move(&follower->waiting, &follower->attending);
-		attempt_end(follower, ATTEMPT_FAILED, why);
-		return;
-	}
-	source_text(follower, source, sizeof(source));
-	snprintf(text, sizeof(text), "%.200s; AXFR instead", why);
-	transfer_log_repeated(follower, LOG_LEVEL_NOTICE, source, text);
-	if (start_transfer(follower, false, text) != 0)
-		attempt_address_failed(follower, text);
 }
 
 /* IXFR, where it makes sense. */

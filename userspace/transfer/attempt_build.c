@@ -49,7 +49,7 @@ static void on_changed(void *context, bool fits, const char *error)
 	follower->publication = NULL;
 	if (!fits) {
 		snprintf(text, sizeof(text), "IXFR failed: the changes do not fit: %.180s", error);
-		attempt_fall_back(follower, text);
+		attempt_misfit(follower, text);
 		return;
 	}
 	if (error == NULL) {

@@ -212,6 +212,7 @@ struct turn {
 	size_t address;
 	bool failed;            /* in the attempt under way, with all its addresses */
 	uint64_t no_ixfr_until; /* loop time */
+	unsigned misfits;       /* IXFRs whose changes did not fit what was served */
 };
 
 struct build_job;   /* attempt_build.c: a builder on its way through a worker thread */
@@ -277,8 +278,8 @@ void attempt_begin(struct follower *follower);
 void attempt_cancel(struct follower *follower);
 /* The present address was no good: says so, and goes on to the next. */
 void attempt_address_failed(struct follower *follower, const char *why);
-/* What the present address sent for IXFR is no good: says so, and asks it for all of the zone. */
-void attempt_fall_back(struct follower *follower, const char *why);
+/* The changes that the present address sent do not fit: says so, and asks it for all of the zone. */
+void attempt_misfit(struct follower *follower, const char *why);
 /* The present address is the one to begin with next time. */
 void attempt_address_good(struct follower *follower);
 enum attempt_outcome { ATTEMPT_GOOD, ATTEMPT_OLDER, ATTEMPT_FAILED };
