@@ -64,11 +64,11 @@ static void lead_on(void **state)
 	/* The same record again and again. */
 	fits("- a A 1\n= 8\n+ a A 1\n= 9\n- a A 1\n+ a A 1\n= 10\n- A A 1\n= 11\n", 3, 11);
 	fits("+ b A 1\n= 8\n- b A 1\n= 9\n", 3, 9);
-	version = apply("- a A 1\n+ A A 9\n+ 0 A 1\n+ z A 1\n= 8\n", 0, why, sizeof(why));
+	version = apply("- a A 1\n- a A 2\n+ A A 7\n+ A A 9\n+ 0 A 1\n+ z A 1\n= 8\n", 0, why, sizeof(why));
 	assert_int_equal(5, version->name_count);
 	assert_string_equal("\1a\4test", (const char *)version->names[2].owner);
 	assert_int_equal(2, version->names[2].rrsets[0].count);
-	assert_int_equal(2, version->names[2].rrsets[0].rdata[5]);
+	assert_int_equal(7, version->names[2].rrsets[0].rdata[5]);
 	assert_int_equal(9, version->names[2].rrsets[0].rdata[11]);
 	assert_int_equal(60, version->names[2].rrsets[0].ttl);
 	zone_unref(version);
@@ -88,6 +88,7 @@ static void refused(void **state)
 	    {"- a A 1\n- a A 1\n= 8\n", 0, "a record is to be removed that is not there: a.test. A"},
 	    {"+ b A 1\n+ b A 1\n= 8\n", 0, "a record is to be added that is there: b.test. A"},
 	    {"- a A 1\n= 8\n- a A 1\n+ a A 1\n= 9\n", 0, "a record is to be removed that is not there: a.test. A"},
+	    {"+ a A 3\n= 8\n", 0, "an RRset would have two TTLs: a.test. A"},
 	    {"+ w A 1\n= 8\n", 0, "w.test. CNAME stands beside other data"},
 	    {"+ b A 1\n", 0, "no SOA to lead to"},
 	    {"+ b A 1\n= 8\n", 6, "more than 6 records"},

@@ -123,6 +123,19 @@ static int misfit(struct merge *merge, const char *what, const struct record *re
 	                        record_describe(record->owner, record->type, text, sizeof(text)));
 }
 
+/* Adds a record to those that come out. Of an RRset all have to have one TTL, or it would be a matter of guessing which
+ * one the primary gives them (RFC 2181 section 5.2); RRSIGs go by what they sign. */
+static int put_out(struct merge *merge, const struct record *record)
+{
+	const struct record *last = merge->count ? &merge->records[merge->count - 1] : NULL;
+
+	if (last && record->type != KNOT_RRTYPE_RRSIG && last->ttl != record->ttl && last->type == record->type &&
+	    !record_compare_keys(last->key, record->key))
+		return misfit(merge, "an RRset would have two TTLs", record);
+	merge->records[merge->count++] = *record;
+	return 0;
+}
+
 /* Goes through the changes of one record; `present` is the record as it is in the version, or NULL. */
 static int merge_record(struct merge *merge, const struct record *present)
 {
@@ -141,9 +154,7 @@ static int merge_record(struct merge *merge, const struct record *present)
 			return misfit(merge, "a record is to be removed that is not there", change);
 		present = adds ? change : NULL;
 	}
-	if (present)
-		merge->records[merge->count++] = *present;
-	return 0;
+	return present ? put_out(merge, present) : 0;
 }
 
 static int merge_all(struct merge *merge)
@@ -162,8 +173,8 @@ static int merge_all(struct merge *merge)
 		if (merge->at < changes->count && !order) {
 			if (merge_record(merge, record))
 				return -1;
-		} else {
-			merge->records[merge->count++] = *record;
+		} else if (put_out(merge, record)) {
+			return -1;
 		}
 	}
 	while (merge->at < changes->count)

@@ -33,8 +33,8 @@ uint32_t zone_changes_from(const struct zone_changes *changes);
 
 /*
  * Applies them to the records of the version that they start from, and finishes it: both are freed whatever comes out.
- * Every record taken away has to be there, and none that is added (TTLs aside: of a record that is there, nobody needs
- * to know which TTL it had). Returns NULL with the reason in `why`.
+ * Every record taken away has to be there, whatever its TTL, and none that is added; and what comes out must not have
+ * two TTLs in an RRset. Returns NULL with the reason in `why`.
  */
 struct zone_version *zone_changes_apply(struct zone_changes *changes, struct zone_builder *base, char *why,
                                         size_t why_size);
