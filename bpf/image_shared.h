@@ -50,6 +50,8 @@ enum pg_role {
 	PG_ROLE_ADDRESSES = 3, /* A and AAAA as additional data or glue -> node */
 	PG_ROLE_NSEC3 = 4,     /* first 64 bits of an NSEC3 owner's hash -> node of that record */
 	PG_ROLE_SPAN = 5,      /* number of a share of all hashes -> the NSEC3 records in it, struct pg_span */
+	PG_ROLE_KEPT = 6, /* never searched: what a zone holds of a name beyond the other roles, so that its records can
+	                     be read back whole */
 };
 
 /* One cell of a hash index: written and read as one aligned 64-bit word, so that it changes at once. */
@@ -166,6 +168,7 @@ enum pg_node_flag {
 	PG_NODE_HASHED = 32, /* an NSEC3 record matches the name: not below an opt-out delegation alone */
 	PG_NODE_GAP = 64, /* its NSEC or NSEC3 does not lead to the next one there is: it proves nothing but itself */
 	PG_NODE_WILDCARD = 128, /* its first label is an asterisk */
+	PG_NODE_SOURCE = 256,   /* of additional data: what it holds stands nowhere else in the image */
 };
 
 /*

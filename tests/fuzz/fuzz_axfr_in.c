@@ -13,31 +13,32 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct tsig_session tsig = {0};
-	enum axfr_result result = AXFR_MORE;
-	struct axfr_in in;
+	enum transfer_result result = TRANSFER_MORE;
+	struct transfer_in in;
 	char why[TRANSFER_WHY];
 
-	if (size < 4 || axfr_in_init(&in, (const uint8_t *)"\4zone\7example", knot_wire_read_u16(data + 2), &tsig) != 0)
+	if (size < 4 ||
+	    transfer_in_init(&in, (const uint8_t *)"\4zone\7example", knot_wire_read_u16(data + 2), NULL, &tsig) != 0)
 		return 0;
-	while (result == AXFR_MORE && size >= 2 && size - 2 >= knot_wire_read_u16(data)) {
+	while (result == TRANSFER_MORE && size >= 2 && size - 2 >= knot_wire_read_u16(data)) {
 		uint16_t length = knot_wire_read_u16(data);
 		/* A copy of exactly this size, for AddressSanitizer. */
 		uint8_t *message = malloc(length > 0 ? length : 1);
 
 		memcpy(message, data + 2, length);
-		result = axfr_in_message(&in, message, length);
+		result = transfer_in_message(&in, message, length);
 		free(message);
 		data += 2 + length;
 		size -= 2 + (size_t)length;
 	}
-	if (result == AXFR_DONE) {
+	if (result == TRANSFER_DONE) {
 		struct zone_version *version = zone_builder_finish(in.builder, why, sizeof(why));
 
 		in.builder = NULL;
 		if (version != NULL)
 			zone_unref(version);
 	}
-	axfr_in_clear(&in);
+	transfer_in_clear(&in);
 	tsig_session_clear(&tsig);
 	return 0;
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A primary that does wrong on purpose: one zone, SOA and AXFR, TSIG by hand, and a fault to be named.
+"""A primary that does wrong on purpose: one zone, SOA, AXFR and IXFR, TSIG by hand, and a fault to be named.
 
     with ScriptedPrimary(lab.primary, lab.primary_addresses[0], key=Key()) as primary:
         ... transfer serial 1 ...
@@ -23,7 +23,7 @@ import dns.message
 import dns.name
 from ask import in_namespace
 from servers import Key
-from wire import AA, AXFR, NS, QR, SOA, TSIG, TXT, A, name_wire, parse
+from wire import AA, AXFR, IXFR, NS, QR, SOA, TSIG, TXT, A, name_wire, parse
 
 if TYPE_CHECKING:
     from lab import Namespace
@@ -41,12 +41,15 @@ def text(words: str) -> bytes:
 
 
 class ScriptedPrimary:
-    """Listens on UDP and TCP of one address. `fault` names one of FAULTS, or nothing to do right."""
+    """Listens on UDP and TCP of one address. `fault` names one of FAULTS, or nothing to do right. IXFR is answered with
+    what `differences` makes, or, without, as AXFR.
+    """
 
     def __init__(self, namespace: Namespace, address: str, key: Key | None = None) -> None:
         self.namespace, self.address, self.key = namespace, address, key
         self.serial, self.fault, self.names = 1, "", 20
         self.timers = (3600, 600, 1209600, 300)
+        self.differences: Callable[[ScriptedPrimary], list[bytes]] | None = None
         self.asked: list[int] = []  # types of the queries that came
         self._stop = threading.Event()
         self._sockets: list[socket.socket] = []
@@ -58,12 +61,13 @@ class ScriptedPrimary:
         numbers = struct.pack("!IIIII", self.serial if serial is None else serial, *self.timers)
         return record(ZONE, SOA, name_wire(f"ns1.{ZONE}") + name_wire(f"hostmaster.{ZONE}") + numbers)
 
-    def contents(self) -> list[bytes]:
+    def contents(self, serial: int | None = None) -> list[bytes]:
         """All but the SOAs; every rdata of a name carries the serial."""
+        serial = self.serial if serial is None else serial
         made = [record(ZONE, NS, name_wire(f"ns1.{ZONE}")), record(f"ns1.{ZONE}", A, bytes([10, 0, 0, 1]))]
         for k in range(self.names):
-            made.append(record(f"n{k}.{ZONE}", A, struct.pack("!I", 10 << 24 | self.serial)))
-            made.append(record(f"n{k}.{ZONE}", TXT, text(f"serial={self.serial}")))
+            made.append(record(f"n{k}.{ZONE}", A, struct.pack("!I", 10 << 24 | serial)))
+            made.append(record(f"n{k}.{ZONE}", TXT, text(f"serial={serial}")))
         return made
 
     # Messages.
@@ -159,7 +163,9 @@ class ScriptedPrimary:
                 query = stream.read(struct.unpack("!H", stream.read(2))[0])
                 rrtype = parse(query).questions[0][1]
                 self.asked.append(rrtype)
-                if rrtype != AXFR:
+                if rrtype == IXFR and self.differences:
+                    frames = [framed(self.signed(query, self.differences(self)))]
+                elif rrtype not in (AXFR, IXFR):
                     reply = self.datagram(query)
                     frames = [struct.pack("!H", len(reply)) + reply] if reply else []
                 else:

@@ -64,7 +64,10 @@ class NameServer:
         allow: Iterable[str] = (),
         notify: Iterable[str] = (),
         port: int = 53,
+        ixfr: bool = False,
     ) -> None:
+        """`ixfr`: what changed in a zone file is kept, and given to who asks for it."""
+        self.ixfr = ixfr
         self.lab, self.namespace, self.zones, self.key, self.port = lab, namespace, list(zones), key, port
         self.addresses = list(addresses or namespace.addresses)
         self.allow, self.notify = list(allow), list(notify)
@@ -177,6 +180,8 @@ class Nsd(NameServer):
             ]
         for zone in self.zones:
             lines += ["zone:", f'  name: "{zone.name}"', f'  zonefile: "{zone.path}"']
+            if self.ixfr:
+                lines += ["  store-ixfr: yes", "  create-ixfr: yes", "  ixfr-number: 50"]
             lines += [f"  provide-xfr: {address} {key}" for address in self.allow]
             lines += [f"  notify: {address} {key}" for address in self.notify]
         return "\n".join(lines) + "\n"
@@ -229,8 +234,8 @@ class Knot(NameServer):
             "template:",
             "  - id: default",
             "    zonefile-sync: -1",
-            "    zonefile-load: whole",
-            "    journal-content: none",
+            f"    zonefile-load: {'difference' if self.ixfr else 'whole'}",
+            f"    journal-content: {'changes' if self.ixfr else 'none'}",
         ]
         lines += ["    semantic-checks: off", *(["    acl: secondaries"] if self.allow else [])]
         lines += [f"    notify: [ {', '.join(remotes)} ]"] if remotes else []
@@ -283,7 +288,8 @@ class Bind(NameServer):
             "};",
         ]
         for zone in self.zones:
-            lines.append(f'zone "{zone.name}" {{ type primary; file "{zone.path}"; }};')
+            more = f'ixfr-from-differences yes; journal "{self.directory}/journal";' if self.ixfr else ""
+            lines.append(f'zone "{zone.name}" {{ type primary; file "{zone.path}"; {more} }};')
         return "\n".join(lines) + "\n"
 
     def _rndc(self) -> str:

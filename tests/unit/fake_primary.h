@@ -45,6 +45,15 @@ enum fault {
 	NO_RECORDS,
 	IN_AUTHORITY,
 	COMPRESSION_LOOP,
+	/* of IXFR */
+	REFUSES_IXFR,
+	CLOSES_IXFR,
+	OTHER_START,
+	NOT_LATER,
+	OTHER_SERIAL,
+	BEYOND,
+	TWO_NEWEST,
+	TRAILING_DIFFERENCE,
 	/* of SOA queries */
 	SILENT_UDP,
 	NOISE_FIRST,
@@ -63,9 +72,10 @@ struct fake_primary {
 	enum fault fault;
 	uint32_t serial, axfr_serial; /* axfr_serial 0: the same */
 	uint32_t refresh, retry, expire;
-	unsigned messages;   /* of a transfer, at least 2 to have records in between */
-	unsigned sign_every; /* 1: each; the first and last always */
-	unsigned soa_udp, soa_tcp, axfrs;
+	unsigned messages;    /* of a transfer, at least 2 to have records in between */
+	unsigned sign_every;  /* 1: each; the first and last always */
+	unsigned differences; /* in an IXFR's answer; 0: all of the zone instead */
+	unsigned soa_udp, soa_tcp, axfrs, ixfrs;
 };
 
 #define FAKE_ROOM 65536
@@ -262,7 +272,7 @@ static size_t spoil(struct fake_primary *primary, uint8_t *wire, size_t length)
 	return length;
 }
 
-static void answer_axfr(struct fake_primary *primary, struct answer *answer, uint16_t id)
+static void answer_axfr(struct fake_primary *primary, struct answer *answer, uint16_t id, uint16_t type)
 {
 	static uint8_t wire[2 * FAKE_ROOM];
 	const char *qname = primary->fault == OTHER_QUESTION ? "other.test." : primary->zone;
@@ -274,8 +284,7 @@ static void answer_axfr(struct fake_primary *primary, struct answer *answer, uin
 		               (last && primary->fault != UNSIGNED_END) ||
 		               (!first && !last && primary->sign_every > 0 && i % primary->sign_every == 0);
 
-		length = fake_header(wire, id, 0x8400, first && primary->fault != NO_QUESTION ? qname : NULL,
-		                     KNOT_RRTYPE_AXFR, 1);
+		length = fake_header(wire, id, 0x8400, first && primary->fault != NO_QUESTION ? qname : NULL, type, 1);
 		if (first)
 			length = add_start(primary, wire, length);
 		if (!first || last)
@@ -297,6 +306,75 @@ static void answer_axfr(struct fake_primary *primary, struct answer *answer, uin
 	answer->drip = primary->fault == DRIPS;
 }
 
+static size_t add_serial(struct fake_primary *primary, uint8_t *wire, size_t length, uint32_t serial, uint32_t expire)
+{
+	uint8_t soa[64];
+
+	return fake_record(wire, length, 6, primary->zone, KNOT_RRTYPE_SOA, 1, soa,
+	                   fake_soa(soa, serial, primary->refresh, primary->retry, expire));
+}
+
+/* One difference, from a serial to the next. */
+static size_t add_difference(struct fake_primary *primary, uint8_t *wire, size_t length, uint32_t from, uint32_t to)
+{
+	char owner[300];
+
+	snprintf(owner, sizeof(owner), "n%u.%s", from, primary->zone);
+	length = add_serial(primary, wire, length, from + (primary->fault == OTHER_START), primary->expire);
+	length = fake_record(wire, length, 6, primary->fault == OUT_OF_ZONE ? "www.elsewhere.test." : owner,
+	                     primary->fault == META_TYPE ? KNOT_RRTYPE_ANY : KNOT_RRTYPE_A,
+	                     primary->fault == OTHER_CLASS ? 3 : 1, (const uint8_t *)"\300\0\2\1", 4);
+	if (primary->fault == NOT_LATER)
+		to = from;
+	if (primary->fault == BEYOND)
+		to = primary->serial + 1;
+	length = add_serial(primary, wire, length, to, primary->expire + (primary->fault == TWO_NEWEST));
+	snprintf(owner, sizeof(owner), "n%u.%s", to, primary->zone);
+	length = fake_record(wire, length, 6, owner, KNOT_RRTYPE_A, 1, (const uint8_t *)"\300\0\2\1", 4);
+	if (primary->fault == OTHER_SERIAL)
+		length = add_serial(primary, wire, length, from, primary->expire);
+	return length;
+}
+
+/* Each difference is a message of its own. */
+static void answer_ixfr(struct fake_primary *primary, struct answer *answer, uint16_t id, uint32_t from)
+{
+	static uint8_t wire[2 * FAKE_ROOM];
+	bool current = primary->serial <= from;
+	unsigned count = current ? 1 : primary->differences;
+	uint32_t step = (primary->serial - from) / count;
+
+	for (unsigned i = 0; i < count; i++, from += step) {
+		bool first = i == 0, last = i == count - 1;
+		size_t length = fake_header(wire, id, 0x8400, first ? primary->zone : NULL, KNOT_RRTYPE_IXFR, 1);
+
+		if (first)
+			length = add_serial(primary, wire, length, primary->serial, primary->expire);
+		if (!current)
+			length = add_difference(primary, wire, length, from, last ? primary->serial : from + step);
+		if (last && !current)
+			length = add_serial(primary, wire, length, primary->serial, primary->expire);
+		if (last && primary->fault == TRAILING_DIFFERENCE)
+			length = add_serial(primary, wire, length, primary->serial, primary->expire);
+		if (i == 1)
+			length = spoil(primary, wire, length);
+		sign(primary, answer, wire, &length, first || (last && primary->fault != UNSIGNED_END) || i % 2 == 0);
+		append(answer, wire, length);
+	}
+	if (primary->fault == CLOSES_MID_MESSAGE || primary->fault == STALLS)
+		answer->length -= 7;
+	answer->hang_up = primary->fault == CLOSES_MID_MESSAGE;
+}
+
+/* The serial that an IXFR is asked with. */
+static uint32_t serial_asked(const knot_pkt_t *packet)
+{
+	const knot_pktsection_t *authority = knot_pkt_section(packet, KNOT_AUTHORITY);
+
+	assert(authority->count == 1 && knot_pkt_rr(authority, 0)->type == KNOT_RRTYPE_SOA);
+	return knot_soa_serial(knot_pkt_rr(authority, 0)->rrs.rdata);
+}
+
 static void answer_soa(struct fake_primary *primary, struct answer *answer, uint16_t id)
 {
 	uint8_t wire[1024], soa[64];
@@ -314,12 +392,14 @@ static void answer_soa(struct fake_primary *primary, struct answer *answer, uint
 static void answer_refusal(struct fake_primary *primary, struct answer *answer, const uint8_t *query, uint16_t type)
 {
 	uint8_t wire[1024];
-	uint16_t rcode = primary->fault == REFUSES ? KNOT_RCODE_REFUSED : KNOT_RCODE_NOTAUTH;
+	uint16_t rcode = primary->fault == REFUSES        ? KNOT_RCODE_REFUSED
+	                 : primary->fault == REFUSES_IXFR ? KNOT_RCODE_NOTIMPL
+	                                                  : KNOT_RCODE_NOTAUTH;
 	size_t length = fake_header(wire, knot_wire_get_id(query), 0x8000 | rcode, primary->zone, type, 1);
 	knot_rrset_t *tsig;
 	uint8_t theirs[6];
 
-	if (primary->fault != REFUSES) {
+	if (rcode == KNOT_RCODE_NOTAUTH) {
 		tsig = knot_rrset_new(primary->key->name, KNOT_RRTYPE_TSIG, KNOT_CLASS_ANY, 0, NULL);
 		knot_tsig_create_rdata(tsig, (const uint8_t *)"\13hmac-sha256", 0,
 		                       primary->fault == NOTAUTH_BADKEY ? 17 : 18);
@@ -351,7 +431,7 @@ static void answer_out_of_time(struct fake_primary *primary, struct answer *answ
 static void make_answer(struct fake_primary *primary, struct answer *answer, uint8_t *query, size_t length, bool udp)
 {
 	knot_pkt_t *packet = knot_pkt_new(query, (uint16_t)length, NULL);
-	size_t most = (size_t)(primary->messages + 4) * 1024;
+	size_t most = (size_t)(primary->messages + primary->differences + 4) * 1024;
 	uint16_t type;
 
 	memset(answer, 0, sizeof(*answer));
@@ -369,18 +449,25 @@ static void make_answer(struct fake_primary *primary, struct answer *answer, uin
 	}
 	if (type == KNOT_RRTYPE_AXFR)
 		primary->axfrs++;
+	else if (type == KNOT_RRTYPE_IXFR)
+		primary->ixfrs++;
 	else if (udp)
 		primary->soa_udp++;
 	else
 		primary->soa_tcp++;
-	if (primary->fault == REFUSES || primary->fault == NOTAUTH_BADKEY || primary->fault == NOTAUTH_BADTIME)
+	if (primary->fault == REFUSES || (primary->fault == REFUSES_IXFR && type == KNOT_RRTYPE_IXFR) ||
+	    primary->fault == NOTAUTH_BADKEY || primary->fault == NOTAUTH_BADTIME)
 		answer_refusal(primary, answer, query, type);
 	else if (primary->fault == TIME_OFF)
 		answer_out_of_time(primary, answer, knot_wire_get_id(query));
-	else if (primary->fault == CLOSES_AT_ONCE)
+	else if (primary->fault == CLOSES_AT_ONCE || (primary->fault == CLOSES_IXFR && type == KNOT_RRTYPE_IXFR))
 		answer->hang_up = true;
 	else if (type == KNOT_RRTYPE_AXFR)
-		answer_axfr(primary, answer, knot_wire_get_id(query));
+		answer_axfr(primary, answer, knot_wire_get_id(query), type);
+	else if (type == KNOT_RRTYPE_IXFR && primary->differences == 0)
+		answer_axfr(primary, answer, knot_wire_get_id(query), type);
+	else if (type == KNOT_RRTYPE_IXFR)
+		answer_ixfr(primary, answer, knot_wire_get_id(query), serial_asked(packet));
 	else
 		answer_soa(primary, answer, knot_wire_get_id(query));
 	knot_pkt_free(packet);

@@ -199,7 +199,7 @@ static void test_free_anywhere(void **state)
 		if (world->held != NULL)
 			world->held(world->held_context, NULL);
 	}
-	assert_true(seen[FOLLOWER_IDLE] && seen[FOLLOWER_SOA] && seen[FOLLOWER_AXFR] && seen[FOLLOWER_PUBLISH]);
+	assert_true(seen[FOLLOWER_IDLE] && seen[FOLLOWER_SOA] && seen[FOLLOWER_TRANSFER] && seen[FOLLOWER_PUBLISH]);
 }
 
 /* ---- configuration ---- */

@@ -225,7 +225,7 @@ static void test_soa_older(void **state)
 	assert_int_equal(world->serial, 7);
 }
 
-/* The AXFR has another serial than the SOA query was told. */
+/* The transfer has another serial than the SOA query was told. */
 static void test_soa_changes(void **state)
 {
 	struct world *world = *state;
@@ -239,7 +239,7 @@ static void test_soa_changes(void **state)
 	start(world, true, 4);
 	run_until(world, &world->confirmed, 1);
 	assert_int_equal(world->published, 0);
-	assert_int_equal(world->primary[0].axfrs, 2);
+	assert_int_equal(world->primary[0].ixfrs, 2);
 }
 
 static void test_soa_faults(void **state)

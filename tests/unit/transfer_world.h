@@ -57,9 +57,9 @@ struct world {
 	knot_tsig_key_t key;
 	struct follower *follower;
 	/* hooks */
-	unsigned published, confirmed;
-	uint32_t serial, expire;
-	const char *refuse;
+	unsigned published, changed, confirmed;
+	uint32_t serial, from, expire;
+	const char *refuse, *misfit;
 	bool hold; /* `done` of publish is kept back */
 	void (*held)(void *context, const char *error);
 	void *held_context;
@@ -83,6 +83,7 @@ static const struct transfer_limits quick = {
     .backoff_min = 20,
     .backoff_max = 160,
     .notify_pause = 50,
+    .ixfr_pause = 60000,
     .log_pause = 60000,
 };
 
@@ -99,6 +100,17 @@ static inline void hook_publish(void *context, struct zone_version *version, voi
 	}
 	world->held = done;
 	world->held_context = done_context;
+}
+
+static inline void hook_change(void *context, struct zone_changes *changes, uint32_t expire,
+                               void (*done)(void *, bool, const char *), void *done_context)
+{
+	struct world *world = context;
+
+	world->changed++;
+	world->from = zone_changes_from(changes);
+	zone_changes_free(changes);
+	done(done_context, world->misfit == NULL, world->misfit != NULL ? world->misfit : world->refuse);
 }
 
 static inline void hook_confirmed(void *context, uint32_t expire)
@@ -154,7 +166,7 @@ static inline void use_key(struct world *world)
 static inline void start(struct world *world, bool loaded, uint32_t serial)
 {
 	struct follower_start begin = {.loaded = loaded, .serial = serial};
-	struct follower_hooks hooks = {hook_publish, hook_confirmed, world};
+	struct follower_hooks hooks = {hook_publish, hook_change, hook_confirmed, world};
 
 	world->follower = follower_new(&world->loop, &world->zone, &begin, &hooks, false);
 	assert_non_null(world->follower);

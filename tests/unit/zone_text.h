@@ -40,7 +40,8 @@ static inline struct zone_builder *zone_text_read(const char *origin, const char
 	assert_int_equal(0, zs_init(&scanner, origin, KNOT_CLASS_IN, 3600));
 	assert_int_equal(0, zs_set_processing(&scanner, zone_text_record, NULL, builder));
 	assert_int_equal(0, zs_set_input_string(&scanner, text, strlen(text)));
-	assert_int_equal(0, zs_parse_all(&scanner));
+	if (zs_parse_all(&scanner))
+		fail_msg("line %llu: %s", (unsigned long long)scanner.line_counter, zs_strerror(scanner.error.code));
 	zs_deinit(&scanner);
 	return builder;
 }

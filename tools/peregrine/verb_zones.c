@@ -12,10 +12,24 @@ static void time_cell(struct table *table, const json_t *zone, const char *key)
 	table_cell(table, "%s", text);
 }
 
+/* "IXFR, 12 records, 1.1 KiB" */
+static void transfer_cell(struct table *table, const json_t *zone)
+{
+	char size[OUTPUT_TEXT];
+	if (!json_is_string(json_object_get(zone, "transferred_by"))) {
+		table_cell(table, "-");
+		return;
+	}
+	output_size(json_number_value(json_object_get(zone, "transferred_octets")), size);
+	table_cell(table, "%s, %lld records, %s", output_string(zone, "transferred_by"),
+	           (long long)json_integer_value(json_object_get(zone, "transferred_records")), size);
+}
+
 enum cli_exit verb_zone_status(const struct cli *cli, int count, char **arguments)
 {
-	static const char *const headings[] = {"ZONE",         "STATE",   "SERIAL", "AT PRIMARY", "LAST TRANSFER",
-	                                       "NEXT REFRESH", "EXPIRES", "NAMES",  "PRIMARY",    NULL};
+	static const char *const headings[] = {"ZONE", "STATE",        "SERIAL",  "AT PRIMARY", "LAST TRANSFER",
+	                                       "BY",   "NEXT REFRESH", "EXPIRES", "NAMES",      "PRIMARY",
+	                                       NULL};
 	json_t *zones, *zone;
 	size_t index;
 	struct table table;
@@ -27,7 +41,7 @@ enum cli_exit verb_zone_status(const struct cli *cli, int count, char **argument
 		json_decref(zones);
 		return CLI_OK;
 	}
-	table_begin(&table, headings, 1 << 2 | 1 << 3 | 1 << 7);
+	table_begin(&table, headings, 1 << 2 | 1 << 3 | 1 << 8);
 	json_array_foreach (zones, index, zone) {
 		const char *error = output_string(zone, "error");
 		table_value(&table, json_object_get(zone, "zone"));
@@ -35,6 +49,7 @@ enum cli_exit verb_zone_status(const struct cli *cli, int count, char **argument
 		table_value(&table, json_object_get(zone, "serial"));
 		table_value(&table, json_object_get(zone, "primary_serial"));
 		time_cell(&table, zone, "last_transfer");
+		transfer_cell(&table, zone);
 		time_cell(&table, zone, "next_refresh");
 		time_cell(&table, zone, "expires_at");
 		table_value(&table, json_object_get(zone, "names"));

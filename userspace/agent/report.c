@@ -58,6 +58,12 @@ json_t *report_zone(struct agent_zone *zone)
 	                    status.has_primary_serial ? json_integer(status.primary_serial) : json_null());
 	json_object_set_new(report, "primary", text_or_null(status.primary));
 	json_object_set_new(report, "last_transfer", time_or_null(status.last_transfer));
+	json_object_set_new(report, "transferred_by",
+	                    text_or_null(status.last_transfer ? follower_kind_text(status.last_kind) : ""));
+	json_object_set_new(report, "transferred_records",
+	                    status.last_transfer ? json_integer((json_int_t)status.last_records) : json_null());
+	json_object_set_new(report, "transferred_octets",
+	                    status.last_transfer ? json_integer((json_int_t)status.last_octets) : json_null());
 	json_object_set_new(report, "last_check", time_or_null(status.last_check));
 	json_object_set_new(report, "next_refresh", time_or_null(status.next_refresh));
 	json_object_set_new(report, "expires_at",

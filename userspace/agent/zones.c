@@ -10,6 +10,7 @@
 struct publication {
 	struct agent_zone *zone;
 	void (*done)(void *context, const char *error);
+	void (*changed)(void *context, bool fits, const char *error);
 	void *context;
 };
 
@@ -48,6 +49,29 @@ static void publish(void *context, struct zone_version *version, void (*done)(vo
 	publisher_publish(zone->agent->publisher, version, expiry(version->expire), published, publication);
 }
 
+static void changed(void *context, bool fits, const char *error)
+{
+	struct publication *publication = context;
+
+	publication->changed(publication->context, fits, error);
+	free(publication);
+}
+
+static void change(void *context, struct zone_changes *changes, uint32_t expire,
+                   void (*done)(void *context, bool fits, const char *error), void *done_context)
+{
+	struct agent_zone *zone = context;
+	struct publication *publication = malloc(sizeof(*publication));
+
+	if (!publication) {
+		zone_changes_free(changes);
+		done(done_context, true, "out of memory");
+		return;
+	}
+	*publication = (struct publication){.changed = done, .context = done_context};
+	publisher_change(zone->agent->publisher, changes, expiry(expire), changed, publication);
+}
+
 static void confirmed(void *context, uint32_t expire)
 {
 	struct agent_zone *zone = context;
@@ -65,7 +89,7 @@ static struct agent_zone *add_zone(struct agent *agent, const struct config_zone
 	struct agent_zone *zone = calloc(1, sizeof(*zone));
 	struct publisher_zone served = {};
 	struct follower_start start = {};
-	struct follower_hooks hooks = {.publish = publish, .confirmed = confirmed, .context = zone};
+	struct follower_hooks hooks = {.publish = publish, .change = change, .confirmed = confirmed, .context = zone};
 
 	if (!zone || publisher_add_zone(agent->publisher, config->apex)) {
 		free(zone);

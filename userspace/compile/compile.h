@@ -3,8 +3,8 @@
  * The compiler: from the records of a zone version to the nodes and fragments of the image (bpf/image_shared.h).
  *
  * A plan lists the nodes that a zone version has, in canonical order: its names, the empty non-terminals between them,
- * not what is occluded by a delegation; then the targets whose addresses are wanted as additional data. Each is
- * compiled on its own, into the caller's buffer.
+ * not what is occluded by a delegation; then the targets whose addresses are wanted as additional data, NSEC3 records,
+ * and what is kept without being served. Each is compiled on its own, into the caller's buffer.
  */
 #ifndef PEREGRINE_COMPILE_H
 #define PEREGRINE_COMPILE_H
@@ -58,10 +58,11 @@ struct plan {
 	const struct zone_version *zone;
 	uint8_t apex_length;
 	size_t count; /* all entries */
-	size_t names; /* of these, PG_ROLE_NAME; the rest, targets and NSEC3 records, follow */
+	size_t names; /* of these, PG_ROLE_NAME; the others follow */
 	size_t room;
 	struct plan_entry *entries;
 	uint8_t *storage; /* of targets' names */
+	struct plan_kept *kept;
 	struct plan_denial denial;
 	char fault[256]; /* what is wrong with the zone's signatures, in one line; empty: nothing was seen */
 };
@@ -88,6 +89,13 @@ bool plan_is_signed(const struct zone_name *name, uint16_t type);
  * memory is short. */
 int denial_plan(struct plan *plan);
 void denial_free(struct plan_denial *denial);
+
+/* Adds what no other entry holds, so that the image holds every record of the zone. Returns -1 when memory is short. */
+int kept_plan(struct plan *plan);
+void kept_free(struct plan_kept *kept);
+
+/* Whether an RRset is served at a name with these flags. */
+bool plan_is_served(uint16_t flags, uint16_t type);
 
 /* Whether a name is there for its NSEC3 records alone (RFC 5155 section 7.2.8: it does not exist). */
 bool denial_is_nsec3_owner(const struct zone_name *name);

@@ -160,13 +160,13 @@ static int add_nsec3(const struct compile_context *context, const struct plan_en
 	return add_rrset(out, table, &request);
 }
 
-/* Whether an RRset is served at a name: at a delegation, NS makes the referral, DS is answered, NSEC proves that there
- * is no DS; all else is the child's. NSEC3 is not found by name, and RRSIGs go with what they sign. */
-static bool is_served(const struct plan_entry *entry, uint16_t type)
+/* At a delegation, NS makes the referral, DS is answered, NSEC proves that there is no DS; all else is the child's.
+ * NSEC3 is not found by name, and RRSIGs go with what they sign. */
+bool plan_is_served(uint16_t flags, uint16_t type)
 {
 	if (type == KNOT_RRTYPE_RRSIG || type == KNOT_RRTYPE_NSEC3)
 		return false;
-	return !(entry->flags & PG_NODE_DELEGATION) || type == KNOT_RRTYPE_NS || type == KNOT_RRTYPE_DS ||
+	return !(flags & PG_NODE_DELEGATION) || type == KNOT_RRTYPE_NS || type == KNOT_RRTYPE_DS ||
 	       type == KNOT_RRTYPE_NSEC;
 }
 
@@ -228,10 +228,30 @@ static int add_rrsets(const struct compile_context *context, const struct plan_e
 	};
 
 	for (size_t i = 0; entry->data && i < entry->data->rrset_count; i++)
-		if (is_served(entry, entry->data->rrsets[i].type) &&
+		if (plan_is_served(entry->flags, entry->data->rrsets[i].type) &&
 		    add_one(context, entry, &entry->data->rrsets[i], out, table))
 			return -1;
 	return nsec && entry->flags & PG_NODE_WILDCARD ? add_rrset(out, table, &proof) : 0;
+}
+
+/* What is kept of a name without being served. */
+static int add_kept(const struct plan_entry *entry, struct compile_buffer *out, size_t table)
+{
+	for (size_t i = 0; i < entry->data->rrset_count; i++) {
+		const struct zone_rrset *rrset = &entry->data->rrsets[i];
+		struct fragment_request request = {
+		    .rrset = rrset,
+		    .type = rrset->type,
+		    .ttl = rrset->ttl,
+		    .form = OWNER_SNAME,
+		    .owner = entry->name,
+		    .context = entry->name,
+		};
+
+		if (add_rrset(out, table, &request))
+			return -1;
+	}
+	return 0;
 }
 
 /* What proves something of a name, behind the name. */
@@ -287,7 +307,7 @@ static uint64_t key_hash(const struct compile_context *context, const struct pla
 static int put_body(const struct compile_context *context, const struct plan_entry *entry, struct compile_buffer *out)
 {
 	/* One more than there are: the NSEC of a wildcard comes in two forms. */
-	size_t table, rrsets = entry->role == PG_ROLE_NAME && entry->data ? entry->data->rrset_count + 1U : 2;
+	size_t table, rrsets = entry->role != PG_ROLE_ADDRESSES && entry->data ? entry->data->rrset_count + 1U : 2;
 
 	if (entry->role == PG_ROLE_SPAN)
 		return put_span(context, entry, out);
@@ -302,6 +322,8 @@ static int put_body(const struct compile_context *context, const struct plan_ent
 		return add_addresses(entry, out, table);
 	if (entry->role == PG_ROLE_NSEC3)
 		return add_nsec3(context, entry, out, table);
+	if (entry->role == PG_ROLE_KEPT)
+		return add_kept(entry, out, table);
 	return add_rrsets(context, entry, out, table);
 }
 

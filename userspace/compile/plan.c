@@ -266,7 +266,7 @@ struct plan *plan_new(const struct zone_version *zone)
 		return NULL;
 	draft.plan->zone = zone;
 	draft.plan->apex_length = knot_dname_size(zone->apex);
-	if (add_names(&draft) || add_targets(&draft) || denial_plan(draft.plan)) {
+	if (add_names(&draft) || add_targets(&draft) || denial_plan(draft.plan) || kept_plan(draft.plan)) {
 		if (!draft.plan->storage)
 			free(draft.targets);
 		plan_free(draft.plan);
@@ -282,5 +282,6 @@ void plan_free(struct plan *plan)
 	free(plan->entries);
 	free(plan->storage);
 	denial_free(&plan->denial);
+	kept_free(plan->kept);
 	free(plan);
 }

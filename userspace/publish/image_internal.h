@@ -105,6 +105,10 @@ void image_wait_readers(struct image *image);
 int image_commit(struct image *image, struct zone_version *version, uint64_t expires_at, void (*visible)(void *context),
                  void *context, char *why, size_t why_size);
 
+/* The records of the version that is committed. Publisher thread. Returns NULL when there is none, or memory is short.
+ */
+struct zone_builder *image_read_back(const struct image *image, uint32_t slot);
+
 /* Lets segments have what the tables leave of the memory; publisher thread. */
 void image_bound_segments(struct image *image);
 

@@ -7,6 +7,7 @@
 #ifndef PEREGRINE_PUBLISH_H
 #define PEREGRINE_PUBLISH_H
 
+#include "zone/change.h"
 #include "zone/zone.h"
 
 #include <stdbool.h>
@@ -60,6 +61,14 @@ typedef void (*publisher_done)(void *context, const char *error);
 /* Publishes a version; takes a reference of its own. `expires_at` as in publisher_zone. */
 void publisher_publish(struct publisher *publisher, struct zone_version *version, uint64_t expires_at,
                        publisher_done done, void *context);
+
+/* The same; `fits` false: the changes do not lead on from what is served, or not to a good zone; nothing has changed.
+ */
+typedef void (*publisher_changed)(void *context, bool fits, const char *error);
+
+/* Applies changes to the version served, and publishes what comes out. Takes them. */
+void publisher_change(struct publisher *publisher, struct zone_changes *changes, uint64_t expires_at,
+                      publisher_changed done, void *context);
 
 /* Moves the expiry deadline of a loaded zone, at once. */
 void publisher_set_expiry(struct publisher *publisher, const uint8_t *apex, uint64_t expires_at);

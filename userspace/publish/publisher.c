@@ -6,6 +6,7 @@
 #include "common/log.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -13,12 +14,15 @@
 
 struct job {
 	struct job *next;
-	enum { JOB_PUBLISH, JOB_DROP, JOB_STOP } kind;
+	enum { JOB_PUBLISH, JOB_CHANGE, JOB_DROP, JOB_STOP } kind;
 	struct publisher *publisher;
 	struct zone_version *version;
+	struct zone_changes *changes;
 	uint64_t expires_at;
 	uint32_t slot; /* to drop */
 	publisher_done done;
+	publisher_changed changed; /* `done` of changes */
+	bool misfit;
 	void *context;
 	char why[512]; /* "" when it went well */
 };
@@ -104,6 +108,49 @@ static void run_publish(struct publisher *publisher, struct job *job)
 	zone_unref(version);
 }
 
+/* Makes the version that the changes lead to. */
+static struct zone_version *make_version(struct image *image, struct zone_changes *changes, char *why, size_t why_size)
+{
+	struct zone_builder *base = NULL;
+	struct pg_commit head = {};
+	int64_t slot;
+
+	pthread_mutex_lock(&image->zones_lock);
+	slot = image_find_zone(image, zone_changes_apex(changes));
+	if (slot >= 0)
+		head = image_head(image, slot);
+	pthread_mutex_unlock(&image->zones_lock);
+	/* The image changes in this thread alone. */
+	if (!head.ref) {
+		snprintf(why, why_size, "nothing of the zone is served");
+	} else if (((const struct pg_head *)segments_at(&image->segments, head.ref))->serial !=
+	           zone_changes_from(changes)) {
+		snprintf(why, why_size, "another serial is served by now");
+	} else {
+		base = image_read_back(image, slot);
+		if (base)
+			return zone_changes_apply(changes, base, why, why_size);
+		snprintf(why, why_size, "the version served cannot be read back");
+	}
+	zone_changes_free(changes);
+	return NULL;
+}
+
+static void run_change(struct publisher *publisher, struct job *job)
+{
+	char why[sizeof(job->why)] = "";
+
+	job->version = make_version(publisher->image, job->changes, why, sizeof(why));
+	job->changes = NULL;
+	if (job->version) {
+		run_publish(publisher, job);
+		return;
+	}
+	job->misfit = true;
+	memcpy(job->why, why, sizeof(why));
+	complete(job);
+}
+
 static void *run(void *context)
 {
 	struct publisher *publisher = context;
@@ -116,6 +163,9 @@ static void *run(void *context)
 		switch (job->kind) {
 		case JOB_PUBLISH:
 			run_publish(publisher, job);
+			break;
+		case JOB_CHANGE:
+			run_change(publisher, job);
 			break;
 		case JOB_DROP:
 			image_drop_zone(publisher->image, job->slot);
@@ -130,13 +180,21 @@ static void *run(void *context)
 	return NULL;
 }
 
+static void report(const struct job *job, const char *error)
+{
+	if (job->changed)
+		job->changed(job->context, !job->misfit, error);
+	else if (job->done)
+		job->done(job->context, error);
+}
+
 static void deliver(uv_async_t *async)
 {
 	struct publisher *publisher = async->data;
 	struct job *job;
 
 	while ((job = queue_take(publisher, &publisher->completions, false))) {
-		job->done(job->context, job->why[0] ? job->why : NULL);
+		report(job, job->why[0] ? job->why : NULL);
 		free(job);
 	}
 }
@@ -189,8 +247,8 @@ void publisher_close(struct publisher *publisher)
 	/* What has not begun is not begun any more: nothing is lost that the primaries do not have. */
 	while ((job = queue_take(publisher, &publisher->jobs, false))) {
 		zone_unref(job->version);
-		if (job->done)
-			job->done(job->context, "the agent is ending");
+		zone_changes_free(job->changes);
+		report(job, "the agent is ending");
 		free(job);
 	}
 	stop = calloc(1, sizeof(*stop));
@@ -304,6 +362,25 @@ void publisher_publish(struct publisher *publisher, struct zone_version *version
 	job->version = version;
 	job->expires_at = expires_at;
 	job->done = done;
+	job->context = context;
+	queue_put(publisher, &publisher->jobs, job);
+}
+
+void publisher_change(struct publisher *publisher, struct zone_changes *changes, uint64_t expires_at,
+                      publisher_changed done, void *context)
+{
+	struct job *job = calloc(1, sizeof(*job));
+
+	if (!job) {
+		zone_changes_free(changes);
+		done(context, true, "out of memory");
+		return;
+	}
+	job->kind = JOB_CHANGE;
+	job->publisher = publisher;
+	job->changes = changes;
+	job->expires_at = expires_at;
+	job->changed = done;
 	job->context = context;
 	queue_put(publisher, &publisher->jobs, job);
 }

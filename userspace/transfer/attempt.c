@@ -20,15 +20,16 @@
  *        |                       UDP, then TCP        | newer           |        |
  *        |                                            v                 |        |
  *        |                                       +--------+  otherwise  |        |
- *        |                                       |  AXFR  | <-----------+        |
+ *        |                                       |TRANSFER| <-----------+        |
  *        |                                       +--------+                      |
- *        |                                  whole     |   | failed               |
- *        |                                            v   +----------------------+
- *        |                                       +--------+                      |
- *        |                                       | BUILD  |  of no good shape    |
- *        |                                       +--------+ ---------------------+
- *        |                        a worker thread     |
- *        |                                            v
+ *        |                          differences  |    |   | failed (of IXFR: then |
+ *        |                            +----------+    |   | AXFR, here again)     |
+ *        |                            |         whole v   +----------------------+
+ *        |                            |          +--------+                      |
+ *        |                            |          | BUILD  |  of no good shape    |
+ *        |                            |          +--------+ ---------------------+
+ *        |                            |  a worker     |
+ *        |                            +-----------+   v
  *        |    served, or refused (failed)        +---------+
  *        +---------------------------------------| PUBLISH |
  *                                                +---------+
@@ -115,7 +116,7 @@ static void drop_exchange(struct follower *follower)
 {
 	exchange_end(follower->exchange);
 	follower->exchange = NULL;
-	axfr_in_clear(&follower->axfr);
+	transfer_in_clear(&follower->incoming);
 	tsig_session_clear(&follower->tsig);
 }
 
@@ -197,13 +198,13 @@ static void confirmed(struct follower *follower, const struct soa_timers *soa)
 		attempt_end(follower, ATTEMPT_GOOD, NULL);
 }
 
-/* ---- AXFR ---- */
+/* ---- AXFR, IXFR ---- */
 
-/* Balanced primaries may answer the SOA query with one serial and the AXFR with another. Returns false when the
+/* Balanced primaries may answer the SOA query with one serial and the transfer with another. Returns false when the
  * transfer is over for that. */
 static bool wanted(struct follower *follower)
 {
-	struct soa_timers soa = follower->axfr.soa;
+	struct soa_timers soa = follower->incoming.soa;
 
 	heard(follower, soa.serial);
 	if (!follower->loaded || follower->full || serial_newer(soa.serial, follower->served.serial))
@@ -215,45 +216,103 @@ static bool wanted(struct follower *follower)
 	return false;
 }
 
-static void on_axfr_message(void *context, uint8_t *wire, size_t length)
+static int start_transfer(struct follower *follower, bool incremental, char *why);
+
+/* What the present address sent for IXFR is no good: it is asked for all of the zone. */
+static void fall_back(struct follower *follower, const char *why)
+{
+	char source[160], text[TRANSFER_WHY];
+
+	source_text(follower, source, sizeof(source));
+	snprintf(text, sizeof(text), "%.200s; AXFR instead", why);
+	transfer_log_repeated(follower, LOG_LEVEL_NOTICE, source, text);
+	if (start_transfer(follower, false, text) != 0)
+		attempt_address_failed(follower, text);
+}
+
+static void pause_ixfr(struct follower *follower)
+{
+	remembered(follower)->no_ixfr_until = uv_now(follower->loop) + transfer_limits.ixfr_pause;
+}
+
+void attempt_misfit(struct follower *follower, const char *why)
+{
+	/* Other primaries were configured meanwhile: everything begins anew. */
+	if (follower->at_turn >= follower->turn_count) {
+		waiters_move(&follower->attending, &follower->waiting);
+		waiters_move(&follower->waiting, &follower->attending);
+		attempt_end(follower, ATTEMPT_FAILED, why);
+		return;
+	}
+	/* Once may be an accident; a primary that is wrong every time costs every transfer twice. */
+	if (++remembered(follower)->misfits % 2 == 0)
+		pause_ixfr(follower);
+	fall_back(follower, why);
+}
+
+/* Whatever is wrong with an IXFR, AXFR may be right: a server that does not know IXFR may say anything, and differences
+ * that do not fit are of no use. One that refused is not asked again for some time. */
+static void transfer_failed(struct follower *follower, const char *why)
+{
+	const struct transfer_in *in = &follower->incoming;
+	bool refused =
+	    in->rcode == KNOT_RCODE_NOTIMPL || in->rcode == KNOT_RCODE_FORMERR || in->rcode == KNOT_RCODE_REFUSED;
+
+	if (in->expected.type != KNOT_RRTYPE_IXFR) {
+		attempt_address_failed(follower, why);
+		return;
+	}
+	if (refused)
+		pause_ixfr(follower);
+	fall_back(follower, why);
+}
+
+static void on_transfer_message(void *context, uint8_t *wire, size_t length)
 {
 	struct follower *follower = context;
-	bool opened = follower->axfr.opened;
+	bool opened = follower->incoming.opened;
 	char why[TRANSFER_WHY];
 
-	switch (axfr_in_message(&follower->axfr, wire, length)) {
-	case AXFR_FAILED:
-		memcpy(why, follower->axfr.why, sizeof(why));
-		attempt_address_failed(follower, why);
+	switch (transfer_in_message(&follower->incoming, wire, length)) {
+	case TRANSFER_FAILED:
+		memcpy(why, follower->incoming.why, sizeof(why));
+		transfer_failed(follower, why);
 		break;
-	case AXFR_MORE:
+	case TRANSFER_MORE:
 		if (!opened)
 			wanted(follower);
 		break;
-	case AXFR_DONE:
+	case TRANSFER_DONE:
 		if (!opened && !wanted(follower))
 			break;
 		follower->transfer_ms = uv_now(follower->loop) - follower->transfer_begun;
 		exchange_end(follower->exchange);
 		follower->exchange = NULL;
-		build_begin(follower);
+		if (follower->incoming.shape == SHAPE_DIFFERENCES)
+			change_begin(follower);
+		else
+			build_begin(follower);
 		break;
 	}
 }
 
-static void on_axfr_failed(void *context, const char *cause)
+static void on_transfer_failed(void *context, const char *cause)
 {
 	struct follower *follower = context;
 	char why[TRANSFER_WHY];
-	size_t used = (size_t)snprintf(why, sizeof(why), "AXFR failed: %.180s", cause);
+	size_t used = (size_t)snprintf(why, sizeof(why), "%s failed: %.180s", follower->incoming.expected.what, cause);
 
-	if (follower->axfr.records > 0)
+	if (follower->incoming.records > 0)
 		snprintf(why + used, sizeof(why) - used, ", after %llu records",
-		         (unsigned long long)follower->axfr.records);
-	attempt_address_failed(follower, why);
+		         (unsigned long long)follower->incoming.records);
+	/* Where there is no connection, another one is not to be had either. */
+	if (exchange_connected(follower->exchange))
+		transfer_failed(follower, why);
+	else
+		attempt_address_failed(follower, why);
 }
 
-static const struct exchange_events axfr_events = {on_axfr_message, on_axfr_failed};
+static const struct exchange_events transfer_events = {on_transfer_message, on_transfer_failed};
 
 /* Prepares the query to the present address. Returns its length, or 0 with the reason. */
 static size_t make_query(struct follower *follower, uint8_t *query, uint16_t type, char *why)
@@ -268,34 +327,44 @@ static size_t make_query(struct follower *follower, uint8_t *query, uint16_t typ
 	source_text(follower, follower->status.primary, sizeof(follower->status.primary));
 	if (tsig_session_init(&follower->tsig, primary_now(follower)->key, why) != 0)
 		return 0;
-	length = query_make(query, TRANSFER_QUERY, id, apex, type, &follower->tsig);
+	length = query_make(query, TRANSFER_QUERY, id, apex, type, follower->served.serial, &follower->tsig);
 	if (length == 0)
 		snprintf(why, TRANSFER_WHY, "the query cannot be made");
 	return length;
 }
 
 /* This and start_soa return 0, or -1 with the reason: then nothing was begun. */
-static int start_axfr(struct follower *follower, char *why)
+static int start_transfer(struct follower *follower, bool incremental, char *why)
 {
 	uint8_t query[TRANSFER_QUERY];
 	char cause[TRANSFER_WHY];
-	size_t length = make_query(follower, query, KNOT_RRTYPE_AXFR, cause);
+	const uint32_t *have = incremental ? &follower->served.serial : NULL;
+	size_t length = make_query(follower, query, incremental ? KNOT_RRTYPE_IXFR : KNOT_RRTYPE_AXFR, cause);
 
-	follower->state = FOLLOWER_AXFR;
+	follower->state = FOLLOWER_TRANSFER;
 	follower->transfer_begun = uv_now(follower->loop);
-	if (length > 0 &&
-	    axfr_in_init(&follower->axfr, follower->zone->apex, follower->expected.id, &follower->tsig) != 0) {
+	if (length > 0 && transfer_in_init(&follower->incoming, follower->zone->apex, follower->expected.id, have,
+	                                   &follower->tsig) != 0) {
 		snprintf(cause, sizeof(cause), "out of memory");
 		length = 0;
 	}
 	if (length > 0)
 		follower->exchange =
 		    exchange_tcp(follower->loop, &primary_now(follower)->addresses[address_now(follower)], query,
-		                 length, &axfr_events, follower, cause);
+		                 length, &transfer_events, follower, cause);
 	if (follower->exchange != NULL)
 		return 0;
-	snprintf(why, TRANSFER_WHY, "AXFR failed: %.200s", cause);
+	snprintf(why, TRANSFER_WHY, "%s failed: %.200s", incremental ? "IXFR" : "AXFR", cause);
 	return -1;
+}
+
+/* IXFR, where it makes sense. */
+static int start_best_transfer(struct follower *follower, char *why)
+{
+	bool incremental =
+	    follower->loaded && !follower->full && uv_now(follower->loop) >= remembered(follower)->no_ixfr_until;
+
+	return start_transfer(follower, incremental, why);
 }
 
 /* ---- SOA ---- */
@@ -319,7 +388,7 @@ static void compare(struct follower *follower, const struct soa_timers *soa)
 		confirmed(follower, soa);
 	else if (!serial_newer(soa->serial, follower->served.serial))
 		address_older(follower, soa->serial);
-	else if (start_axfr(follower, why) != 0)
+	else if (start_best_transfer(follower, why) != 0)
 		attempt_address_failed(follower, why);
 }
 
@@ -411,7 +480,7 @@ static void try_addresses(struct follower *follower)
 			follower->at_turn++;
 			continue;
 		}
-		if ((ask_first ? start_soa(follower, false, why) : start_axfr(follower, why)) == 0)
+		if ((ask_first ? start_soa(follower, false, why) : start_transfer(follower, false, why)) == 0)
 			return;
 		skip_address(follower, why);
 	}

@@ -15,12 +15,14 @@ struct build_job {
 	struct follower *follower; /* NULL: cancelled */
 	struct zone_builder *builder;
 	struct zone_version *version;
+	const char *what; /* "AXFR", "IXFR" */
 	char why[TRANSFER_WHY];
 };
 
 struct publication {
 	struct follower *follower; /* NULL: cancelled */
 	struct soa_timers soa;
+	enum follower_kind kind;
 };
 
 void build_forget(struct follower *follower)
@@ -33,22 +35,31 @@ void build_forget(struct follower *follower)
 	follower->publication = NULL;
 }
 
-static void on_published(void *context, const char *error)
+static void on_changed(void *context, bool fits, const char *error)
 {
 	struct publication *publication = context;
 	struct follower *follower = publication->follower;
 	struct soa_timers soa = publication->soa;
+	enum follower_kind kind = publication->kind;
 	char text[TRANSFER_WHY];
 
 	free(publication);
 	if (follower == NULL)
 		return;
 	follower->publication = NULL;
+	if (!fits) {
+		snprintf(text, sizeof(text), "IXFR failed: the changes do not fit: %.180s", error);
+		attempt_misfit(follower, text);
+		return;
+	}
 	if (error == NULL) {
 		follower->loaded = true;
 		follower->timers_known = true;
 		follower->served = soa;
 		follower->status.last_transfer = (int64_t)time(NULL);
+		follower->status.last_kind = kind;
+		follower->status.last_records = follower->incoming.records;
+		follower->status.last_octets = follower->incoming.octets;
 		transfer_log_served(follower);
 		attempt_end(follower, ATTEMPT_GOOD, NULL);
 		return;
@@ -59,21 +70,55 @@ static void on_published(void *context, const char *error)
 	attempt_end(follower, ATTEMPT_FAILED, text);
 }
 
-static void publish(struct follower *follower, struct zone_version *version)
+static void on_published(void *context, const char *error)
+{
+	on_changed(context, true, error);
+}
+
+static struct publication *publication_begin(struct follower *follower, const struct soa_timers *soa)
 {
 	struct publication *publication = calloc(1, sizeof(*publication));
 
 	if (publication == NULL) {
-		zone_unref(version);
 		attempt_address_failed(follower, "out of memory");
-		return;
+		return NULL;
 	}
 	attempt_address_good(follower);
 	publication->follower = follower;
-	publication->soa = (struct soa_timers){
-	    .serial = version->serial, .refresh = version->refresh, .retry = version->retry, .expire = version->expire};
+	publication->soa = *soa;
+	if (follower->incoming.shape == SHAPE_DIFFERENCES)
+		publication->kind = FOLLOWER_IXFR;
+	else if (follower->incoming.expected.type == KNOT_RRTYPE_IXFR)
+		publication->kind = FOLLOWER_IXFR_FULL;
 	follower->publication = publication;
 	follower->state = FOLLOWER_PUBLISH;
+	return publication;
+}
+
+void change_begin(struct follower *follower)
+{
+	struct zone_changes *changes = follower->incoming.changes;
+	struct soa_timers soa = follower->incoming.soa;
+	struct publication *publication;
+
+	follower->incoming.changes = NULL;
+	publication = publication_begin(follower, &soa);
+	if (publication == NULL)
+		zone_changes_free(changes);
+	else
+		follower->hooks.change(follower->hooks.context, changes, soa.expire, on_changed, publication);
+}
+
+static void publish(struct follower *follower, struct zone_version *version)
+{
+	struct soa_timers soa = {
+	    .serial = version->serial, .refresh = version->refresh, .retry = version->retry, .expire = version->expire};
+	struct publication *publication = publication_begin(follower, &soa);
+
+	if (publication == NULL) {
+		zone_unref(version);
+		return;
+	}
 	/* `done` may come before this returns, and the follower be gone; the version's reference is ours. */
 	follower->hooks.publish(follower->hooks.context, version, on_published, publication);
 	zone_unref(version);
@@ -94,10 +139,11 @@ static void on_built(uv_work_t *work, int status)
 	struct follower *follower = job->follower;
 	struct zone_version *version = job->version;
 	char why[TRANSFER_WHY];
+	const char *cause = status == 0 ? job->why : uv_strerror(status);
 
 	if (job->builder != NULL)
 		zone_builder_free(job->builder);
-	snprintf(why, sizeof(why), "AXFR failed: %.200s", status == 0 ? job->why : uv_strerror(status));
+	snprintf(why, sizeof(why), "%s failed: %.200s", job->what, cause);
 	free(job);
 	if (follower == NULL) {
 		if (version != NULL)
@@ -122,8 +168,9 @@ void build_begin(struct follower *follower)
 	}
 	job->follower = follower;
 	job->work.data = job;
-	job->builder = follower->axfr.builder;
-	follower->axfr.builder = NULL;
+	job->what = follower->incoming.expected.what;
+	job->builder = follower->incoming.builder;
+	follower->incoming.builder = NULL;
 	follower->build = job;
 	follower->state = FOLLOWER_BUILD;
 	if (uv_queue_work(follower->loop, &job->work, build, on_built) == 0)
@@ -131,5 +178,5 @@ void build_begin(struct follower *follower)
 	follower->build = NULL;
 	zone_builder_free(job->builder);
 	free(job);
-	attempt_address_failed(follower, "AXFR failed: no worker thread");
+	attempt_address_failed(follower, "no worker thread");
 }

@@ -54,6 +54,11 @@ void exchange_end(struct exchange *exchange)
 	uv_close((uv_handle_t *)&exchange->timer, on_closed);
 }
 
+bool exchange_connected(const struct exchange *exchange)
+{
+	return exchange->connected;
+}
+
 /* The last event: what libuv still says is not heard. */
 static void fail(struct exchange *exchange, const char *why)
 {

@@ -29,6 +29,7 @@ struct transfer_limits transfer_limits = {
     .backoff_min = SECOND,
     .backoff_max = 60 * SECOND,
     .notify_pause = 100,
+    .ixfr_pause = 3600 * SECOND,
     .log_pause = 60 * SECOND,
 };
 
@@ -251,6 +252,7 @@ void follower_reconfigure(struct follower *follower, const struct config_zone *z
 		waiters_move(&follower->waiting, &follower->attending);
 	}
 	follower->zone = zone;
+	follower->expected.apex = follower->incoming.expected.apex = zone->apex;
 	if (same)
 		return;
 	if (make_turns(follower, zone) != 0) {
@@ -260,6 +262,8 @@ void follower_reconfigure(struct follower *follower, const struct config_zone *z
 		for (size_t i = 0; i < follower->turn_count; i++)
 			follower->turns[i] = (struct turn){.primary = i};
 	}
+	/* What is being published has no primary any more to be asked again. */
+	follower->at_turn = follower->turn_count;
 	/* As after a NOTIFY of the first: now, or when what is being published is done. */
 	follower->hinted = (struct turn){.primary = 0};
 	follower->notified = follower->turn_count > 0;

@@ -28,13 +28,29 @@ bool serial_newer(uint32_t serial, uint32_t than)
 	return distance != 0 && distance < 0x80000000U;
 }
 
-size_t query_make(uint8_t *wire, size_t room, uint16_t id, const knot_dname_t *apex, uint16_t type,
+/* The version that we have. Of its SOA, the serial alone is looked at by any server, and all that need be kept. */
+static size_t put_version(uint8_t *wire, size_t length, uint32_t serial)
+{
+	static const uint16_t soa_length = 2 + 5 * 4;
+
+	knot_wire_set_nscount(wire, 1);
+	memset(wire + length, 0, 12 + soa_length);
+	knot_wire_write_u16(wire + length, 0xc000 | KNOT_WIRE_HEADER_SIZE);
+	knot_wire_write_u16(wire + length + 2, KNOT_RRTYPE_SOA);
+	knot_wire_write_u16(wire + length + 4, KNOT_CLASS_IN);
+	knot_wire_write_u16(wire + length + 10, soa_length);
+	/* Behind the two names, which are the root. */
+	knot_wire_write_u32(wire + length + 12 + 2, serial);
+	return length + 12 + soa_length;
+}
+
+size_t query_make(uint8_t *wire, size_t room, uint16_t id, const knot_dname_t *apex, uint16_t type, uint32_t have,
                   struct tsig_session *tsig)
 {
 	size_t length = KNOT_WIRE_HEADER_SIZE;
 	int name;
 
-	if (room < KNOT_WIRE_HEADER_SIZE + KNOT_DNAME_MAXLEN + 4)
+	if (room < KNOT_WIRE_HEADER_SIZE + KNOT_DNAME_MAXLEN + 4 + 34)
 		return 0;
 	memset(wire, 0, KNOT_WIRE_HEADER_SIZE);
 	knot_wire_set_id(wire, id);
@@ -46,6 +62,8 @@ size_t query_make(uint8_t *wire, size_t room, uint16_t id, const knot_dname_t *a
 	knot_wire_write_u16(wire + length, type);
 	knot_wire_write_u16(wire + length + 2, KNOT_CLASS_IN);
 	length += 4;
+	if (type == KNOT_RRTYPE_IXFR)
+		length = put_version(wire, length, have);
 	return tsig_session_sign(tsig, wire, &length, room) == 0 ? length : 0;
 }
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Following primaries. A follower keeps one zone as fresh as its primaries: SOA polls by the zone's clocks, NOTIFY,
- * AXFR over TCP, TSIG on both. Everything runs on the main thread's loop. What was received goes out through `publish`;
- * what happened can be read by follower_status.
+ * IXFR and AXFR over TCP, TSIG on all. Everything runs on the main thread's loop. What was received goes out through
+ * `publish`; what happened can be read by follower_status.
  */
 #ifndef PEREGRINE_TRANSFER_H
 #define PEREGRINE_TRANSFER_H
 
 #include "config/config.h"
+#include "zone/change.h"
 #include "zone/zone.h"
 
 #include <stdbool.h>
@@ -20,6 +21,11 @@ struct follower_hooks {
 	 * main thread, now or later (error NULL: it is served), even when the follower has been freed meanwhile. */
 	void (*publish)(void *context, struct zone_version *version,
 	                void (*done)(void *done_context, const char *error), void *done_context);
+	/* What leads from the version served to a newer one, of that `expire`, is to be applied and served. Takes the
+	 * changes; calls `done` like publish. `fits` false: they do not lead on from what is served, or to no good
+	 * zone, and all of the zone has to be transferred. */
+	void (*change)(void *context, struct zone_changes *changes, uint32_t expire,
+	               void (*done)(void *done_context, bool fits, const char *error), void *done_context);
 	/* The primary confirmed the serial that is served: the expiry clock starts afresh. `expire` in seconds. */
 	void (*confirmed)(void *context, uint32_t expire);
 	void *context;
@@ -59,6 +65,14 @@ bool follower_notify(struct follower *follower, const struct sockaddr_storage *f
 bool transfer_notify_check(const struct config_zone *zone, const struct sockaddr_storage *from, const uint8_t *wire,
                            size_t length, uint8_t *reply, size_t *reply_length);
 
+enum follower_kind {
+	FOLLOWER_AXFR,
+	FOLLOWER_IXFR,
+	FOLLOWER_IXFR_FULL, /* asked for what changed, the primary sent all */
+};
+/* As people read it. */
+const char *follower_kind_text(enum follower_kind kind);
+
 struct follower_status {
 	bool has_primary_serial;
 	uint32_t primary_serial; /* last one seen */
@@ -66,11 +80,13 @@ struct follower_status {
 	bool loaded;
 	bool busy;             /* an attempt is under way */
 	bool failing;          /* the last attempt failed with every primary */
-	int64_t last_transfer; /* unix seconds, 0: none since start */
-	int64_t last_check;    /* unix seconds of the last good answer of a primary */
-	int64_t next_refresh;  /* unix seconds */
-	char last_error[256];  /* "" when the last attempt went well */
-	char primary[96];      /* name and address of the primary last used */
+	int64_t last_transfer; /* unix seconds, 0: none since start; how it came: */
+	enum follower_kind last_kind;
+	uint64_t last_records, last_octets;
+	int64_t last_check;   /* unix seconds of the last good answer of a primary */
+	int64_t next_refresh; /* unix seconds */
+	char last_error[256]; /* "" when the last attempt went well */
+	char primary[96];     /* name and address of the primary last used */
 };
 void follower_get_status(const struct follower *follower, struct follower_status *out);
 

@@ -4,7 +4,8 @@
  *
  *   tsig.c          signing a query, verifying its replies
  *   message.c       making a query, judging a reply's header, question and rcode; the SOA reply
- *   axfr_in.c       the messages of one AXFR, in order, into a zone builder; no sockets
+ *   transfer_in.c   the messages of one AXFR or IXFR, in order, into a zone builder; no sockets
+ *   ixfr_in.c       ... the differences of an IXFR, into changes
  *   exchange.c      one query to one address over UDP or TCP, with its deadlines; no DNS but the length prefix
  *   transfer_log.c  what operators read
  *   attempt.c       the state machine: one attempt over all primaries
@@ -36,8 +37,9 @@ struct transfer_limits {
 	uint64_t backoff_min;  /* between attempts while there is no SOA to give a retry interval: doubled each time */
 	uint64_t backoff_max;
 	uint64_t
-	    notify_pause;   /* between two attempts that begin for a NOTIFY: it may be forged, so it may not press us */
-	uint64_t log_pause; /* between two lines that say the same */
+	    notify_pause; /* between two attempts that begin for a NOTIFY: it may be forged, so it may not press us */
+	uint64_t ixfr_pause; /* before a primary that does not do IXFR is asked for it again */
+	uint64_t log_pause;  /* between two lines that say the same */
 };
 extern struct transfer_limits transfer_limits;
 
@@ -80,12 +82,13 @@ void tsig_skew_text(uint64_t theirs, char *text, size_t size);
 
 /* ---- message.c ---- */
 
-/* Writes a query for the zone's SOA or AXFR and signs it. Returns its length, 0 when it cannot be made. */
-size_t query_make(uint8_t *wire, size_t room, uint16_t id, const knot_dname_t *apex, uint16_t type,
+/* Writes a query for the zone's SOA, AXFR, or IXFR from serial `have`, and signs it. Returns its length, 0 when it
+ * cannot be made. */
+size_t query_make(uint8_t *wire, size_t room, uint16_t id, const knot_dname_t *apex, uint16_t type, uint32_t have,
                   struct tsig_session *tsig);
 
 struct reply_expected {
-	const char *what; /* "SOA query" or "AXFR", for reasons */
+	const char *what; /* "SOA query", "AXFR" or "IXFR", for reasons */
 	uint16_t id;
 	uint16_t type;
 	const knot_dname_t *apex;
@@ -113,31 +116,55 @@ enum soa_verdict soa_reply(const struct reply_expected *expected, uint8_t *wire,
 bool serial_newer(uint32_t serial, uint32_t than);
 uint32_t random_below(uint32_t bound);
 
-/* ---- axfr_in.c: RFC 5936 ---- */
+/* ---- transfer_in.c, ixfr_in.c ---- */
 
-#define AXFR_SOA_ROOM (2 * KNOT_DNAME_MAXLEN + 20)
+#define TRANSFER_SOA_ROOM (2 * KNOT_DNAME_MAXLEN + 20)
 
-struct axfr_in {
+/* What an IXFR is answered with (RFC 1995 section 4); an AXFR is always FULL. */
+enum transfer_shape {
+	SHAPE_UNKNOWN, /* one SOA came */
+	SHAPE_FULL,
+	SHAPE_DIFFERENCES,
+	SHAPE_CURRENT, /* nothing newer: the SOA was all */
+};
+
+struct transfer_in {
 	struct reply_expected expected;
 	struct tsig_session *tsig;
-	struct zone_builder *builder; /* its owner takes it when the transfer is done */
-	struct soa_timers soa;        /* valid once `opened` */
+	enum transfer_shape shape;
+	struct zone_builder *builder; /* FULL: its owner takes it when the transfer is done */
+	struct zone_changes *changes; /* DIFFERENCES: likewise */
+	uint32_t have;                /* IXFR: the serial that the differences start from */
+	uint32_t reached;             /* that which the present difference starts from, or, while it adds, leads to */
+	bool adding;
+	struct soa_timers soa; /* valid once `opened` */
 	bool opened, closed;
-	uint8_t first_soa[AXFR_SOA_ROOM];
+	uint8_t first_soa[TRANSFER_SOA_ROOM];
 	size_t first_soa_length;
+	unsigned rcode;
 	uint64_t records;  /* the closing SOA not counted */
 	uint64_t octets;   /* on the wire */
 	uint64_t expanded; /* as the builder gets them */
 	char why[TRANSFER_WHY];
 };
 
-enum axfr_result { AXFR_MORE, AXFR_DONE, AXFR_FAILED };
+enum transfer_result { TRANSFER_MORE, TRANSFER_DONE, TRANSFER_FAILED };
 
-/* Returns 0, or -1 when memory is short. `apex` and `tsig` must outlive it. */
-int axfr_in_init(struct axfr_in *in, const knot_dname_t *apex, uint16_t id, struct tsig_session *tsig);
-void axfr_in_clear(struct axfr_in *in);
+/* `have`: the serial served, which IXFR was asked with; NULL: AXFR. Returns 0, or -1 when memory is short. `apex` and
+ * `tsig` must outlive it. */
+int transfer_in_init(struct transfer_in *in, const knot_dname_t *apex, uint16_t id, const uint32_t *have,
+                     struct tsig_session *tsig);
+void transfer_in_clear(struct transfer_in *in);
 /* Takes the next message; changes it. */
-enum axfr_result axfr_in_message(struct axfr_in *in, uint8_t *wire, size_t length);
+enum transfer_result transfer_in_message(struct transfer_in *in, uint8_t *wire, size_t length);
+
+/* Between the two files. Both return -1 with the reason. */
+int transfer_in_fail(struct transfer_in *in, const knot_rrset_t *rr, const char *cause);
+bool transfer_in_same_soa(const struct transfer_in *in, const uint8_t *rdata, size_t length);
+/* The first SOA of the first difference. */
+int ixfr_in_begin(struct transfer_in *in, const knot_rrset_t *rr, uint32_t serial);
+/* What follows it. */
+int ixfr_in_record(struct transfer_in *in, const knot_rrset_t *rr, const knot_rdata_t *rdata);
 
 /* ---- exchange.c ---- */
 
@@ -155,16 +182,18 @@ struct exchange *exchange_udp(uv_loop_t *loop, const struct sockaddr_storage *ad
                               size_t length, const struct exchange_events *events, void *context, char *why);
 struct exchange *exchange_tcp(uv_loop_t *loop, const struct sockaddr_storage *address, const uint8_t *query,
                               size_t length, const struct exchange_events *events, void *context, char *why);
+/* Whether it stands over TCP: what fails from then on is not the network's way there. */
+bool exchange_connected(const struct exchange *exchange);
 /* No event comes after this; handles are closed and memory freed by the loop. NULL is allowed. */
 void exchange_end(struct exchange *exchange);
 
 /* ---- the follower: follower.c, attempt.c, attempt_build.c, notify_in.c ---- */
 
 /*
- * IDLE: a clock runs. SOA: a primary is asked for its serial. AXFR: a zone comes in. BUILD: it is sorted and checked on
- * a worker thread. PUBLISH: the hook has it.
+ * IDLE: a clock runs. SOA: a primary is asked for its serial. TRANSFER: a zone, or what changed of it, comes in. BUILD:
+ * it is sorted and checked on a worker thread. PUBLISH: the hook has it.
  */
-enum follower_state { FOLLOWER_IDLE, FOLLOWER_SOA, FOLLOWER_AXFR, FOLLOWER_BUILD, FOLLOWER_PUBLISH };
+enum follower_state { FOLLOWER_IDLE, FOLLOWER_SOA, FOLLOWER_TRANSFER, FOLLOWER_BUILD, FOLLOWER_PUBLISH };
 
 struct waiter {
 	struct waiter *next;
@@ -181,7 +210,9 @@ struct waiters {
 struct turn {
 	size_t primary;
 	size_t address;
-	bool failed; /* in the attempt under way, with all its addresses */
+	bool failed;            /* in the attempt under way, with all its addresses */
+	uint64_t no_ixfr_until; /* loop time */
+	unsigned misfits;       /* IXFRs whose changes did not fit what was served */
 };
 
 struct build_job;   /* attempt_build.c: a builder on its way through a worker thread */
@@ -232,7 +263,7 @@ struct follower {
 	struct exchange *exchange;
 	struct reply_expected expected;
 	struct tsig_session tsig;
-	struct axfr_in axfr;
+	struct transfer_in incoming;
 	struct build_job *build;
 	struct publication *publication;
 
@@ -247,6 +278,8 @@ void attempt_begin(struct follower *follower);
 void attempt_cancel(struct follower *follower);
 /* The present address was no good: says so, and goes on to the next. */
 void attempt_address_failed(struct follower *follower, const char *why);
+/* The changes that the present address sent do not fit: says so, and asks it for all of the zone. */
+void attempt_misfit(struct follower *follower, const char *why);
 /* The present address is the one to begin with next time. */
 void attempt_address_good(struct follower *follower);
 enum attempt_outcome { ATTEMPT_GOOD, ATTEMPT_OLDER, ATTEMPT_FAILED };
@@ -254,6 +287,8 @@ void attempt_end(struct follower *follower, enum attempt_outcome outcome, const 
 
 /* attempt_build.c */
 void build_begin(struct follower *follower);
+/* The same for changes, which are sorted and checked where they are applied. */
+void change_begin(struct follower *follower);
 void build_forget(struct follower *follower);
 
 /* follower.c */

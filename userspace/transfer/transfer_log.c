@@ -52,10 +52,18 @@ void transfer_log_repeated(struct follower *follower, enum log_level level, cons
 		log_write(level, "zone %s: %s; nothing of the zone is served yet", follower->zone->name, text);
 }
 
+const char *follower_kind_text(enum follower_kind kind)
+{
+	static const char *const texts[] = {
+	    [FOLLOWER_AXFR] = "AXFR", [FOLLOWER_IXFR] = "IXFR", [FOLLOWER_IXFR_FULL] = "IXFR (full)"};
+
+	return texts[kind];
+}
+
 void transfer_log_served(const struct follower *follower)
 {
-	log_info("zone %s: primary %s: serial %u transferred and served, %llu records, %llu octets, %llu ms",
+	log_info("zone %s: primary %s: serial %u transferred and served, %llu records, %llu octets, %llu ms, by %s",
 	         follower->zone->name, follower->status.primary, follower->served.serial,
-	         (unsigned long long)follower->axfr.records, (unsigned long long)follower->axfr.octets,
-	         (unsigned long long)follower->transfer_ms);
+	         (unsigned long long)follower->status.last_records, (unsigned long long)follower->status.last_octets,
+	         (unsigned long long)follower->transfer_ms, follower_kind_text(follower->status.last_kind));
 }

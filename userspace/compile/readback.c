@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A fragment holds its RRs in wire format; what is missing are the names' suffixes, each of which a relocation says to
+ * be a suffix of the node's own name. Owners are not looked at: they are all the node's name.
+ */
+#include "compile/readback.h"
+
+#include <libknot/libknot.h>
+#include <stdbool.h>
+#include <string.h>
+
+#define RR_FIXED 10 /* type, class, TTL, length */
+
+/* A fragment as it is gone through. */
+struct reader {
+	const struct pg_node *node;
+	const uint8_t *name; /* of the node */
+	const uint8_t *data;
+	size_t at, length;
+	const struct pg_relocation *next, *end; /* of the suffixes, those not passed yet */
+};
+
+/* Checks that the fragment lies within its node, and goes to its first RR. */
+static int open_fragment(struct reader *reader, const struct pg_rrset *rrset)
+{
+	size_t units = reader->node->units, data = (size_t)rrset->fragment * PG_UNIT + sizeof(struct pg_fragment);
+	const struct pg_fragment *fragment;
+	size_t relocations;
+
+	if (data > units * PG_UNIT)
+		return -1;
+	reader->data = (const uint8_t *)reader->node + data;
+	fragment = (const struct pg_fragment *)reader->data - 1;
+	relocations = (fragment->signed_length + PG_UNIT - 1) & ~(size_t)(PG_UNIT - 1);
+	if (data + relocations + ((size_t)fragment->owners + fragment->suffixes) * sizeof(struct pg_relocation) >
+	    units * PG_UNIT)
+		return -1;
+	reader->at = 0;
+	reader->length = fragment->signed_length;
+	reader->next = (const struct pg_relocation *)(reader->data + relocations) + fragment->owners;
+	reader->end = reader->next + fragment->suffixes;
+	return 0;
+}
+
+/* Whether a suffix of the name stands next; it is `reader->next` then. */
+static bool at_suffix(struct reader *reader)
+{
+	while (reader->next < reader->end && reader->next->position < reader->at)
+		reader->next++;
+	return reader->next < reader->end && reader->next->position == reader->at;
+}
+
+static int skip_owner(struct reader *reader)
+{
+	while (reader->at < reader->length) {
+		uint8_t octet = reader->data[reader->at];
+		/* A pointer that is a relocation's is 0 as long as it is not filled in. */
+		bool pointer = octet >= 0xc0 || at_suffix(reader);
+
+		reader->at += pointer ? 2U : octet + 1U;
+		if (!octet || pointer)
+			return 0;
+	}
+	return -1;
+}
+
+/* Copies rdata and spells out the names in it. Returns its length, or -1. */
+static int expand(struct reader *reader, size_t length, uint8_t *out)
+{
+	size_t end = reader->at + length, made = 0;
+
+	while (reader->at < end) {
+		bool suffix = at_suffix(reader);
+		size_t octets = suffix ? reader->next->octets : 1;
+
+		if (made + octets > UINT16_MAX || (suffix && octets > reader->node->name_length))
+			return -1;
+		memcpy(out + made,
+		       suffix ? reader->name + reader->node->name_length - octets : reader->data + reader->at, octets);
+		made += octets;
+		reader->at += suffix ? 2 : 1;
+	}
+	return reader->at == end ? (int)made : -1;
+}
+
+static int read_fragment(struct reader *reader, struct zone_builder *into)
+{
+	uint8_t rdata[UINT16_MAX];
+
+	while (reader->at < reader->length) {
+		const uint8_t *fixed;
+		size_t stored;
+		int length;
+
+		if (skip_owner(reader) || reader->at + RR_FIXED > reader->length)
+			return -1;
+		fixed = reader->data + reader->at;
+		stored = knot_wire_read_u16(fixed + 8);
+		reader->at += RR_FIXED;
+		if (reader->at + stored > reader->length)
+			return -1;
+		length = expand(reader, stored, rdata);
+		if (length < 0 || zone_builder_add(into, reader->name, knot_wire_read_u16(fixed),
+		                                   knot_wire_read_u32(fixed + 4), rdata, length))
+			return -1;
+	}
+	return 0;
+}
+
+/* Whether the records of a node stand nowhere else. */
+static bool is_source(const struct pg_node *node)
+{
+	switch (node->role) {
+	case PG_ROLE_NAME:
+	case PG_ROLE_NSEC3:
+	case PG_ROLE_KEPT:
+		return true;
+	default:
+		return node->flags & PG_NODE_SOURCE;
+	}
+}
+
+int readback_node(const struct pg_node *node, struct zone_builder *into)
+{
+	struct reader reader = {.node = node, .name = (const uint8_t *)(node + 1)};
+	size_t table = sizeof(*node) + ((node->name_length + 7U) & ~7U);
+
+	if (!is_source(node))
+		return 0;
+	if (node->flags & PG_NODE_PROOFS)
+		table += PG_PROOFS * sizeof(__u64);
+	if (table + node->rrsets * sizeof(struct pg_rrset) > (size_t)node->units * PG_UNIT)
+		return -1;
+	for (uint16_t i = 0; i < node->rrsets; i++) {
+		const struct pg_rrset *rrset = (const struct pg_rrset *)((const uint8_t *)node + table) + i;
+
+		/* The second form of what is there as NSEC. */
+		if (rrset->type == PG_TYPE_NSEC_AT_WILDCARD)
+			continue;
+		if (open_fragment(&reader, rrset) || read_fragment(&reader, into))
+			return -1;
+	}
+	return 0;
+}

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Changes are kept as they come, each with its step: an even one takes away, the odd one after it adds. To apply them
+ * all at once, records and changes are put in one order, and each record's own changes are gone through by their steps.
+ * So it takes one pass, however many differences there are, and each is checked as if it had been applied alone.
+ */
+#include "zone/change.h"
+#include "zone/record.h"
+
+#include <libknot/libknot.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct zone_changes {
+	struct record_list list;
+	struct record soa; /* the last one; its rdata is NULL until there is one */
+	uint32_t from;
+	uint32_t differences;
+};
+
+struct zone_changes *zone_changes_new(const knot_dname_t *apex, uint32_t from, uint64_t max_records)
+{
+	struct zone_changes *changes = calloc(1, sizeof(*changes));
+
+	if (changes && !record_list_init(&changes->list, apex, max_records)) {
+		changes->from = from;
+		return changes;
+	}
+	free(changes);
+	return NULL;
+}
+
+void zone_changes_free(struct zone_changes *changes)
+{
+	if (!changes)
+		return;
+	record_list_clear(&changes->list);
+	free(changes);
+}
+
+const char *zone_changes_error(const struct zone_changes *changes)
+{
+	return changes->list.error;
+}
+
+const knot_dname_t *zone_changes_apex(const struct zone_changes *changes)
+{
+	return changes->list.apex;
+}
+
+uint32_t zone_changes_from(const struct zone_changes *changes)
+{
+	return changes->from;
+}
+
+int zone_changes_next(struct zone_changes *changes)
+{
+	if (changes->differences > UINT16_MAX / 2)
+		return record_list_fail(&changes->list, "more than %u differences", UINT16_MAX / 2 + 1);
+	changes->differences++;
+	return 0;
+}
+
+static int put(struct zone_changes *changes, bool adds, const knot_dname_t *owner, uint16_t type, uint32_t ttl,
+               const uint8_t *rdata, uint16_t rdata_length)
+{
+	struct record *record = record_list_add(&changes->list, owner, type, ttl, rdata, rdata_length);
+
+	if (!record)
+		return -1;
+	record->step = (changes->differences - 1) * 2 + adds;
+	return 0;
+}
+
+int zone_changes_remove(struct zone_changes *changes, const knot_dname_t *owner, uint16_t type, const uint8_t *rdata,
+                        uint16_t rdata_length)
+{
+	return put(changes, false, owner, type, 0, rdata, rdata_length);
+}
+
+int zone_changes_add(struct zone_changes *changes, const knot_dname_t *owner, uint16_t type, uint32_t ttl,
+                     const uint8_t *rdata, uint16_t rdata_length)
+{
+	return put(changes, true, owner, type, ttl, rdata, rdata_length);
+}
+
+int zone_changes_soa(struct zone_changes *changes, uint32_t ttl, const uint8_t *rdata, uint16_t rdata_length)
+{
+	struct record *record =
+	    record_list_add(&changes->list, changes->list.apex, KNOT_RRTYPE_SOA, ttl, rdata, rdata_length);
+
+	if (!record)
+		return -1;
+	changes->soa = *record;
+	/* It stands apart from the others; what it holds stays where it is. */
+	changes->list.count--;
+	return 0;
+}
+
+/* By record, then by step. */
+static int compare_changes(const void *left, const void *right)
+{
+	const struct record *a = left, *b = right;
+	int order = record_compare(a, b);
+
+	return order ? order : (a->step > b->step) - (a->step < b->step);
+}
+
+/* The merge of a version's records with their changes. */
+struct merge {
+	struct zone_builder *base;
+	struct zone_changes *changes;
+	struct record *records; /* that come out */
+	size_t count, at;       /* `at`: the next change */
+};
+
+static int misfit(struct merge *merge, const char *what, const struct record *record)
+{
+	char text[RECORD_TEXT];
+
+	return record_list_fail(&merge->base->list, "%s: %s", what,
+	                        record_describe(record->owner, record->type, text, sizeof(text)));
+}
+
+/* Adds a record to those that come out. Of an RRset all have to have one TTL, or it would be a matter of guessing which
+ * one the primary gives them (RFC 2181 section 5.2); RRSIGs go by what they sign. */
+static int put_out(struct merge *merge, const struct record *record)
+{
+	const struct record *last = merge->count ? &merge->records[merge->count - 1] : NULL;
+
+	if (last && record->type != KNOT_RRTYPE_RRSIG && last->ttl != record->ttl && last->type == record->type &&
+	    !record_compare_keys(last->key, record->key))
+		return misfit(merge, "an RRset would have two TTLs", record);
+	merge->records[merge->count++] = *record;
+	return 0;
+}
+
+/* Goes through the changes of one record; `present` is the record as it is in the version, or NULL. */
+static int merge_record(struct merge *merge, const struct record *present)
+{
+	const struct record_list *changes = &merge->changes->list;
+	const struct record *first = &changes->records[merge->at];
+
+	for (; merge->at < changes->count; merge->at++) {
+		const struct record *change = &changes->records[merge->at];
+		bool adds = change->step & 1;
+
+		if (record_compare(change, first))
+			break;
+		if (adds && present)
+			return misfit(merge, "a record is to be added that is there", change);
+		if (!adds && !present)
+			return misfit(merge, "a record is to be removed that is not there", change);
+		present = adds ? change : NULL;
+	}
+	return present ? put_out(merge, present) : 0;
+}
+
+static int merge_all(struct merge *merge)
+{
+	const struct record_list *list = &merge->base->list, *changes = &merge->changes->list;
+
+	for (size_t i = 0; i < list->count; i++) {
+		const struct record *record = &list->records[i];
+		int order = -1;
+
+		if (record->type == KNOT_RRTYPE_SOA || (i && !record_compare(record, record - 1)))
+			continue;
+		while (merge->at < changes->count && (order = record_compare(&changes->records[merge->at], record)) < 0)
+			if (merge_record(merge, NULL))
+				return -1;
+		if (merge->at < changes->count && !order) {
+			if (merge_record(merge, record))
+				return -1;
+		} else if (put_out(merge, record)) {
+			return -1;
+		}
+	}
+	while (merge->at < changes->count)
+		if (merge_record(merge, NULL))
+			return -1;
+	return 0;
+}
+
+/* The builder's records become those that come out, with the new SOA. */
+static void take_over(struct merge *merge)
+{
+	struct record_list *list = &merge->base->list, *changes = &merge->changes->list;
+
+	merge->records[merge->count++] = merge->changes->soa;
+	merge->base->has_soa = true;
+	merge->base->soa_index = merge->count - 1;
+	free(list->records);
+	list->records = merge->records;
+	list->count = list->room = merge->count;
+	chunks_join(&list->chunks, changes->chunks);
+	changes->chunks = NULL;
+}
+
+static int apply(struct merge *merge)
+{
+	struct record_list *list = &merge->base->list, *changes = &merge->changes->list;
+
+	if (!merge->changes->soa.rdata)
+		return record_list_fail(list, "no SOA to lead to");
+	if (!knot_dname_is_equal(list->apex, changes->apex))
+		return record_list_fail(list, "they are another zone's");
+	merge->records = calloc(list->count + changes->count + 1, sizeof(*merge->records));
+	if (!merge->records)
+		return record_list_fail(list, "out of memory");
+	if (list->count)
+		qsort(list->records, list->count, sizeof(*list->records), record_compare);
+	if (changes->count)
+		qsort(changes->records, changes->count, sizeof(*changes->records), compare_changes);
+	if (merge_all(merge)) {
+		free(merge->records);
+		return -1;
+	}
+	take_over(merge);
+	if (list->count > changes->max_records)
+		return record_list_fail(list, "more than %llu records", (unsigned long long)changes->max_records);
+	return 0;
+}
+
+struct zone_version *zone_changes_apply(struct zone_changes *changes, struct zone_builder *base, char *why,
+                                        size_t why_size)
+{
+	struct merge merge = {.base = base, .changes = changes};
+
+	if (!apply(&merge)) {
+		zone_changes_free(changes);
+		return zone_builder_finish(base, why, why_size);
+	}
+	snprintf(why, why_size, "%s", zone_builder_error(base));
+	zone_changes_free(changes);
+	zone_builder_free(base);
+	return NULL;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What leads from one version of a zone to a later one: differences one after another, each with the records that it
+ * takes away, those that it adds, and the new SOA (RFC 1995).
+ */
+#ifndef PEREGRINE_ZONE_CHANGE_H
+#define PEREGRINE_ZONE_CHANGE_H
+
+#include "zone/zone.h"
+
+#include <stdbool.h>
+
+struct zone_changes;
+
+/* From the version of serial `from`. `max_records` bounds the changes, and the zone that comes out; 0: 2^32 - 1.
+ * Returns NULL when memory is short. */
+struct zone_changes *zone_changes_new(const knot_dname_t *apex, uint32_t from, uint64_t max_records);
+void zone_changes_free(struct zone_changes *changes);
+
+/* Begins the next difference. Like those that follow, returns 0, or -1 with the reason from zone_changes_error. */
+int zone_changes_next(struct zone_changes *changes);
+int zone_changes_remove(struct zone_changes *changes, const knot_dname_t *owner, uint16_t type, const uint8_t *rdata,
+                        uint16_t rdata_length);
+int zone_changes_add(struct zone_changes *changes, const knot_dname_t *owner, uint16_t type, uint32_t ttl,
+                     const uint8_t *rdata, uint16_t rdata_length);
+/* The SOA that the difference leads to; SOAs are neither removed nor added. */
+int zone_changes_soa(struct zone_changes *changes, uint32_t ttl, const uint8_t *rdata, uint16_t rdata_length);
+
+const char *zone_changes_error(const struct zone_changes *changes);
+const knot_dname_t *zone_changes_apex(const struct zone_changes *changes);
+/* The serial that they lead from. */
+uint32_t zone_changes_from(const struct zone_changes *changes);
+
+/*
+ * Applies them to the records of the version that they start from, and finishes it: both are freed whatever comes out.
+ * Every record taken away has to be there, whatever its TTL, and none that is added; and what comes out must not have
+ * two TTLs in an RRset. Returns NULL with the reason in `why`.
+ */
+struct zone_version *zone_changes_apply(struct zone_changes *changes, struct zone_builder *base, char *why,
+                                        size_t why_size);
+
+#endif

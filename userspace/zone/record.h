@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Inside this room: records as they come, before they are a version. */
+#ifndef PEREGRINE_ZONE_RECORD_H
+#define PEREGRINE_ZONE_RECORD_H
+
+#include <libknot/dname.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Memory that is given back all at once. */
+struct chunk;
+void *chunk_take(struct chunk **chunks, size_t size);
+void chunks_free(struct chunk *chunks);
+/* Lets `chunks` own what `others` does. */
+void chunks_join(struct chunk **chunks, struct chunk *others);
+
+/* One RR as it came. Sorted by `key`, then type, then rdata. */
+struct record {
+	const uint8_t *key; /* owner in the form of record_put_key */
+	const uint8_t *owner;
+	const uint8_t *rdata; /* 16-bit length in host order, then the octets */
+	uint32_t ttl;
+	uint16_t type;
+	uint16_t step; /* of a change: see change.c */
+};
+
+struct record_list {
+	struct chunk *chunks;
+	uint8_t *apex; /* lower case */
+	struct record *records;
+	size_t count, room;
+	uint64_t max_records;
+	char error[512];
+};
+
+/* `max_records`, 0 for the default of 2^32 - 1. Returns 0, or -1 when memory is short. */
+int record_list_init(struct record_list *list, const knot_dname_t *apex, uint64_t max_records);
+void record_list_clear(struct record_list *list);
+/* Copies a record and appends it. Returns it, or NULL with the reason in `error`. */
+struct record *record_list_add(struct record_list *list, const knot_dname_t *owner, uint16_t type, uint32_t ttl,
+                               const uint8_t *rdata, uint16_t rdata_length);
+/* Notes why, and returns -1. */
+int record_list_fail(struct record_list *list, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/*
+ * A name as octets whose order by memcmp is canonical (RFC 4034 section 6.1), behind their number in 16 bits: the
+ * labels from the root down, each ended by 0. So that this is less than any octet of a label, 0 becomes 1 1, and 1
+ * becomes 1 2. (The "lookup format" of libknot ends labels likewise but does not escape: it is another order.)
+ */
+#define RECORD_KEY_ROOM (2 + 2 * KNOT_DNAME_MAXLEN)
+size_t record_put_key(const uint8_t *name, uint8_t *key);
+int record_compare_keys(const uint8_t *left, const uint8_t *right);
+/* For qsort. */
+int record_compare(const void *left, const void *right);
+bool record_same_rdata(const uint8_t *stored, const uint8_t *rdata, uint16_t length);
+
+/* What zone.h declares. */
+struct zone_builder {
+	struct record_list list;
+	size_t soa_index;
+	bool has_soa;
+};
+
+/* "name TYPE" for messages. */
+#define RECORD_TEXT 256
+const char *record_describe(const uint8_t *owner, uint16_t type, char *text, size_t size);
+
+#endif
