@@ -24,7 +24,7 @@ from verdict import Verdicts
 from wire import A, lower, parse, query_text, wire
 from zones import ZoneFile, mixed_case, queries
 
-DRAWN = int(os.environ.get("PEREGRINE_DRAWN", "1800"))
+DRAWN = int(os.environ.get("PEREGRINE_DRAWN", "1200"))
 NAMES = int(os.environ.get("PEREGRINE_NAMES", "2000"))
 SEED = int(os.environ.get("PEREGRINE_SEED", "1"))
 ROOT_ZONE = os.environ.get("PEREGRINE_ROOT_ZONE")

@@ -137,12 +137,18 @@ BASE = ("ns1", "www")
 ZONES = (
     Hostile(
         "NSECs in a loop",
-        lambda: address(*BASE, "b") + nsec("", "b", SOA) + nsec("b", "", A) + nsec("ns1", "b", A) + nsec("www", "ns1", A),
+        lambda: address(*BASE, "b") + nsec("", "b", SOA) + nsec("b", "", A) + nsec("ns1", "b", A)
+        + nsec("www", "ns1", A),
         (*BASE, "b"),
         {("c", A): (SERVFAIL,), ("x", A): (SERVFAIL,), ("b", TXT): (NOERROR,), ("www", A): (NOERROR,)},
     ),
     Hostile("65,535 iterations", slow, BASE, {("x", A): (SERVFAIL,), ("www", A): (NOERROR,)}),
-    Hostile("colliding hashes", crowded, BASE, {("www", A): (NOERROR,), ("www", TXT): (NOERROR,), ("x", A): (NXDOMAIN,)}),
+    Hostile(
+        "colliding hashes",
+        crowded,
+        BASE,
+        {("www", A): (NOERROR,), ("www", TXT): (NOERROR,), ("x", A): (NXDOMAIN,)},
+    ),
     Hostile(
         "255 octets",
         lambda: address(*BASE, DEEP, f"*.{DEEP}") + chain(DEEP, f"*.{DEEP}", *BASE),
