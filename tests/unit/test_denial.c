@@ -403,10 +403,10 @@ static void orders_are_kept(void **state)
 	image_close(image);
 }
 
-/* A version that does not fit leaves nothing behind, and what was there proves as before. */
+/* A version that is refused leaves nothing behind, and what was there proves as before. */
 static void rolled_back(void **state)
 {
-	struct image *image = image_open(NULL, 2 << 20, 53, 4096);
+	struct image *image = image_open(NULL, 64 << 20, 53, 4096);
 	struct signing how = {.nsec3 = *state != NULL};
 	static char zone[3 << 20];
 	struct zone_version *version;
@@ -417,8 +417,13 @@ static void rolled_back(void **state)
 	commit(image, version_of(1, &how, 3));
 	used = image->segments.warm.used;
 	at = snprintf(zone, sizeof(zone), "@ SOA ns host 6 1 1 1 60\n@ NS ns\n");
-	for (int i = 0; i < 20000; i++)
+	/* The RRset that is too large comes last of all that is written: the names are written from the last to the
+	 * first.
+	 */
+	for (int i = 0; i < 2000; i++)
 		at += snprintf(zone + at, sizeof(zone) - at, "n%d TXT \"%0100d\"\n", i, i);
+	for (int i = 0; i < 400; i++)
+		at += snprintf(zone + at, sizeof(zone) - at, "a TXT \"%0200d\"\n", i);
 	version = signed_text("z.", zone, &how);
 	assert_int_equal(-1, image_commit(image, version, UINT64_MAX, zone_text_visible, NULL, why, sizeof(why)));
 	zone_unref(version);
