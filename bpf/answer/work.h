@@ -92,6 +92,7 @@ struct pg_work {
 	pg_ref wildcard;                    /* of that node */
 	__u32 node_flags;                   /* of that node */
 	__u32 position;                     /* in a bucket */
+	__u32 entry;                        /* in a node's table of RRsets */
 	pg_ref probed;                      /* result of the last look-up in the index */
 	__u32 beyond;                       /* a record was looked for in memory that this side does not have */
 	__u32 first, exists, missing, step; /* of the search for the closest encloser */

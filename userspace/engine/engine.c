@@ -19,6 +19,7 @@ struct pg_message {
 #define PG_REPLY_MAX 65535U
 #endif
 #define PG_REPLY_MASK 0x1ffff
+#define PG_SCAN_MASK 0x7fffffffU
 #define PG_OPAQUE(pointer)
 #define PG_APART(value)
 #define PG_MASK(value, mask) ((value) & (mask))
