@@ -301,7 +301,11 @@ def test_good_differences(scripted: tuple[ScriptedPrimary, Peregrine]) -> None:
     """Two differences, the second of which undoes half of the first; then one SOA alone."""
     primary, agent = scripted
     primary.serial = 3
-    primary.differences = lambda p: [p.soa(3), p.soa(1), OLD, p.soa(2), NEW, NOBODY, p.soa(2), NOBODY, p.soa(3), p.soa(3)]
+    first, second = [OLD], [NEW, NOBODY]
+    primary.differences = lambda p: [
+        *(p.soa(3), p.soa(1), *first, p.soa(2), *second),
+        *(p.soa(2), NOBODY, p.soa(3), p.soa(3)),
+    ]
     try:
         agent.cli("zone-reload", "--wait", ZONE)
         status = agent.zone_status(ZONE)
