@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 from lab import BUILD, Key, Lab, LabError, Load, Nsd, Peregrine, ask, run, soa_serial
@@ -304,12 +306,17 @@ def test_second_agent_is_refused(lab: Lab) -> None:
 
 
 def test_memory_bound(lab: Lab) -> None:
-    """A version that does not fit is refused with the figure named, the old one is served on, and a smaller one is
-    taken afterwards.
+    """A version that fits neither in the fast path's memory nor in the state directory is refused with the figure named,
+    the old one is served on, and a smaller one is taken afterwards.
     """
     place = lab.make_directory("zones")
     primary = lab.primary_server(Nsd, [serial_zone(100, 1).write(place)], key=Key(), notify=False)
-    with lab.peregrine([NAME], key=Key(), change={"fast-path": {"memory": "8MiB"}}) as agent:
+    agent = lab.peregrine([NAME], key=Key(), change={"fast-path": {"memory": "8MiB"}})
+    state = str(agent.directory / "state")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", state], check=True)
+    with ExitStack() as stack:
+        stack.callback(subprocess.run, ["umount", "-l", state], check=True)
+        stack.enter_context(agent)
         agent.wait_serving(1)
         serial_zone(60000, 2).write(place)
         primary.reload(NAME, 2)
