@@ -268,7 +268,8 @@ WRONG = {
 }
 
 
-@pytest.fixture(scope="module")
+# For each test afresh: a primary whose changes do not fit for the second time is not asked for them for a while.
+@pytest.fixture
 def scripted() -> Iterator[tuple[ScriptedPrimary, Peregrine]]:
     with Lab() as lab:
         address = lab.primary_addresses[0]
