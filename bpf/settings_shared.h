@@ -12,9 +12,9 @@
  * the agent writes the other and then says by a single octet that it is the one. A query keeps to the one it began
  * with.
  */
-#define PG_SECRETS 2     /* the present one, and the one before */
-#define PG_NSID_MAX 259  /* option code, length, and an identity of 255 octets */
-#define PG_NSID_ROOM 272 /* the same, padded to whole words, and one more */
+#define PG_SECRETS 2 /* the present one, and the one before */
+
+#define PG_NSID_ROOM 272 /* option code, length, and an identity of 255 octets, padded to whole words, and one more */
 struct pg_policy {
 	__u64 secret[PG_SECRETS][2]; /* of server cookies, SipHash keys as they stand in memory: the first makes, each
 	                                is accepted */

@@ -4,6 +4,7 @@
 #define PEREGRINE_ZONE_COUNTERS_SHARED_H
 
 #include "answer/primitives.h"
+#include "answer/wire.h"
 
 #define PG_ZONE_NONE 0xffffffffU /* no zone was found: such a reply is nobody's */
 
@@ -56,10 +57,10 @@ PG_INLINE enum pg_zone_type pg_zone_type(__u16 qtype)
 
 PG_INLINE enum pg_zone_rcode pg_zone_rcode(__u32 rcode)
 {
-	return rcode == 0   ? PG_ZONE_NOERROR
-	       : rcode == 3 ? PG_ZONE_NXDOMAIN
-	       : rcode == 2 ? PG_ZONE_SERVFAIL
-	                    : PG_ZONE_RCODE_OTHER;
+	return rcode == PG_RCODE_NOERROR    ? PG_ZONE_NOERROR
+	       : rcode == PG_RCODE_NXDOMAIN ? PG_ZONE_NXDOMAIN
+	       : rcode == PG_RCODE_SERVFAIL ? PG_ZONE_SERVFAIL
+	                                    : PG_ZONE_RCODE_OTHER;
 }
 
 /* Adds a reply to a zone's counters. */

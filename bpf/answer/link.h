@@ -185,7 +185,7 @@ PG_STAGE int pg_link_fragment(PG_CONTEXT *ctx, struct pg_work *w, __u32 number)
 	w->from = pg_form_start(fragment, w->place[number].form);
 	w->octets = pg_form_end(fragment, w->place[number].form) - w->from;
 	w->sum += pg_sum_at(pg_form_sum(fragment, w->place[number].form), at);
-	asm volatile("" ::: "memory");
+	PG_BARRIER();
 	from = PG_MASK(w->from, PG_SIGNATURES_MASK);
 	length = w->octets;
 	if (pg_copy((__u8 *)msg + at, end, (const __u8 *)(fragment + 1) + from, length))

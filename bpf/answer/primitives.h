@@ -90,6 +90,10 @@ PG_INLINE void pg_store16(void *at, __u16 word)
 }
 #endif
 
+/* What was written to memory is read from there again: clang would keep it in registers, of which there are few, and
+ * the verifier would go on knowing it. */
+#define PG_BARRIER() asm volatile("" ::: "memory")
+
 /* Network byte order. */
 PG_INLINE __u16 pg_be16(__u16 word)
 {

@@ -19,7 +19,7 @@ PG_INLINE __u32 pg_sha1_rotate(__u32 word, int by)
  * barrier: the schedule is left in memory, or clang keeps all of it on a stack that has no room. */
 #define PG_SHA1_ROUND(a, b, c, d, e, f, k, word)                                                                       \
 	do {                                                                                                           \
-		asm volatile("" ::: "memory");                                                                         \
+		PG_BARRIER();                                                                                          \
 		(e) += pg_sha1_rotate(a, 5) + (f) + (k) + (word);                                                      \
 		(b) = pg_sha1_rotate(b, 30);                                                                           \
 	} while (0)

@@ -4,19 +4,8 @@
  * as an independent dissection of the packet says. PG_MUTATIONS and PG_SEED in the environment choose others.
  */
 #include "check.h"
+#include "../unit/draw.h"
 #include "zones.h"
-
-static uint64_t random_state;
-
-/* splitmix64, the same everywhere. */
-static uint64_t draw(uint64_t below)
-{
-	uint64_t z = random_state += 0x9e3779b97f4a7c15U;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9U;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebU;
-	return (z ^ z >> 31) % below;
-}
 
 static const char *const names[] = {
     "www.example.test.",

@@ -3,10 +3,7 @@
  * What a primary may send for an IXFR, and what applying it makes of a small zone. The input is the TCP stream, as in
  * fuzz_axfr_in.c; the serial asked with stands before it, in one octet, and is that of the zone.
  */
-#include "transfer/transfer_internal.h"
-
-#include <stdlib.h>
-#include <string.h>
+#include "stream.h"
 
 #define APEX ((const uint8_t *)"\4zone\7example")
 
@@ -28,27 +25,13 @@ static struct zone_builder *make_base(uint32_t serial)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct tsig_session tsig = {0};
-	enum transfer_result result = TRANSFER_MORE;
 	struct transfer_in in;
 	uint32_t have = size > 0 ? data[0] : 0;
 	char why[TRANSFER_WHY];
 
 	if (size < 5 || transfer_in_init(&in, APEX, knot_wire_read_u16(data + 3), &have, &tsig) != 0)
 		return 0;
-	data++;
-	size--;
-	while (result == TRANSFER_MORE && size >= 2 && size - 2 >= knot_wire_read_u16(data)) {
-		uint16_t length = knot_wire_read_u16(data);
-		/* A copy of exactly this size, for AddressSanitizer. */
-		uint8_t *message = malloc(length > 0 ? length : 1);
-
-		memcpy(message, data + 2, length);
-		result = transfer_in_message(&in, message, length);
-		free(message);
-		data += 2 + length;
-		size -= 2 + (size_t)length;
-	}
-	if (result == TRANSFER_DONE && in.shape == SHAPE_DIFFERENCES) {
+	if (feed_stream(&in, data + 1, size - 1) == TRANSFER_DONE && in.shape == SHAPE_DIFFERENCES) {
 		struct zone_version *version = zone_changes_apply(in.changes, make_base(have), why, sizeof(why));
 
 		in.changes = NULL;

@@ -70,6 +70,11 @@ size_t engine_opt(const struct image_view *seen, struct pg_work *work, const str
 	return 0;
 }
 
+uint64_t engine_hash_number(const struct pg_settings *seen, enum pg_role role, uint32_t zone, uint64_t number)
+{
+	return number;
+}
+
 bool engine_bad_cookie(const struct image_view *seen, const uint8_t *cookie, size_t length)
 {
 	return false;

@@ -3,14 +3,13 @@
  * Zones larger than the fast path's memory: what the program has of them, that names move in and out, and what is left
  * when their mover dies at any moment. The latter needs BPF maps, and so root.
  */
+#include "own_bpffs.h"
 #include "zone_text.h"
 
 #include "publish/heat.h"
 
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -314,16 +313,8 @@ static void lost_file(void **unused)
 
 static int make_places(void **unused)
 {
-	if (geteuid()) {
-		print_error("this test needs root\n");
+	if (own_bpffs())
 		return -1;
-	}
-	/* A bpffs of our own, which goes with this process. */
-	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
-	    mount("bpf", "/sys/fs/bpf", "bpf", 0, NULL)) {
-		print_error("no bpffs can be mounted\n");
-		return -1;
-	}
 	snprintf(pins, sizeof(pins), "/sys/fs/bpf/peregrine-budget-%d", getpid());
 	snprintf(state, sizeof(state), "/tmp/peregrine-budget-XXXXXX");
 	if (!mkdtemp(state))

@@ -4,11 +4,10 @@
  * and so root.
  */
 #include "signed_zone.h"
+#include "own_bpffs.h"
 #include "zone_text.h"
 
-#include <sched.h>
 #include <signal.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -255,16 +254,8 @@ static void like_hashes_are_refused(void **state)
 
 static int make_pins(void **state)
 {
-	if (geteuid()) {
-		print_error("this test needs root\n");
+	if (own_bpffs())
 		return -1;
-	}
-	/* A bpffs of our own, which goes with this process. */
-	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
-	    mount("bpf", "/sys/fs/bpf", "bpf", 0, NULL)) {
-		print_error("no bpffs can be mounted\n");
-		return -1;
-	}
 	snprintf(pins, sizeof(pins), "/sys/fs/bpf/peregrine-image-%d", getpid());
 	return mkdir(pins, 0700);
 }

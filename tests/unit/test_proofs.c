@@ -3,24 +3,13 @@
  * What the engine proves, against a plain model: random zones as sorted lists of names or hashes, in which each proof
  * that is due is looked up as RFC 4035 and RFC 5155 say. PG_SEED in the environment chooses others.
  */
+#include "draw.h"
 #include "signed_zone.h"
 #include "zone_text.h"
 
 #define PROOFS 3
 
 static struct pg_work work;
-static uint64_t random_state;
-
-/* splitmix64, the same everywhere. */
-static uint64_t draw(uint64_t below)
-{
-	uint64_t z = random_state += 0x9e3779b97f4a7c15U;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9U;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebU;
-	return (z ^ z >> 31) % below;
-}
-
 static uint64_t first_bits(const uint8_t *hash)
 {
 	uint64_t bits = 0;

@@ -55,6 +55,7 @@ enum cli_exit print_zone_stats(const json_t *stats)
 		    json_object_get(fallback, lines[i].key));
 	table_end(&table);
 	if (!json_is_object(driver))
-		puts("The driver's answers are not counted for this zone: the agent's log says why.");
+		puts("The driver's answers are not counted for this zone: no counters were made for it when the agent "
+		     "was started.");
 	return CLI_OK;
 }

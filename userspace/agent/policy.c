@@ -3,6 +3,7 @@
 #include "agent/agent.h"
 #include "answer/wire.h"
 #include "common/log.h"
+#include "compile/fragment.h"
 #include "config/values.h"
 
 #include <errno.h>
@@ -20,17 +21,12 @@
 static void put_identity(struct pg_policy *policy, const char *identity)
 {
 	size_t length = strnlen(identity, 255);
-	uint64_t sum = 0;
 
 	policy->nsid[1] = PG_OPTION_NSID;
 	policy->nsid[3] = (uint8_t)length;
 	memcpy(policy->nsid + 4, identity, length);
 	policy->nsid_length = (uint16_t)(4 + length);
-	for (size_t i = 0; i < policy->nsid_length; i++)
-		sum += i & 1 ? (uint64_t)policy->nsid[i] << 8 : policy->nsid[i];
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	policy->nsid_sum = (uint16_t)sum;
+	policy->nsid_sum = fragment_sum(policy->nsid, policy->nsid_length);
 }
 
 /* Reads the secret that an earlier run drew. */

@@ -141,20 +141,20 @@ static int add_addresses(const struct plan_entry *entry, struct compile_buffer *
 	return 0;
 }
 
-/* The record of an NSEC3 chain. */
-static int add_nsec3(const struct compile_context *context, const struct plan_entry *entry, struct compile_buffer *out,
-                     size_t table)
+/* A record that proves something, its owner spelt out; `type` as the node's table has it. */
+static int add_proof(const struct compile_context *context, const struct plan_entry *entry,
+                     const struct zone_rrset *rrset, uint16_t type, struct compile_buffer *out, size_t table)
 {
-	const struct zone_rrset *rrset = plan_find_rrset(entry->data, KNOT_RRTYPE_NSEC3);
+	const uint8_t *apex = context->plan->zone->apex;
 	struct fragment_request request = {
 	    .rrset = rrset,
 	    .signatures = plan_find_rrset(entry->data, KNOT_RRTYPE_RRSIG),
-	    .type = rrset->type,
+	    .type = type,
 	    .ttl = rrset->ttl,
 	    .form = OWNER_SPELT,
 	    .owner = entry->name,
-	    .apex = context->plan->zone->apex,
-	    .context = context->plan->zone->apex,
+	    .apex = apex,
+	    .context = apex,
 	};
 
 	return add_rrset(out, table, &request);
@@ -216,22 +216,14 @@ static int add_rrsets(const struct compile_context *context, const struct plan_e
                       size_t table)
 {
 	const struct zone_rrset *nsec = plan_find_rrset(entry->data, KNOT_RRTYPE_NSEC);
-	struct fragment_request proof = {
-	    .rrset = nsec,
-	    .signatures = plan_find_rrset(entry->data, KNOT_RRTYPE_RRSIG),
-	    .type = PG_TYPE_NSEC_AT_WILDCARD,
-	    .ttl = nsec ? nsec->ttl : 0,
-	    .form = OWNER_SPELT,
-	    .owner = entry->name,
-	    .apex = context->plan->zone->apex,
-	    .context = context->plan->zone->apex,
-	};
 
 	for (size_t i = 0; entry->data && i < entry->data->rrset_count; i++)
 		if (plan_is_served(entry->flags, entry->data->rrsets[i].type) &&
 		    add_one(context, entry, &entry->data->rrsets[i], out, table))
 			return -1;
-	return nsec && entry->flags & PG_NODE_WILDCARD ? add_rrset(out, table, &proof) : 0;
+	return nsec && entry->flags & PG_NODE_WILDCARD
+	           ? add_proof(context, entry, nsec, PG_TYPE_NSEC_AT_WILDCARD, out, table)
+	           : 0;
 }
 
 /* What is kept of a name without being served. */
@@ -321,7 +313,8 @@ static int put_body(const struct compile_context *context, const struct plan_ent
 	if (entry->role == PG_ROLE_ADDRESSES)
 		return add_addresses(entry, out, table);
 	if (entry->role == PG_ROLE_NSEC3)
-		return add_nsec3(context, entry, out, table);
+		return add_proof(context, entry, plan_find_rrset(entry->data, KNOT_RRTYPE_NSEC3), KNOT_RRTYPE_NSEC3,
+		                 out, table);
 	if (entry->role == PG_ROLE_KEPT)
 		return add_kept(entry, out, table);
 	return add_rrsets(context, entry, out, table);

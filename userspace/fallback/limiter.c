@@ -2,6 +2,7 @@
 #include "fallback/limiter.h"
 
 #include "answer/limit.h"
+#include "engine/engine.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -84,13 +85,10 @@ static bool is_exempt(const struct limiter *limiter, const struct pg_work *work)
 
 /* The slot of a key; when it has none, that in its set whose bucket is the emptiest is taken. The set depends on a
  * secret, so that none can be filled at will. */
-static struct pg_limit *find(struct limiter *limiter, uint64_t key, uint64_t seed)
+static struct pg_limit *find(struct limiter *limiter, const struct pg_settings *settings, uint64_t key)
 {
-	uint64_t hash = (key ^ seed) * 0xc6a4a7935bd1e995U;
-	struct slot *set, *oldest;
+	struct slot *set = limiter->slots[engine_hash_number(settings, 0, 0, key) & (SETS - 1)], *oldest = set;
 
-	hash = (hash ^ hash >> 32) * 0x9e3779b97f4a7c15U;
-	oldest = set = limiter->slots[hash >> 52];
 	for (unsigned i = 0; i < WAYS; i++) {
 		if (set[i].key == key)
 			return &set[i].limit;
@@ -109,12 +107,11 @@ int limiter_judge(struct limiter *limiter, const struct pg_settings *settings, c
 	enum pg_verdict verdict;
 	uint64_t word;
 
-	_Static_assert(SETS == 1U << (64 - 52), "the hash's upper 12 bits are the set");
 	if (!policy->interval || work->edns & PG_EDNS_GOOD_COOKIE)
 		return PG_LIMIT_PASS;
 	memcpy(&word, &key, sizeof(word));
 	pthread_mutex_lock(&limiter->lock);
-	verdict = pg_limit_charge(find(limiter, word, settings->hash_seed), policy, work->now);
+	verdict = pg_limit_charge(find(limiter, settings, word), policy, work->now);
 	if (verdict != PG_LIMIT_PASS && is_exempt(limiter, work))
 		verdict = PG_LIMIT_PASS;
 	pthread_mutex_unlock(&limiter->lock);

@@ -142,44 +142,43 @@ static bool same_node(const struct pg_node *a, const struct pg_node *b)
 	       a->flags == b->flags && !memcmp(a + 1, b + 1, a->units * PG_UNIT - sizeof(*a));
 }
 
-/* The tree of the names below entry `number`: what `before` has, if it is the same. Returns 0 if there are none, or
- * after a failure. */
-static pg_ref write_order(struct commit *commit, size_t number, pg_ref before, struct compile_buffer *buffer)
+/* Writes the ordered tree over `count` labels, block by block, and gives its root; the labels are used up. */
+static int write_tree(struct commit *commit, struct order_label *labels, size_t count, struct compile_buffer *buffer,
+                      pg_ref *root)
 {
-	const struct plan *plan = commit->context.plan;
-	size_t count = plan->entries[number].children, level = count;
-	struct order_label *labels;
-	pg_ref ref = 0;
-
-	if (plan->denial.kind != PG_DENIAL_NSEC || number >= plan->names || !count)
-		return 0;
-	labels = compile_order_labels(&commit->context, number);
-	if (!labels) {
-		refuse(commit, "out of memory");
-		return 0;
-	}
-	if (before && order_same(commit->image, before, labels, count)) {
-		free(labels);
-		return before;
-	}
-	for (bool leaf = true; leaf || level > 1; leaf = false) {
-		size_t blocks = (level + PG_ORDER_ENTRIES - 1) / PG_ORDER_ENTRIES;
+	for (bool leaf = true; leaf || count > 1; leaf = false) {
+		size_t blocks = (count + PG_ORDER_ENTRIES - 1) / PG_ORDER_ENTRIES;
 
 		for (size_t i = 0; i < blocks; i++) {
-			size_t from = level * i / blocks, to = level * (i + 1) / blocks;
+			size_t from = count * i / blocks, to = count * (i + 1) / blocks;
 
-			ref = compile_order_block(labels + from, to - from, leaf, buffer) ? 0
-			                                                                  : take_shared(commit, buffer);
-			if (!ref || append(commit, &commit->orders, ref)) {
-				free(labels);
-				return 0;
-			}
-			labels[i] = (struct order_label){.label = labels[from].label, .below = ref};
+			if (compile_order_block(labels + from, to - from, leaf, buffer))
+				return refuse(commit, "out of memory");
+			*root = take_shared(commit, buffer);
+			if (!*root || append(commit, &commit->orders, *root))
+				return -1;
+			labels[i] = (struct order_label){.label = labels[from].label, .below = *root};
 		}
-		level = blocks;
+		count = blocks;
 	}
+	return 0;
+}
+
+/* The tree of the names below entry `number`, of which there are some: what `before` has, if it is the same. */
+static int write_order(struct commit *commit, size_t number, pg_ref before, struct compile_buffer *buffer)
+{
+	size_t count = commit->context.plan->entries[number].children;
+	struct order_label *labels = compile_order_labels(&commit->context, number);
+	int result = 0;
+
+	if (!labels)
+		return refuse(commit, "out of memory");
+	if (before && order_same(commit->image, before, labels, count))
+		commit->trees[number] = before;
+	else
+		result = write_tree(commit, labels, count, buffer, &commit->trees[number]);
 	free(labels);
-	return ref;
+	return result;
 }
 
 static bool is_shared(const struct plan_entry *entry)
@@ -270,19 +269,23 @@ static const struct pg_node *find_name(const struct commit *commit, const struct
 	return cell ? node_at(commit->image, cell->ref) : NULL;
 }
 
-/* The tree of the names below each name, those of the version before as far as they are the same. */
+/* The trees of the names below each name, those of the version before as far as they are the same. */
 static int write_trees(struct commit *commit)
 {
 	const struct plan *plan = commit->context.plan;
 	struct compile_buffer block = {};
+	int result = 0;
 
-	for (size_t i = plan->denial.kind == PG_DENIAL_NSEC ? plan->names : 0; i-- > 0 && !commit->why[0];) {
-		const struct pg_node *old = plan->entries[i].children ? find_name(commit, &plan->entries[i]) : NULL;
+	for (size_t i = plan->denial.kind == PG_DENIAL_NSEC ? plan->names : 0; i-- > 0 && !result;) {
+		const struct pg_node *old;
 
-		commit->trees[i] = write_order(commit, i, old ? old->order : 0, &block);
+		if (!plan->entries[i].children)
+			continue;
+		old = find_name(commit, &plan->entries[i]);
+		result = write_order(commit, i, old ? old->order : 0, &block);
 	}
 	free(block.octets);
-	return commit->why[0] ? -1 : 0;
+	return result;
 }
 
 /* First what many answers need, while there is room in the program's memory. */
@@ -421,7 +424,6 @@ int image_commit(struct image *image, struct zone_version *version, uint64_t exp
 	int64_t slot;
 	int result;
 
-	why[0] = '\0';
 	image_bound_segments(image);
 	pthread_mutex_lock(&image->zones_lock);
 	slot = image_find_zone(image, version->apex);

@@ -347,41 +347,46 @@ bool publisher_zone(struct publisher *publisher, const uint8_t *apex, struct pub
 	return slot >= 0;
 }
 
+static struct job *new_job(struct publisher *publisher, const struct job *job)
+{
+	struct job *made = malloc(sizeof(*made));
+
+	if (made) {
+		*made = *job;
+		made->publisher = publisher;
+	}
+	return made;
+}
+
 void publisher_publish(struct publisher *publisher, struct zone_version *version, uint64_t expires_at,
                        publisher_done done, void *context)
 {
-	struct job *job = calloc(1, sizeof(*job));
+	struct job *job = new_job(
+	    publisher,
+	    &(struct job){
+	        .kind = JOB_PUBLISH, .version = version, .expires_at = expires_at, .done = done, .context = context});
 
 	if (!job) {
 		done(context, "out of memory");
 		return;
 	}
 	zone_ref(version);
-	job->kind = JOB_PUBLISH;
-	job->publisher = publisher;
-	job->version = version;
-	job->expires_at = expires_at;
-	job->done = done;
-	job->context = context;
 	queue_put(publisher, &publisher->jobs, job);
 }
 
 void publisher_change(struct publisher *publisher, struct zone_changes *changes, uint64_t expires_at,
                       publisher_changed done, void *context)
 {
-	struct job *job = calloc(1, sizeof(*job));
+	struct job *job = new_job(
+	    publisher,
+	    &(struct job){
+	        .kind = JOB_CHANGE, .changes = changes, .expires_at = expires_at, .changed = done, .context = context});
 
 	if (!job) {
 		zone_changes_free(changes);
 		done(context, true, "out of memory");
 		return;
 	}
-	job->kind = JOB_CHANGE;
-	job->publisher = publisher;
-	job->changes = changes;
-	job->expires_at = expires_at;
-	job->changed = done;
-	job->context = context;
 	queue_put(publisher, &publisher->jobs, job);
 }
 
