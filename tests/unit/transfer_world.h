@@ -84,6 +84,8 @@ static const struct transfer_limits quick = {
     .backoff_max = 160,
     .notify_pause = 50,
     .ixfr_pause = 60000,
+    .refusal_pause = 60000,
+    .lag_min = 200,
     .log_pause = 60000,
 };
 

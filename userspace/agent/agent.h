@@ -20,6 +20,8 @@ struct agent_zone {
 	struct agent *agent;
 	const struct config_zone *config;
 	struct follower *follower;
+	struct verification *verifying; /* agent/verify.c: versions that are being verified */
+	uint64_t records; /* of the version served, without what signing adds; 0: not known */
 	bool expired; /* it was said */
 	bool settled; /* since start, it was served or an attempt has failed */
 };
@@ -56,6 +58,15 @@ void agent_drop_zones(struct agent *agent);
 /* Says once of each zone that it has expired, and that it is served again. */
 void agent_watch_expiry(uv_timer_t *timer);
 struct agent_zone *agent_find_zone(struct agent *agent, const uint8_t *apex);
+
+/* agent/verify.c: what comes from the primaries, on its way to the publisher. The two are hooks of the follower. */
+void agent_publish(void *context, struct zone_version *version, void (*done)(void *context, const char *error),
+                   void *done_context);
+void agent_change(void *context, struct zone_changes *changes, uint32_t expire,
+                  void (*done)(void *context, bool fits, const char *error), void *done_context);
+/* The zone goes away: nothing that is being verified for it is served any more. */
+void agent_forget_verifications(struct agent_zone *zone);
+uint64_t agent_expiry(uint32_t seconds);
 
 /* agent/host.c: service addresses and interfaces as the host has them now. */
 void agent_follow_host(struct agent *agent);

@@ -6,14 +6,6 @@
 #include <stdlib.h>
 #include <urcu/urcu-memb.h>
 
-/* What waits for the publisher. */
-struct publication {
-	struct agent_zone *zone;
-	void (*done)(void *context, const char *error);
-	void (*changed)(void *context, bool fits, const char *error);
-	void *context;
-};
-
 static void settle(struct agent_zone *zone)
 {
 	if (zone->settled)
@@ -22,61 +14,16 @@ static void settle(struct agent_zone *zone)
 	agent_zone_settled(zone->agent);
 }
 
-static void published(void *context, const char *error)
-{
-	struct publication *publication = context;
-
-	publication->done(publication->context, error);
-	free(publication);
-}
-
-static uint64_t expiry(uint32_t seconds)
+uint64_t agent_expiry(uint32_t seconds)
 {
 	return agent_boottime() + (uint64_t)seconds * 1000000000ULL;
-}
-
-static void publish(void *context, struct zone_version *version, void (*done)(void *context, const char *error),
-                    void *done_context)
-{
-	struct agent_zone *zone = context;
-	struct publication *publication = malloc(sizeof(*publication));
-
-	if (!publication) {
-		done(done_context, "out of memory");
-		return;
-	}
-	*publication = (struct publication){.done = done, .context = done_context};
-	publisher_publish(zone->agent->publisher, version, expiry(version->expire), published, publication);
-}
-
-static void changed(void *context, bool fits, const char *error)
-{
-	struct publication *publication = context;
-
-	publication->changed(publication->context, fits, error);
-	free(publication);
-}
-
-static void change(void *context, struct zone_changes *changes, uint32_t expire,
-                   void (*done)(void *context, bool fits, const char *error), void *done_context)
-{
-	struct agent_zone *zone = context;
-	struct publication *publication = malloc(sizeof(*publication));
-
-	if (!publication) {
-		zone_changes_free(changes);
-		done(done_context, true, "out of memory");
-		return;
-	}
-	*publication = (struct publication){.changed = done, .context = done_context};
-	publisher_change(zone->agent->publisher, changes, expiry(expire), changed, publication);
 }
 
 static void confirmed(void *context, uint32_t expire)
 {
 	struct agent_zone *zone = context;
 
-	publisher_set_expiry(zone->agent->publisher, zone->config->apex, expiry(expire));
+	publisher_set_expiry(zone->agent->publisher, zone->config->apex, agent_expiry(expire));
 }
 
 static void first_attempt_done(void *context, const char *error)
@@ -89,7 +36,8 @@ static struct agent_zone *add_zone(struct agent *agent, const struct config_zone
 	struct agent_zone *zone = calloc(1, sizeof(*zone));
 	struct publisher_zone served = {};
 	struct follower_start start = {};
-	struct follower_hooks hooks = {.publish = publish, .change = change, .confirmed = confirmed, .context = zone};
+	struct follower_hooks hooks = {
+	    .publish = agent_publish, .change = agent_change, .confirmed = confirmed, .context = zone};
 
 	if (!zone || publisher_add_zone(agent->publisher, config->apex)) {
 		free(zone);
@@ -116,6 +64,7 @@ static void drop_zone(struct agent_zone *zone)
 {
 	/* What its follower still reports does not count. */
 	zone->settled = true;
+	agent_forget_verifications(zone);
 	follower_free(zone->follower);
 	free(zone);
 }

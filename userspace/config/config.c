@@ -205,6 +205,7 @@ void config_free(struct config *config)
 		free(config->zones[i].name);
 		knot_dname_free(config->zones[i].apex, NULL);
 		free(config->zones[i].primaries);
+		free(config->zones[i].verify.command);
 	}
 	free(config->path);
 	free(config->identity);

@@ -30,11 +30,21 @@ struct config_prefix {
 #define CONFIG_COOKIE_SECRETS 2
 #define CONFIG_COOKIE_SECRET_SIZE 16
 
+/* What a version of a zone has to stand before it is served: docs/man/peregrine.conf.5. */
+enum config_zonemd { CONFIG_ZONEMD_IF_PRESENT, CONFIG_ZONEMD_REQUIRED, CONFIG_ZONEMD_OFF };
+struct config_verify {
+	enum config_zonemd zonemd;
+	unsigned max_shrink; /* percent of names or records that a version may have fewer; 0: not looked at */
+	bool dnssec;         /* signatures are checked */
+	char *command;       /* path of a program that judges; NULL: none */
+};
+
 struct config_zone {
 	char *name;                              /* as written, for messages */
 	knot_dname_t *apex;                      /* wire format, lower case */
 	const struct config_primary **primaries; /* in the order given */
 	size_t primary_count;
+	struct config_verify verify;
 };
 
 struct config {

@@ -63,11 +63,19 @@ struct raw_primary {
 	char *key;
 };
 
+struct raw_verify {
+	char *max_shrink;
+	char *zonemd;
+	char *dnssec;
+	char *command;
+};
+
 /* Zones and catalogs are written alike. */
 struct raw_zone {
 	char *name;
 	char **primaries;
 	unsigned primaries_count;
+	struct raw_verify verify;
 };
 
 struct raw_config {

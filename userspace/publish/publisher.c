@@ -14,7 +14,7 @@
 
 struct job {
 	struct job *next;
-	enum { JOB_PUBLISH, JOB_CHANGE, JOB_DROP, JOB_STOP } kind;
+	enum { JOB_PUBLISH, JOB_CHANGE, JOB_MAKE, JOB_DROP, JOB_STOP } kind;
 	struct publisher *publisher;
 	struct zone_version *version;
 	struct zone_changes *changes;
@@ -22,6 +22,7 @@ struct job {
 	uint32_t slot; /* to drop */
 	publisher_done done;
 	publisher_changed changed; /* `done` of changes */
+	publisher_made made;       /* `done` of a version that is only made */
 	bool misfit;
 	void *context;
 	char why[512]; /* "" when it went well */
@@ -151,6 +152,13 @@ static void run_change(struct publisher *publisher, struct job *job)
 	complete(job);
 }
 
+static void run_make(struct publisher *publisher, struct job *job)
+{
+	job->version = make_version(publisher->image, job->changes, job->why, sizeof(job->why));
+	job->changes = NULL;
+	complete(job);
+}
+
 static void *run(void *context)
 {
 	struct publisher *publisher = context;
@@ -167,6 +175,9 @@ static void *run(void *context)
 		case JOB_CHANGE:
 			run_change(publisher, job);
 			break;
+		case JOB_MAKE:
+			run_make(publisher, job);
+			break;
 		case JOB_DROP:
 			image_drop_zone(publisher->image, job->slot);
 			free(job);
@@ -182,7 +193,9 @@ static void *run(void *context)
 
 static void report(const struct job *job, const char *error)
 {
-	if (job->changed)
+	if (job->made)
+		job->made(job->context, job->version, error);
+	else if (job->changed)
 		job->changed(job->context, !job->misfit, error);
 	else if (job->done)
 		job->done(job->context, error);
@@ -247,6 +260,7 @@ void publisher_close(struct publisher *publisher)
 	/* What has not begun is not begun any more: nothing is lost that the primaries do not have. */
 	while ((job = queue_take(publisher, &publisher->jobs, false))) {
 		zone_unref(job->version);
+		job->version = NULL;
 		zone_changes_free(job->changes);
 		report(job, "the agent is ending");
 		free(job);
@@ -385,6 +399,19 @@ void publisher_change(struct publisher *publisher, struct zone_changes *changes,
 	if (!job) {
 		zone_changes_free(changes);
 		done(context, true, "out of memory");
+		return;
+	}
+	queue_put(publisher, &publisher->jobs, job);
+}
+
+void publisher_make(struct publisher *publisher, struct zone_changes *changes, publisher_made made, void *context)
+{
+	struct job *job =
+	    new_job(publisher, &(struct job){.kind = JOB_MAKE, .changes = changes, .made = made, .context = context});
+
+	if (!job) {
+		zone_changes_free(changes);
+		made(context, NULL, "out of memory");
 		return;
 	}
 	queue_put(publisher, &publisher->jobs, job);

@@ -45,6 +45,11 @@
 
 static void try_addresses(struct follower *follower);
 
+static uint64_t now(const struct follower *follower)
+{
+	return uv_now(follower->loop);
+}
+
 static const struct config_primary *primary_now(const struct follower *follower)
 {
 	return follower->zone->primaries[follower->plan[follower->at_turn].primary];
@@ -143,6 +148,7 @@ static void skip_address(struct follower *follower, const char *why)
 	source_text(follower, source, sizeof(source));
 	drop_exchange(follower);
 	transfer_log_repeated(follower, LOG_LEVEL_WARNING, source, why);
+	history_end(&follower->history, HISTORY_FAILED, &follower->facts, why, now(follower));
 	follower->at_address++;
 	if (follower->at_address < primary_now(follower)->address_count)
 		return;
@@ -166,12 +172,47 @@ static void address_older(struct follower *follower, uint32_t serial)
 	source_text(follower, source, sizeof(source));
 	snprintf(why, sizeof(why), "its serial %u is older than the one served", serial);
 	transfer_log_repeated(follower, LOG_LEVEL_NOTICE, source, why);
+	history_end(&follower->history, HISTORY_OLDER, &follower->facts, why, now(follower));
 	attempt_address_good(follower);
 	drop_exchange(follower);
 	follower->any_older = true;
 	follower->at_turn++;
 	follower->at_address = 0;
 	try_addresses(follower);
+}
+
+void attempt_refused(struct follower *follower, uint32_t serial, const char *why)
+{
+	struct turn *turn = remembered(follower);
+	char source[160];
+
+	source_text(follower, source, sizeof(source));
+	transfer_log_repeated(follower, LOG_LEVEL_WARNING, source, why);
+	history_end(&follower->history, HISTORY_FAILED, &follower->facts, why, now(follower));
+	drop_exchange(follower);
+	if (turn->refused_until == 0 || turn->refused != serial || now(follower) >= turn->refused_until)
+		turn->refused_until = now(follower) + transfer_limits.refusal_pause;
+	turn->refused = serial;
+	turn->failed = true;
+	follower->at_turn++;
+	follower->at_address = 0;
+	try_addresses(follower);
+}
+
+/* Whether this serial of the present primary was refused lately, and nobody asks for it all the same. Then it goes on
+ * to the next primary. */
+static bool still_refused(struct follower *follower, uint32_t serial)
+{
+	const struct turn *turn = remembered(follower);
+	char why[TRANSFER_WHY];
+
+	if (turn->refused_until <= now(follower) || turn->refused != serial || follower->full || follower->unverified)
+		return false;
+	history_enter(&follower->history, HISTORY_VERIFY, now(follower));
+	snprintf(why, sizeof(why), "serial %u is refused: %.180s", serial,
+	         follower->refusal.set ? follower->refusal.reason : "see the log");
+	attempt_refused(follower, serial, why);
+	return true;
 }
 
 void attempt_address_good(struct follower *follower)
@@ -181,9 +222,17 @@ void attempt_address_good(struct follower *follower)
 
 static void heard(struct follower *follower, uint32_t serial)
 {
+	struct history_entry *entry = history_now(&follower->history);
+
 	follower->status.has_primary_serial = true;
 	follower->status.primary_serial = serial;
 	follower->status.last_check = (int64_t)time(NULL);
+	history_lag_heard(&follower->status.lag, serial, follower->loaded ? &follower->served.serial : NULL,
+	                  now(follower));
+	if (entry != NULL) {
+		entry->has_serial = true;
+		entry->serial = serial;
+	}
 }
 
 /* The primary has what is served. */
@@ -192,10 +241,40 @@ static void confirmed(struct follower *follower, const struct soa_timers *soa)
 	follower->served = *soa;
 	follower->timers_known = true;
 	attempt_address_good(follower);
+	history_end(&follower->history, HISTORY_OK, &follower->facts, NULL, now(follower));
 	drop_exchange(follower);
 	follower->hooks.confirmed(follower->hooks.context, soa->expire);
 	if (!follower->gone)
 		attempt_end(follower, ATTEMPT_GOOD, NULL);
+}
+
+/* ---- what is told of it ---- */
+
+/* Asks the present address, perhaps once more in this attempt. */
+static void note_begin(struct follower *follower, enum history_kind kind, enum history_transport transport)
+{
+	size_t primary = follower->plan[follower->at_turn].primary, address = address_now(follower);
+	const struct history_entry *last = history_now(&follower->history);
+	bool again =
+	    last != NULL && last->result == HISTORY_RUNNING && last->primary == primary && last->address == address;
+
+	history_begin(&follower->history, primary, address, kind, transport, again, now(follower));
+}
+
+/* Something came, or will not come any more: of TCP, the connection stood before that. */
+static void note_connected(struct follower *follower)
+{
+	const struct history_entry *entry = history_now(&follower->history);
+
+	if (entry != NULL && entry->phase == HISTORY_CONNECT && exchange_connected(follower->exchange))
+		history_enter(&follower->history, entry->kind == HISTORY_ASK_SOA ? HISTORY_SOA : HISTORY_TRANSFER,
+		              exchange_connected_at(follower->exchange));
+}
+
+static void note_message(struct follower *follower, size_t octets)
+{
+	note_connected(follower);
+	history_message(&follower->history, octets, now(follower));
 }
 
 /* ---- AXFR, IXFR ---- */
@@ -208,7 +287,7 @@ static bool wanted(struct follower *follower)
 
 	heard(follower, soa.serial);
 	if (!follower->loaded || follower->full || serial_newer(soa.serial, follower->served.serial))
-		return true;
+		return !still_refused(follower, soa.serial);
 	if (soa.serial == follower->served.serial)
 		confirmed(follower, &soa);
 	else
@@ -273,6 +352,7 @@ static void on_transfer_message(void *context, uint8_t *wire, size_t length)
 	bool opened = follower->incoming.opened;
 	char why[TRANSFER_WHY];
 
+	note_message(follower, length);
 	switch (transfer_in_message(&follower->incoming, wire, length)) {
 	case TRANSFER_FAILED:
 		memcpy(why, follower->incoming.why, sizeof(why));
@@ -302,6 +382,7 @@ static void on_transfer_failed(void *context, const char *cause)
 	char why[TRANSFER_WHY];
 	size_t used = (size_t)snprintf(why, sizeof(why), "%s failed: %.180s", follower->incoming.expected.what, cause);
 
+	note_connected(follower);
 	if (follower->incoming.records > 0)
 		snprintf(why + used, sizeof(why) - used, ", after %llu records",
 		         (unsigned long long)follower->incoming.records);
@@ -322,8 +403,9 @@ static size_t make_query(struct follower *follower, uint8_t *query, uint16_t typ
 	size_t length;
 
 	drop_exchange(follower);
-	follower->expected =
-	    (struct reply_expected){.what = "SOA query", .id = id, .type = type, .apex = apex, .first = true};
+	follower->expected = (struct reply_expected){
+	    .what = "SOA query", .id = id, .type = type, .apex = apex, .first = true, .facts = &follower->facts};
+	follower->facts = (struct history_facts){0};
 	source_text(follower, follower->status.primary, sizeof(follower->status.primary));
 	if (tsig_session_init(&follower->tsig, primary_now(follower)->key, why) != 0)
 		return 0;
@@ -343,11 +425,13 @@ static int start_transfer(struct follower *follower, bool incremental, char *why
 
 	follower->state = FOLLOWER_TRANSFER;
 	follower->transfer_begun = uv_now(follower->loop);
+	note_begin(follower, incremental ? HISTORY_IXFR : HISTORY_AXFR, HISTORY_TCP);
 	if (length > 0 && transfer_in_init(&follower->incoming, follower->zone->apex, follower->expected.id, have,
 	                                   &follower->tsig) != 0) {
 		snprintf(cause, sizeof(cause), "out of memory");
 		length = 0;
 	}
+	follower->incoming.expected.facts = &follower->facts;
 	if (length > 0)
 		follower->exchange =
 		    exchange_tcp(follower->loop, &primary_now(follower)->addresses[address_now(follower)], query,
@@ -388,6 +472,8 @@ static void compare(struct follower *follower, const struct soa_timers *soa)
 		confirmed(follower, soa);
 	else if (!serial_newer(soa->serial, follower->served.serial))
 		address_older(follower, soa->serial);
+	else if (still_refused(follower, soa->serial))
+		return;
 	else if (start_best_transfer(follower, why) != 0)
 		attempt_address_failed(follower, why);
 }
@@ -402,6 +488,7 @@ static void on_soa_message(void *context, uint8_t *wire, size_t length)
 	 * judged, and a failure shown rather than waited out: a forger who guessed it only costs this one poll. */
 	if (!follower->over_tcp && !reply_matches(&follower->expected, wire, length))
 		return;
+	note_message(follower, length);
 	switch (soa_reply(&follower->expected, wire, length, &follower->tsig, &soa, why)) {
 	case SOA_ANSWERED:
 		compare(follower, &soa);
@@ -427,6 +514,7 @@ static void on_soa_failed(void *context, const char *cause)
 		go_on_over_tcp(follower);
 		return;
 	}
+	note_connected(follower);
 	snprintf(why, sizeof(why), "SOA query failed: nothing good over UDP, and over TCP: %.150s", cause);
 	attempt_address_failed(follower, why);
 }
@@ -442,6 +530,7 @@ static int start_soa(struct follower *follower, bool over_tcp, char *why)
 
 	follower->state = FOLLOWER_SOA;
 	follower->over_tcp = over_tcp;
+	note_begin(follower, HISTORY_ASK_SOA, over_tcp ? HISTORY_TCP : HISTORY_UDP);
 	if (length > 0 && over_tcp)
 		follower->exchange = exchange_tcp(follower->loop, address, query, length, &soa_events, follower, cause);
 	else if (length > 0)
@@ -490,9 +579,11 @@ static void try_addresses(struct follower *follower)
 void attempt_begin(struct follower *follower)
 {
 	waiters_move(&follower->attending, &follower->waiting);
-	follower->full = false;
-	for (const struct waiter *waiter = follower->attending.first; waiter != NULL; waiter = waiter->next)
-		follower->full |= waiter->force == FOLLOWER_FULL;
+	follower->full = follower->unverified = false;
+	for (const struct waiter *waiter = follower->attending.first; waiter != NULL; waiter = waiter->next) {
+		follower->full |= (waiter->force & FOLLOWER_FULL) != 0;
+		follower->unverified |= (waiter->force & FOLLOWER_UNVERIFIED) != 0;
+	}
 	make_plan(follower);
 	if (follower->notified) {
 		follower->notify_begun = uv_now(follower->loop);

@@ -35,6 +35,17 @@ void build_forget(struct follower *follower)
 	follower->publication = NULL;
 }
 
+static void note_records(struct follower *follower, enum follower_kind kind)
+{
+	struct history_entry *entry = history_now(&follower->history);
+
+	if (entry == NULL)
+		return;
+	entry->records = follower->incoming.records;
+	if (kind == FOLLOWER_IXFR_FULL)
+		entry->kind = HISTORY_IXFR_FULL;
+}
+
 static void on_changed(void *context, bool fits, const char *error)
 {
 	struct publication *publication = context;
@@ -47,6 +58,7 @@ static void on_changed(void *context, bool fits, const char *error)
 	if (follower == NULL)
 		return;
 	follower->publication = NULL;
+	note_records(follower, kind);
 	if (!fits) {
 		snprintf(text, sizeof(text), "IXFR failed: the changes do not fit: %.180s", error);
 		attempt_misfit(follower, text);
@@ -60,12 +72,20 @@ static void on_changed(void *context, bool fits, const char *error)
 		follower->status.last_kind = kind;
 		follower->status.last_records = follower->incoming.records;
 		follower->status.last_octets = follower->incoming.octets;
+		history_lag_served(&follower->status.lag, soa.serial, uv_now(follower->loop));
+		history_end(&follower->history, HISTORY_OK, &follower->facts, NULL, uv_now(follower->loop));
+		follower_forget_refusal(follower);
 		transfer_log_served(follower);
 		attempt_end(follower, ATTEMPT_GOOD, NULL);
 		return;
 	}
-	/* Not the primary's fault as far as we know, so no other is asked: it would be the same zone. */
 	snprintf(text, sizeof(text), "serial %u was transferred but not taken: %.200s", soa.serial, error);
+	if (follower->refused && follower->at_turn < follower->turn_count) {
+		attempt_refused(follower, soa.serial, text);
+		return;
+	}
+	/* Not the primary's fault as far as we know, so no other is asked: it would be the same zone. */
+	history_end(&follower->history, HISTORY_FAILED, &follower->facts, text, uv_now(follower->loop));
 	transfer_log_repeated(follower, LOG_LEVEL_WARNING, NULL, text);
 	attempt_end(follower, ATTEMPT_FAILED, text);
 }
@@ -92,6 +112,8 @@ static struct publication *publication_begin(struct follower *follower, const st
 		publication->kind = FOLLOWER_IXFR_FULL;
 	follower->publication = publication;
 	follower->state = FOLLOWER_PUBLISH;
+	follower->refused = false;
+	history_enter(&follower->history, HISTORY_PUBLISH, uv_now(follower->loop));
 	return publication;
 }
 
@@ -173,6 +195,7 @@ void build_begin(struct follower *follower)
 	follower->incoming.builder = NULL;
 	follower->build = job;
 	follower->state = FOLLOWER_BUILD;
+	history_enter(&follower->history, HISTORY_BUILD, uv_now(follower->loop));
 	if (uv_queue_work(follower->loop, &job->work, build, on_built) == 0)
 		return;
 	follower->build = NULL;

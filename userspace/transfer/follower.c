@@ -30,6 +30,8 @@ struct transfer_limits transfer_limits = {
     .backoff_max = 60 * SECOND,
     .notify_pause = 100,
     .ixfr_pause = 3600 * SECOND,
+    .refusal_pause = 3600 * SECOND,
+    .lag_min = 10 * SECOND,
     .log_pause = 60 * SECOND,
 };
 
@@ -255,6 +257,7 @@ void follower_reconfigure(struct follower *follower, const struct config_zone *z
 	follower->expected.apex = follower->incoming.expected.apex = zone->apex;
 	if (same)
 		return;
+	history_clear(&follower->history);
 	if (make_turns(follower, zone) != 0) {
 		/* Without memory the arrays there are have to do; the primaries beyond are left out. */
 		if (follower->turn_count > zone->primary_count)
@@ -276,6 +279,8 @@ static void on_timer_closed(uv_handle_t *handle)
 
 	free(follower->turns);
 	free(follower->plan);
+	history_clear(&follower->history);
+	follower_forget_refusal(follower);
 	free(follower);
 }
 
@@ -315,12 +320,4 @@ void follower_refresh(struct follower *follower, enum follower_force force,
 	*follower->waiting.end = waiter;
 	follower->waiting.end = &waiter->next;
 	follower_plan(follower);
-}
-
-void follower_get_status(const struct follower *follower, struct follower_status *out)
-{
-	*out = follower->status;
-	out->loaded = follower->loaded;
-	out->served_serial = follower->loaded ? follower->served.serial : 0;
-	out->busy = follower->state != FOLLOWER_IDLE;
 }

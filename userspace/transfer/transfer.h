@@ -8,6 +8,7 @@
 #define PEREGRINE_TRANSFER_H
 
 #include "config/config.h"
+#include "transfer/history.h"
 #include "zone/change.h"
 #include "zone/zone.h"
 
@@ -46,7 +47,12 @@ void follower_reconfigure(struct follower *follower, const struct config_zone *z
  * closed its handles. */
 void follower_free(struct follower *follower);
 
-enum follower_force { FOLLOWER_IF_NEWER, FOLLOWER_FULL };
+/* What is asked for, as a set. */
+enum follower_force {
+	FOLLOWER_IF_NEWER = 0,
+	FOLLOWER_FULL = 1,       /* whatever the serial, by AXFR */
+	FOLLOWER_UNVERIFIED = 2, /* and it is to be served even if verification is against it */
+};
 
 /* Asks the primaries now. `done` is called once, on the main thread, when what they have is served, or there is nothing
  * newer (error NULL), or every primary failed (one line). */
@@ -73,6 +79,24 @@ enum follower_kind {
 /* As people read it. */
 const char *follower_kind_text(enum follower_kind kind);
 
+/* What the hooks may ask and tell about the version in their hands. */
+
+/* Whether it is to be served whatever verification says. */
+bool follower_unverified(const struct follower *follower);
+/* It is being verified; then, that it was. `refused` (NULL: it was not) is a line, and `kept` the path where the
+ * version is to be seen, or NULL. A primary's serial that was refused is asked for again when it moves, when somebody
+ * asks for it (FOLLOWER_FULL or FOLLOWER_UNVERIFIED), or after a pause. To be called before `done`. */
+void follower_verifying(struct follower *follower);
+void follower_verified(struct follower *follower, const char *refused, const char *kept);
+
+/* The version that was refused last, until another one is served. */
+struct follower_refusal {
+	bool set;
+	uint32_t serial;
+	int64_t at;
+	char *reason, *kept; /* or NULL */
+};
+
 struct follower_status {
 	bool has_primary_serial;
 	uint32_t primary_serial; /* last one seen */
@@ -87,7 +111,13 @@ struct follower_status {
 	int64_t next_refresh; /* unix seconds */
 	char last_error[256]; /* "" when the last attempt went well */
 	char primary[96];     /* name and address of the primary last used */
+	struct history_lag lag;
+	uint64_t behind_ms; /* for how long another serial is served than the primaries have; 0: it is not, or not yet
+	                       for longer than it may take */
 };
 void follower_get_status(const struct follower *follower, struct follower_status *out);
+/* Both belong to the follower, and are good until the loop turns. */
+const struct history *follower_history(const struct follower *follower);
+const struct follower_refusal *follower_refusal(const struct follower *follower);
 
 #endif

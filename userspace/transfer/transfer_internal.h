@@ -8,6 +8,8 @@
  *   ixfr_in.c       ... the differences of an IXFR, into changes
  *   exchange.c      one query to one address over UDP or TCP, with its deadlines; no DNS but the length prefix
  *   transfer_log.c  what operators read
+ *   history.c       what became of each attempt with each address
+ *   follower_report.c what is told to those above, and what they tell of verification
  *   attempt.c       the state machine: one attempt over all primaries
  *   attempt_build.c its second half: sorting and publishing what came
  *   notify_in.c     NOTIFY received
@@ -38,8 +40,10 @@ struct transfer_limits {
 	uint64_t backoff_max;
 	uint64_t
 	    notify_pause; /* between two attempts that begin for a NOTIFY: it may be forged, so it may not press us */
-	uint64_t ixfr_pause; /* before a primary that does not do IXFR is asked for it again */
-	uint64_t log_pause;  /* between two lines that say the same */
+	uint64_t ixfr_pause;    /* before a primary that does not do IXFR is asked for it again */
+	uint64_t refusal_pause; /* before a serial that verification refused is transferred again */
+	uint64_t lag_min;       /* for so long another serial may be served than the primary has, without a word */
+	uint64_t log_pause;     /* between two lines that say the same */
 };
 extern struct transfer_limits transfer_limits;
 
@@ -61,6 +65,7 @@ struct tsig_session {
 	uint8_t *unsigned_octets; /* messages since then, one after another (section 5.3.1) */
 	size_t unsigned_length, unsigned_room;
 	unsigned unsigned_count;
+	uint16_t error; /* what was found wrong, as TSIG numbers it; 0: nothing */
 };
 
 /* `key` may be NULL. Returns 0, or -1 with the reason. */
@@ -92,7 +97,8 @@ struct reply_expected {
 	uint16_t id;
 	uint16_t type;
 	const knot_dname_t *apex;
-	bool first; /* of its answer: it must repeat the question (RFC 5936 section 2.2.1) */
+	bool first;                  /* of its answer: it must repeat the question (RFC 5936 section 2.2.1) */
+	struct history_facts *facts; /* what the reply tells is noted there; or NULL */
 };
 
 /* Whether this is a reply to this query at all: what a forger who sees nothing cannot know. */
@@ -184,6 +190,8 @@ struct exchange *exchange_tcp(uv_loop_t *loop, const struct sockaddr_storage *ad
                               size_t length, const struct exchange_events *events, void *context, char *why);
 /* Whether it stands over TCP: what fails from then on is not the network's way there. */
 bool exchange_connected(const struct exchange *exchange);
+/* ... and since when, in loop time. */
+uint64_t exchange_connected_at(const struct exchange *exchange);
 /* No event comes after this; handles are closed and memory freed by the loop. NULL is allowed. */
 void exchange_end(struct exchange *exchange);
 
@@ -213,6 +221,8 @@ struct turn {
 	bool failed;            /* in the attempt under way, with all its addresses */
 	uint64_t no_ixfr_until; /* loop time */
 	unsigned misfits;       /* IXFRs whose changes did not fit what was served */
+	uint64_t refused_until; /* loop time; 0: nothing of it was refused */
+	uint32_t refused;       /* the serial that verification refused */
 };
 
 struct build_job;   /* attempt_build.c: a builder on its way through a worker thread */
@@ -252,7 +262,7 @@ struct follower {
 
 	/* The attempt under way. */
 	struct waiters attending;
-	bool full;
+	bool full, unverified;
 	struct turn *plan; /* `turns` as this attempt takes them */
 	size_t at_turn;
 	size_t at_address; /* counted from the turn's first */
@@ -268,6 +278,10 @@ struct follower {
 	struct publication *publication;
 
 	struct follower_status status;
+	struct history history;
+	struct history_facts facts; /* of the reply under way */
+	struct follower_refusal refusal;
+	bool refused; /* the version in the hook's hands was */
 	struct log_memory log_memory[LOG_MEMORY];
 	unsigned log_next;
 };
@@ -280,6 +294,8 @@ void attempt_cancel(struct follower *follower);
 void attempt_address_failed(struct follower *follower, const char *why);
 /* The changes that the present address sent do not fit: says so, and asks it for all of the zone. */
 void attempt_misfit(struct follower *follower, const char *why);
+/* The version of the present primary was refused: says so, and goes on to the next primary. */
+void attempt_refused(struct follower *follower, uint32_t serial, const char *why);
 /* The present address is the one to begin with next time. */
 void attempt_address_good(struct follower *follower);
 enum attempt_outcome { ATTEMPT_GOOD, ATTEMPT_OLDER, ATTEMPT_FAILED };
@@ -297,6 +313,9 @@ void follower_ended(struct follower *follower, enum attempt_outcome outcome, con
 /* Lets the timer fire when the next attempt is due. */
 void follower_plan(struct follower *follower);
 void waiters_move(struct waiters *to, struct waiters *from);
+
+/* follower_report.c */
+void follower_forget_refusal(struct follower *follower);
 
 /* transfer_log.c */
 /* Writes "zone Z: [primary SOURCE: ]CAUSE; serving serial N on", at `level` the first time and at debug while it

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What became of the last attempt with each address of a zone's primaries: what people are told of it, and nothing that
+ * anything is decided by. */
+#ifndef PEREGRINE_TRANSFER_HISTORY_H
+#define PEREGRINE_TRANSFER_HISTORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum history_result { HISTORY_RUNNING, HISTORY_OK, HISTORY_OLDER, HISTORY_FAILED };
+
+/* How far it came: what fails, fails in the phase that it is in. */
+enum history_phase {
+	HISTORY_CONNECT, /* over TCP or TLS */
+	HISTORY_TLS,     /* the handshake */
+	HISTORY_SOA,     /* the serial was asked for */
+	HISTORY_TRANSFER,
+	HISTORY_BUILD, /* sorted, and its shape checked */
+	HISTORY_VERIFY,
+	HISTORY_PUBLISH,
+	HISTORY_PHASES
+};
+
+enum history_kind { HISTORY_ASK_SOA, HISTORY_AXFR, HISTORY_IXFR, HISTORY_IXFR_FULL, HISTORY_IXFR_THEN_AXFR };
+enum history_transport { HISTORY_UDP, HISTORY_TCP, HISTORY_OVER_TLS };
+
+#define HISTORY_NEVER UINT32_MAX /* of a time in milliseconds: it did not come to that */
+
+/* What a reply told besides its records. */
+struct history_facts {
+	bool has_rcode, has_ede;
+	uint16_t rcode;
+	uint16_t tsig_error; /* as the primary says or as we find; 0: none */
+	uint16_t ede;        /* RFC 8914 */
+	char ede_text[64];   /* printable */
+};
+
+struct history_entry {
+	size_t primary, address; /* numbers in the configured zone */
+	int64_t at;              /* unix seconds: when it began */
+	int64_t good_at;         /* when one last went well; 0: none since start */
+	enum history_result result;
+	enum history_phase phase;
+	enum history_kind kind;
+	enum history_transport transport;
+	struct history_facts facts;
+	bool has_serial;
+	uint32_t serial; /* that the primary told */
+	uint64_t octets, messages, records;
+	uint32_t connect_ms, first_ms, transfer_ms, build_ms, verify_ms, publish_ms;
+	char *error; /* NULL: none */
+};
+
+struct history {
+	struct history_entry *entries;
+	size_t count, now;
+	uint64_t begun, phase_begun; /* loop time */
+};
+
+/* A serial that a primary told and that is not served yet. */
+struct history_lag {
+	bool known;       /* `heard` is */
+	uint32_t heard;   /* the last one that a primary told */
+	bool behind;      /* another one is served, ... */
+	uint64_t since;   /* ... since then, in loop time */
+	int64_t since_at; /* and on the wall's clock */
+};
+/* `served` NULL: nothing is. */
+void history_lag_heard(struct history_lag *lag, uint32_t serial, const uint32_t *served, uint64_t now);
+void history_lag_served(struct history_lag *lag, uint32_t serial, uint64_t now);
+
+const char *history_phase_text(enum history_phase phase);
+const char *history_kind_text(enum history_kind kind);
+const char *history_result_text(enum history_result result);
+const char *history_transport_text(enum history_transport transport);
+
+/* The entry of the attempt under way, or of the last one; NULL before the first. */
+struct history_entry *history_now(struct history *history);
+
+/* `now` is loop time throughout. An address is asked: for its serial, then perhaps for the zone; what was noted of it
+ * in this attempt is kept where that goes on (`again`). */
+void history_begin(struct history *history, size_t primary, size_t address, enum history_kind kind,
+                   enum history_transport transport, bool again, uint64_t now);
+/* A message came in. */
+void history_message(struct history *history, size_t octets, uint64_t now);
+/* The next phase begins: the time of the one before is noted. */
+void history_enter(struct history *history, enum history_phase phase, uint64_t now);
+/* `facts` of the last reply, `error` as one line; both may be NULL. */
+void history_end(struct history *history, enum history_result result, const struct history_facts *facts,
+                 const char *error, uint64_t now);
+/* Other primaries are configured: the numbers mean others. */
+void history_clear(struct history *history);
+
+#endif
