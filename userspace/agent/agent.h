@@ -21,9 +21,9 @@ struct agent_zone {
 	const struct config_zone *config;
 	struct follower *follower;
 	struct verification *verifying; /* agent/verify.c: versions that are being verified */
-	uint64_t records; /* of the version served, without what signing adds; 0: not known */
-	bool expired; /* it was said */
-	bool settled; /* since start, it was served or an attempt has failed */
+	uint64_t records;               /* of the version served, without what signing adds; 0: not known */
+	bool expired;                   /* it was said */
+	bool settled;                   /* since start, it was served or an attempt has failed */
 };
 
 struct agent {
@@ -91,7 +91,6 @@ size_t notify_receive(void *context, const struct sockaddr_storage *from, const 
 extern const struct control_verb agent_verbs[];
 int agent_reload(struct agent *agent, size_t *added, size_t *removed, char **errors);
 json_t *report_status(struct agent *agent);
-json_t *report_zone(struct agent_zone *zone);
 json_t *report_stats(struct agent *agent);
 json_t *report_zone_stats(struct agent_zone *zone); /* agent/zone_stats.c; NULL: nothing is counted */
 /* agent/explain.c */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "transfer/history.h"
 
+#include <libknot/libknot.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -39,6 +40,22 @@ const char *history_transport_text(enum history_transport transport)
 	static const char *const texts[] = {[HISTORY_UDP] = "udp", [HISTORY_TCP] = "tcp", [HISTORY_OVER_TLS] = "tls"};
 
 	return texts[transport];
+}
+
+const char *history_tsig_text(unsigned error)
+{
+	switch (error) {
+	case KNOT_RCODE_BADSIG:
+		return "BADSIG";
+	case KNOT_RCODE_BADKEY:
+		return "BADKEY";
+	case KNOT_RCODE_BADTIME:
+		return "BADTIME";
+	case KNOT_RCODE_BADTRUNC:
+		return "BADTRUNC";
+	default:
+		return NULL;
+	}
 }
 
 struct history_entry *history_now(struct history *history)

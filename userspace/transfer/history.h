@@ -75,6 +75,9 @@ const char *history_kind_text(enum history_kind kind);
 const char *history_result_text(enum history_result result);
 const char *history_transport_text(enum history_transport transport);
 
+/* BADSIG and the like, or NULL: libknot's table has not all of them in every version. */
+const char *history_tsig_text(unsigned error);
+
 /* The entry of the attempt under way, or of the last one; NULL before the first. */
 struct history_entry *history_now(struct history *history);
 

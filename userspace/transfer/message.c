@@ -99,23 +99,6 @@ static bool question_fits(const struct reply_expected *expected, const knot_pkt_
 	       knot_pkt_qclass(reply) == KNOT_CLASS_IN;
 }
 
-/* libknot's table has not all of them in every version. */
-static const char *tsig_error_name(unsigned error)
-{
-	switch (error) {
-	case KNOT_RCODE_BADSIG:
-		return "BADSIG";
-	case KNOT_RCODE_BADKEY:
-		return "BADKEY";
-	case KNOT_RCODE_BADTIME:
-		return "BADTIME";
-	case KNOT_RCODE_BADTRUNC:
-		return "BADTRUNC";
-	default:
-		return NULL;
-	}
-}
-
 /* "NOTAUTH, TSIG BADKEY". The TSIG error is what an unsigned reply claims, good enough for a reason. */
 static void refusal_text(const struct reply_expected *expected, unsigned rcode, knot_pkt_t *reply, char *why)
 {
@@ -131,8 +114,8 @@ static void refusal_text(const struct reply_expected *expected, unsigned rcode, 
 		used += (size_t)snprintf(why + used, TRANSFER_WHY - used, "RCODE %u", rcode);
 	if (error == 0)
 		return;
-	if (tsig_error_name(error) != NULL)
-		used += (size_t)snprintf(why + used, TRANSFER_WHY - used, ", TSIG %s", tsig_error_name(error));
+	if (history_tsig_text(error) != NULL)
+		used += (size_t)snprintf(why + used, TRANSFER_WHY - used, ", TSIG %s", history_tsig_text(error));
 	else
 		used += (size_t)snprintf(why + used, TRANSFER_WHY - used, ", TSIG error %u", error);
 	/* Section 5.2.3 of RFC 8945: the server's time stands in Other Data. */

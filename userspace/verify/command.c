@@ -139,8 +139,9 @@ static bool is_cancelled(const struct run *run)
 static bool has_ended(const struct run *run, bool wait)
 {
 	siginfo_t info = {.si_pid = 0};
+	int result = waitid(P_PID, (id_t)run->process, &info, WEXITED | WNOWAIT | (wait ? 0 : WNOHANG));
 
-	return !waitid(P_PID, (id_t)run->process, &info, WEXITED | WNOWAIT | (wait ? 0 : WNOHANG)) && info.si_pid;
+	return result ? errno != EINTR : info.si_pid != 0;
 }
 
 /* Waits for its end. Returns its status, or -1 when it was killed. */
