@@ -51,18 +51,18 @@ static const char complex_zone[] =
          "non-apex 900 IN ZONEMD 2018031900 1 1 "
          "616c6c6f776564206275742069676e6f7265642e20616c6c6f776564206275742069676e6f7265642e20616c6c6f7765\n";
 
-static const char several[] =
-    HEAD "example. 86400 IN ZONEMD 2018031900 1 1 "
-         "62e6cf51b02e54b9b5f967d547ce43136792901f9f88e637493daaf401c92c279dd10f0edb1c56f8080211f8480ee306\n"
-         "example. 86400 IN ZONEMD 2018031900 1 2 "
-         "08cfa1115c7b948c4163a901270395ea226a930cd2cbcf2fa9a5e6eb85f37c8a4e114d884e66f176eab121cb02db7d652e0cc4827e7a3204"
-         "f166b47e5613fd27\n"
-         "example. 86400 IN ZONEMD 2018031900 1 240 e2d523f654b9422a96c5a8f44607bbee\n"
-         "example. 86400 IN ZONEMD 2018031900 241 1 "
-         "e1846540e33a9e4189792d18d5d131f605fc283eaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n"
-         "ns1 3600 IN A 203.0.113.63\n"
-         "ns2 86400 IN TXT \"This example has multiple digests\"\n"
-         "NS2 3600 IN AAAA 2001:db8::63\n";
+static const char several[] = HEAD
+    "example. 86400 IN ZONEMD 2018031900 1 1 "
+    "62e6cf51b02e54b9b5f967d547ce43136792901f9f88e637493daaf401c92c279dd10f0edb1c56f8080211f8480ee306\n"
+    "example. 86400 IN ZONEMD 2018031900 1 2 "
+    "08cfa1115c7b948c4163a901270395ea226a930cd2cbcf2fa9a5e6eb85f37c8a4e114d884e66f176eab121cb02db7d652e0cc4827e7a3204"
+    "f166b47e5613fd27\n"
+    "example. 86400 IN ZONEMD 2018031900 1 240 e2d523f654b9422a96c5a8f44607bbee\n"
+    "example. 86400 IN ZONEMD 2018031900 241 1 "
+    "e1846540e33a9e4189792d18d5d131f605fc283eaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n"
+    "ns1 3600 IN A 203.0.113.63\n"
+    "ns2 86400 IN TXT \"This example has multiple digests\"\n"
+    "NS2 3600 IN AAAA 2001:db8::63\n";
 
 static void test_rfc_examples(void **state)
 {
@@ -115,8 +115,7 @@ static void test_zonemd_wrong(void **state)
 
 static void test_zonemd_absent(void **state)
 {
-	static const char unknown[] =
-	    HEAD "example. 86400 IN ZONEMD 1 240 1 e2d523f654b9422a96c5a8f44607bbee\n" HOSTS;
+	static const char unknown[] = HEAD "example. 86400 IN ZONEMD 1 240 1 e2d523f654b9422a96c5a8f44607bbee\n" HOSTS;
 
 	assert_int_equal(0, check("example.", HEAD HOSTS, CONFIG_ZONEMD_IF_PRESENT));
 	assert_int_equal(-1, check("example.", HEAD HOSTS, CONFIG_ZONEMD_REQUIRED));
@@ -184,15 +183,15 @@ static void test_shrink(void **state)
 /* The names that the image counts, and those of signing not. */
 static void test_measure_as_image(void **state)
 {
-	static const char text[] = HEAD HOSTS
-	    "a.b.c 60 IN A 192.0.2.1\n"
-	    "cut 60 IN NS ns.cut\n"
-	    "ns.cut 60 IN A 192.0.2.1\n"
-	    "* 60 IN NS elsewhere.test.\n"
-	    "below.* 60 IN A 192.0.2.1\n"
-	    "d 60 IN DNAME elsewhere.test.\n"
-	    "x.d 60 IN A 192.0.2.1\n"
-	    "2vptu5timamqttgl4luu9kg21e0aor3s 60 IN NSEC3 1 0 0 - 2vptu5timamqttgl4luu9kg21e0aor3t A\n";
+	static const char text[] =
+	    HEAD HOSTS "a.b.c 60 IN A 192.0.2.1\n"
+	               "cut 60 IN NS ns.cut\n"
+	               "ns.cut 60 IN A 192.0.2.1\n"
+	               "* 60 IN NS elsewhere.test.\n"
+	               "below.* 60 IN A 192.0.2.1\n"
+	               "d 60 IN DNAME elsewhere.test.\n"
+	               "x.d 60 IN A 192.0.2.1\n"
+	               "2vptu5timamqttgl4luu9kg21e0aor3s 60 IN NSEC3 1 0 0 - 2vptu5timamqttgl4luu9kg21e0aor3t A\n";
 	struct image *image = image_open_with(NULL, NULL, 64 << 20, 53, 1232);
 	struct zone_version *version = zone_text("example.", text);
 	struct verify_size size = verify_measure(version);
@@ -265,10 +264,11 @@ static void test_command(void **state)
 	struct place *place = *state;
 
 	assert_int_equal(0, ask(place, "exit 0", 5000, NULL));
-	assert_int_equal(0, ask(place, "test $PEREGRINE_ZONE = example && test $PEREGRINE_SERIAL = 2018031900", 5000,
-	                        NULL));
+	assert_int_equal(
+	    0, ask(place, "test $PEREGRINE_ZONE = example && test $PEREGRINE_SERIAL = 2018031900", 5000, NULL));
 	/* The SOA first, and every record. */
-	assert_int_equal(0, ask(place, "read owner ttl type rest && test $type = SOA && test $(wc -l) = 5", 5000, NULL));
+	assert_int_equal(0,
+	                 ask(place, "read owner ttl type rest && test $type = SOA && test $(wc -l) = 5", 5000, NULL));
 	assert_int_equal(-1, ask(place, "echo no such delegation >&2; echo more >&2; exit 3", 5000, NULL));
 	assert_non_null(strstr(why, "/judge: no such delegation"));
 	assert_null(strstr(why, "more"));
@@ -333,7 +333,8 @@ static void test_kept(void **state)
 	for (unsigned serial = 1; serial <= 4; serial++) {
 		struct zone_version *version;
 
-		snprintf(text, sizeof(text), "example. 60 IN SOA ns1 admin %u 1 1 1 1\nexample. 60 IN NS ns1\n", serial);
+		snprintf(text, sizeof(text), "example. 60 IN SOA ns1 admin %u 1 1 1 1\nexample. 60 IN NS ns1\n",
+		         serial);
 		version = zone_text("example.", text);
 		path = verify_keep(place->directory, version, "it is wrong", why);
 		assert_non_null(path);

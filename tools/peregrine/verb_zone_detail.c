@@ -26,8 +26,8 @@ static void print_time(const json_t *object, const char *key, const char *label)
 		printf("  %-16s%s\n", label, text);
 }
 
-/* "IXFR over tcp: 3 messages, 12 records, 1.1 KiB; connect 1 ms, first octet 2 ms, ..." */
-static void print_exchange(const json_t *primary)
+/* "IXFR over tcp: messages 3, records 12, 1.1 KiB; connect 1 ms, first octet 2 ms, ..." */
+static void print_exchange(const char *label, const json_t *primary)
 {
 	static const char *const times[][2] = {{"connect_ms", "connect"},   {"first_octet_ms", "first octet"},
 	                                       {"transfer_ms", "transfer"}, {"build_ms", "build"},
@@ -35,7 +35,7 @@ static void print_exchange(const json_t *primary)
 	const char *before = "; ";
 	char size[OUTPUT_TEXT];
 	output_size((double)output_number(primary, "octets"), size);
-	printf("    %-14s%s over %s: %lld messages, %lld records, %s", "asked", output_string(primary, "kind"),
+	printf("%s%s over %s: messages %lld, records %lld, %s", label, output_string(primary, "kind"),
 	       output_string(primary, "transport"), output_number(primary, "messages"),
 	       output_number(primary, "records"), size);
 	for (size_t i = 0; i < sizeof(times) / sizeof(*times); i++) {
@@ -63,7 +63,7 @@ static void print_primary(const json_t *primary)
 	printf("    %-14s%s\n", "last attempt", text);
 	output_time(json_object_get(primary, "last_good"), text);
 	printf("    %-14s%s\n", "last good", text);
-	print_exchange(primary);
+	print_exchange("    asked         ", primary);
 	if (is_there(primary, "serial"))
 		printf("    %-14s%lld\n", "its serial", output_number(primary, "serial"));
 	if (is_there(primary, "error"))
@@ -84,6 +84,10 @@ static void print_zone(const json_t *zone)
 	print_time(zone, "behind_since", "unlike since");
 	print_number(zone, "names", "names");
 	print_time(zone, "last_transfer", "last transfer");
+	if (json_is_object(json_object_get(zone, "transfer"))) {
+		printf("  %-16sfrom %s\n", "", output_string(json_object_get(zone, "transfer"), "from"));
+		print_exchange("                  ", json_object_get(zone, "transfer"));
+	}
 	print_time(zone, "last_check", "last confirmed");
 	print_time(zone, "next_refresh", "next refresh");
 	print_time(zone, "expires_at", "expires");

@@ -95,6 +95,12 @@ static void add_facts(json_t *report, const struct history_entry *entry)
 	                    code_or_null(facts->tsig_error, history_tsig_text(facts->tsig_error), facts->tsig_error));
 	json_object_set_new(report, "ede", report_ede(facts));
 	json_object_set_new(report, "serial", number_if(entry->has_serial, entry->serial));
+}
+
+static void add_exchange(json_t *report, const struct history_entry *entry)
+{
+	json_object_set_new(report, "kind", json_string(history_kind_text(entry->kind)));
+	json_object_set_new(report, "transport", json_string(history_transport_text(entry->transport)));
 	json_object_set_new(report, "octets", json_integer((json_int_t)entry->octets));
 	json_object_set_new(report, "messages", json_integer((json_int_t)entry->messages));
 	json_object_set_new(report, "records", json_integer((json_int_t)entry->records));
@@ -136,11 +142,10 @@ static json_t *report_address(const struct agent_zone *zone, size_t primary, siz
 	json_object_set_new(report, "last_attempt", time_or_null(entry->at));
 	json_object_set_new(report, "last_good", time_or_null(entry->good_at));
 	json_object_set_new(report, "phase", json_string(history_phase_text(entry->phase)));
-	json_object_set_new(report, "kind", json_string(history_kind_text(entry->kind)));
-	json_object_set_new(report, "transport", json_string(history_transport_text(entry->transport)));
 	json_object_set_new(report, "error", text_or_null(entry->error));
 	json_object_set_new(report, "way_out", text_or_null(way_out));
 	add_facts(report, entry);
+	add_exchange(report, entry);
 	return report;
 }
 
@@ -172,6 +177,24 @@ static json_t *report_problem(const struct agent_zone *zone)
 		return json_null();
 	return json_pack("{s:s, s:s, s:s, s:s}", "level", problem.level == PROBLEM_ERROR ? "error" : "warning",
 	                 "culprit", problem.culprit, "cause", problem.cause, "way_out", problem.way_out);
+}
+
+/* The last transfer, which the primaries' own entries tell of until they are asked the next time. */
+static json_t *report_transfer(const struct agent_zone *zone)
+{
+	const struct history_entry *entry = follower_last_transfer(zone->follower);
+	char culprit[200];
+	json_t *report;
+
+	if (!entry)
+		return json_null();
+	report = json_object();
+	problem_culprit(zone->config, entry, culprit, sizeof(culprit));
+	json_object_set_new(report, "from", json_string(culprit));
+	json_object_set_new(report, "at", json_integer(entry->at));
+	json_object_set_new(report, "serial", number_if(entry->has_serial, entry->serial));
+	add_exchange(report, entry);
+	return report;
 }
 
 static void add_transfer(json_t *report, const struct follower_status *status)
@@ -207,6 +230,7 @@ json_t *report_zone(struct agent_zone *zone)
 	json_object_set_new(report, "error", text_or_null(status.last_error));
 	json_object_set_new(report, "problem", report_problem(zone));
 	json_object_set_new(report, "refused", report_refusal(follower_refusal(zone->follower)));
+	json_object_set_new(report, "transfer", report_transfer(zone));
 	json_object_set_new(report, "primaries", report_primaries(zone));
 	return report;
 }

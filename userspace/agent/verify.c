@@ -10,6 +10,7 @@
  */
 #include "agent/agent.h"
 #include "common/log.h"
+#include "compile/compile.h"
 #include "engine/engine.h"
 #include "verify/verify.h"
 
@@ -142,6 +143,17 @@ static void serve(struct verification *v)
 
 static void start(struct verification *v);
 
+/* The compiler knows what is wrong with the zone's denial of existence, and says so. */
+static int check_denial(struct verification *v)
+{
+	struct plan *plan = v->rules.dnssec ? plan_new(v->version) : NULL;
+
+	if (plan)
+		snprintf(v->why, sizeof(v->why), "%s", plan->fault);
+	plan_free(plan);
+	return v->why[0] ? -1 : 0;
+}
+
 static void work_on(uv_work_t *work)
 {
 	struct verification *v = work->data;
@@ -153,7 +165,8 @@ static void work_on(uv_work_t *work)
 	                                       .cancelled = &v->cancelled};
 	char problem[VERIFY_WHY];
 
-	if (v->cancelled || !verify_version(&request, &v->size, v->why) || v->cancelled || v->forced)
+	if (v->cancelled || (!verify_version(&request, &v->size, v->why) && !check_denial(v)) || v->cancelled ||
+	    v->forced)
 		return;
 	v->kept = verify_keep(v->state_directory, v->version, v->why, problem);
 	if (!v->kept)

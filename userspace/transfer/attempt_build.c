@@ -74,6 +74,8 @@ static void on_changed(void *context, bool fits, const char *error)
 		follower->status.last_octets = follower->incoming.octets;
 		history_lag_served(&follower->status.lag, soa.serial, uv_now(follower->loop));
 		history_end(&follower->history, HISTORY_OK, &follower->facts, NULL, uv_now(follower->loop));
+		if (history_now(&follower->history) != NULL)
+			follower->transferred = *history_now(&follower->history);
 		follower_forget_refusal(follower);
 		transfer_log_served(follower);
 		attempt_end(follower, ATTEMPT_GOOD, NULL);

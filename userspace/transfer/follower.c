@@ -258,6 +258,7 @@ void follower_reconfigure(struct follower *follower, const struct config_zone *z
 	if (same)
 		return;
 	history_clear(&follower->history);
+	follower->transferred.at = 0;
 	if (make_turns(follower, zone) != 0) {
 		/* Without memory the arrays there are have to do; the primaries beyond are left out. */
 		if (follower->turn_count > zone->primary_count)

@@ -35,6 +35,11 @@ const struct history *follower_history(const struct follower *follower)
 	return &follower->history;
 }
 
+const struct history_entry *follower_last_transfer(const struct follower *follower)
+{
+	return follower->transferred.at ? &follower->transferred : NULL;
+}
+
 const struct follower_refusal *follower_refusal(const struct follower *follower)
 {
 	return &follower->refusal;

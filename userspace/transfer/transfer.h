@@ -118,6 +118,8 @@ struct follower_status {
 void follower_get_status(const struct follower *follower, struct follower_status *out);
 /* Both belong to the follower, and are good until the loop turns. */
 const struct history *follower_history(const struct follower *follower);
+/* The last transfer that was served; NULL: none since start. */
+const struct history_entry *follower_last_transfer(const struct follower *follower);
 const struct follower_refusal *follower_refusal(const struct follower *follower);
 
 #endif

@@ -279,7 +279,8 @@ struct follower {
 
 	struct follower_status status;
 	struct history history;
-	struct history_facts facts; /* of the reply under way */
+	struct history_entry transferred; /* last; `at` 0: nothing was */
+	struct history_facts facts;       /* of the reply under way */
 	struct follower_refusal refusal;
 	bool refused; /* the version in the hook's hands was */
 	struct log_memory log_memory[LOG_MEMORY];
