@@ -13,8 +13,13 @@ static uint64_t bounded(uint64_t value, uint64_t least, uint64_t most)
 static uint64_t configured(uint64_t seconds, uint32_t least, uint64_t least_default, uint32_t most,
                            uint64_t most_default)
 {
-	return bounded(seconds * SECOND, least != 0 ? least * SECOND : least_default,
-	               most != 0 ? most * SECOND : most_default);
+	uint64_t lower = least != 0 ? least * SECOND : least_default;
+	uint64_t upper = most != 0 ? most * SECOND : most_default;
+
+	/* One that is configured beats a default that contradicts it. */
+	if (lower > upper && most != 0)
+		lower = upper;
+	return bounded(seconds * SECOND, lower, upper > lower ? upper : lower);
 }
 
 /* Up to a tenth less, so that zones which were loaded together do not poll together for ever; never more, since
