@@ -40,6 +40,10 @@ void load_keys(struct load *load);
 void load_primaries(struct load *load);
 void load_zones(struct load *load);
 
+/* Bounds on a zone's clocks, in load_clocks.c: what is not given stays as it is in `clocks`. */
+void load_clocks(struct load *load, const struct raw_clocks *raw, const yaml_node_t *mapping,
+                 struct config_clocks *clocks);
+
 /* A value that is there and was not reported by the check of the shape. */
 static inline bool load_given(const char *value)
 {

@@ -72,12 +72,19 @@ static const cyaml_schema_field_t primary_fields[] = {
     TEXT("name", struct raw_primary, name),
     LIST("addresses", struct raw_primary, addresses, &text_entry),
     TEXT("key", struct raw_primary, key),
+    TEXT("rate", struct raw_primary, rate),
     CYAML_FIELD_END,
 };
 
 static const cyaml_schema_field_t zone_fields[] = {
     TEXT("name", struct raw_zone, name),
     LIST("primaries", struct raw_zone, primaries, &text_entry),
+    TEXT("refresh-min", struct raw_zone, clocks.refresh_min),
+    TEXT("refresh-max", struct raw_zone, clocks.refresh_max),
+    TEXT("retry-min", struct raw_zone, clocks.retry_min),
+    TEXT("retry-max", struct raw_zone, clocks.retry_max),
+    TEXT("expire-min", struct raw_zone, clocks.expire_min),
+    TEXT("expire-max", struct raw_zone, clocks.expire_max),
     CYAML_FIELD_END,
 };
 

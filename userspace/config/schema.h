@@ -61,6 +61,13 @@ struct raw_primary {
 	char **addresses;
 	unsigned addresses_count;
 	char *key;
+	char *rate;
+};
+
+struct raw_clocks {
+	char *refresh_min, *refresh_max;
+	char *retry_min, *retry_max;
+	char *expire_min, *expire_max;
 };
 
 /* Zones and catalogs are written alike. */
@@ -68,6 +75,7 @@ struct raw_zone {
 	char *name;
 	char **primaries;
 	unsigned primaries_count;
+	struct raw_clocks clocks;
 };
 
 struct raw_config {
