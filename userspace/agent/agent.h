@@ -31,6 +31,7 @@ struct agent {
 	struct config *config;     /* RCU: the fallback's threads look up NOTIFY senders in it */
 	struct agent_zone **zones; /* as many as, and in the order of, the configuration's */
 	size_t zone_count;
+	struct schedule *schedule; /* of all followers */
 	struct publisher *publisher;
 	struct fastpath *fastpath; /* NULL under mode off */
 	struct fallback *fallback;
@@ -60,8 +61,8 @@ void agent_watch_expiry(uv_timer_t *timer);
 struct agent_zone *agent_find_zone(struct agent *agent, const uint8_t *apex);
 
 /* agent/verify.c: what comes from the primaries, on its way to the publisher. The two are hooks of the follower. */
-void agent_publish(void *context, struct zone_version *version, void (*done)(void *context, const char *error),
-                   void *done_context);
+void agent_publish(void *context, struct zone_version *version, uint32_t expire,
+                   void (*done)(void *context, const char *error), void *done_context);
 void agent_change(void *context, struct zone_changes *changes, uint32_t expire,
                   void (*done)(void *context, bool fits, const char *error), void *done_context);
 /* The zone goes away: nothing that is being verified for it is served any more. */

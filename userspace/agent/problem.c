@@ -97,20 +97,20 @@ static void phase_way_out(const struct config_primary *primary, const struct his
 void problem_way_out(const struct agent_zone *zone, const struct history_entry *entry, char *text, size_t size)
 {
 	const struct config_primary *primary = primary_of(zone->config, entry);
-	const struct follower_refusal *refusal = follower_refusal(zone->follower);
+	const struct history_refusal *refusal = follower_history(zone->follower)->refusal;
 
 	if (entry->result == HISTORY_OLDER)
 		snprintf(text, size,
 		         "raise the serial at the primary, or take what it has by `peregrine zone-retransfer %.200s`",
 		         zone->config->name);
-	else if (entry->phase == HISTORY_VERIFY && refusal->set)
+	else if (entry->phase == HISTORY_VERIFY && refusal)
 		snprintf(text, size, "%s%.120s%s`peregrine zone-reload --force %.150s` serves it all the same",
 		         refusal->kept ? "it is kept as " : "", refusal->kept ? refusal->kept : "",
 		         refusal->kept ? "; " : "", zone->config->name);
-	else if (entry->facts.tsig_error)
-		tsig_way_out(primary, entry->facts.tsig_error, text, size);
-	else if (entry->facts.has_rcode && entry->facts.rcode)
-		snprintf(text, size, "%s", rcode_way_out(entry->facts.rcode));
+	else if (entry->tsig_error)
+		tsig_way_out(primary, entry->tsig_error, text, size);
+	else if (entry->has_rcode && entry->rcode)
+		snprintf(text, size, "%s", rcode_way_out(entry->rcode));
 	else
 		phase_way_out(primary, entry, text, size);
 }
@@ -143,16 +143,18 @@ static void tell_entry(const struct agent_zone *zone, const struct history_entry
 }
 
 /* Whether a failure has nothing to do with what is not served yet. */
-static bool is_before(const struct history_entry *entry, const struct follower_status *status)
+static bool is_before(const struct history_entry *entry, const struct history_lag *lag)
 {
-	return entry->result != HISTORY_OLDER && entry->at + 1 < status->lag.since_at;
+	return entry->result != HISTORY_OLDER && entry->at + 1 < lag->since_at;
 }
 
 static void tell_lag(const struct agent_zone *zone, const struct follower_status *status, struct problem *problem)
 {
+	const struct history_lag *lag = &follower_history(zone->follower)->lag;
+
 	snprintf(problem->culprit, sizeof(problem->culprit), "primary %.190s", status->primary);
 	snprintf(problem->cause, sizeof(problem->cause),
-	         "it told serial %u %llu seconds ago, and serial %u is served still", status->lag.heard,
+	         "it told serial %u %llu seconds ago, and serial %u is served still", lag->heard,
 	         (unsigned long long)(status->behind_ms / 1000), status->served_serial);
 	snprintf(problem->way_out, sizeof(problem->way_out), "see `peregrine zone-status %.200s` for how far it is",
 	         zone->config->name);
@@ -173,6 +175,7 @@ static bool find_warning(const struct agent_zone *zone, struct problem *problem)
 bool problem_find(const struct agent_zone *zone, struct problem *problem)
 {
 	enum report_state state = report_zone_state(zone);
+	const struct history_lag *lag = &follower_history(zone->follower)->lag;
 	const struct history_entry *entry = last_failure(zone);
 	struct follower_status status;
 
@@ -182,7 +185,7 @@ bool problem_find(const struct agent_zone *zone, struct problem *problem)
 		return state == REPORT_SERVING && find_warning(zone, problem);
 	if (state == REPORT_EXPIRED)
 		snprintf(problem->cause, sizeof(problem->cause), "the zone has expired, and is answered SERVFAIL: ");
-	if (status.behind_ms && !status.failing && (!entry || is_before(entry, &status))) {
+	if (status.behind_ms && !status.failing && (!entry || is_before(entry, lag))) {
 		tell_lag(zone, &status, problem);
 	} else if (entry) {
 		tell_entry(zone, entry, problem);

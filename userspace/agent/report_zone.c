@@ -79,21 +79,19 @@ static const char *rcode_name(unsigned rcode)
 	return found ? found->name : NULL;
 }
 
-static json_t *report_ede(const struct history_facts *facts)
+static json_t *report_ede(const struct history_entry *entry)
 {
-	if (!facts->has_ede)
+	if (!entry->has_ede)
 		return json_null();
-	return json_pack("{s:i, s:s}", "code", (int)facts->ede, "text", facts->ede_text);
+	return json_pack("{s:i, s:s}", "code", (int)entry->ede, "text", entry->ede_text ? entry->ede_text : "");
 }
 
 static void add_facts(json_t *report, const struct history_entry *entry)
 {
-	const struct history_facts *facts = &entry->facts;
-
-	json_object_set_new(report, "rcode", code_or_null(facts->has_rcode, rcode_name(facts->rcode), facts->rcode));
+	json_object_set_new(report, "rcode", code_or_null(entry->has_rcode, rcode_name(entry->rcode), entry->rcode));
 	json_object_set_new(report, "tsig_error",
-	                    code_or_null(facts->tsig_error, history_tsig_text(facts->tsig_error), facts->tsig_error));
-	json_object_set_new(report, "ede", report_ede(facts));
+	                    code_or_null(entry->tsig_error, history_tsig_text(entry->tsig_error), entry->tsig_error));
+	json_object_set_new(report, "ede", report_ede(entry));
 	json_object_set_new(report, "serial", number_if(entry->has_serial, entry->serial));
 }
 
@@ -112,18 +110,10 @@ static void add_exchange(json_t *report, const struct history_entry *entry)
 	json_object_set_new(report, "publish_ms", ms_or_null(entry->publish_ms));
 }
 
-static const struct history_entry *find_entry(const struct history *history, size_t primary, size_t address)
-{
-	for (size_t i = 0; i < history->count; i++)
-		if (history->entries[i].primary == primary && history->entries[i].address == address)
-			return &history->entries[i];
-	return NULL;
-}
-
 static json_t *report_address(const struct agent_zone *zone, size_t primary, size_t address)
 {
 	const struct config_primary *config = zone->config->primaries[primary];
-	const struct history_entry *entry = find_entry(follower_history(zone->follower), primary, address);
+	const struct history_entry *entry = history_find(follower_history(zone->follower), primary, address);
 	knot_dname_txt_storage_t key = "";
 	char text[CONFIG_ADDRESS_TEXT], way_out[320] = "";
 	json_t *report = json_object();
@@ -161,9 +151,9 @@ static json_t *report_primaries(const struct agent_zone *zone)
 
 /* ---- zones ---- */
 
-static json_t *report_refusal(const struct follower_refusal *refusal)
+static json_t *report_refusal(const struct history_refusal *refusal)
 {
-	if (!refusal->set)
+	if (!refusal)
 		return json_null();
 	return json_pack("{s:I, s:I, s:s, s:o}", "serial", (json_int_t)refusal->serial, "at", (json_int_t)refusal->at,
 	                 "reason", refusal->reason, "kept", text_or_null(refusal->kept));
@@ -182,7 +172,7 @@ static json_t *report_problem(const struct agent_zone *zone)
 /* The last transfer, which the primaries' own entries tell of until they are asked the next time. */
 static json_t *report_transfer(const struct agent_zone *zone)
 {
-	const struct history_entry *entry = follower_last_transfer(zone->follower);
+	const struct history_entry *entry = follower_history(zone->follower)->transferred;
 	char culprit[200];
 	json_t *report;
 
@@ -215,13 +205,14 @@ json_t *report_zone(struct agent_zone *zone)
 	struct publisher_zone served;
 	struct follower_status status;
 	enum report_state state = state_of(zone, &served, &status);
+	const struct history *history = follower_history(zone->follower);
 	json_t *report = json_object();
 
 	json_object_set_new(report, "zone", json_string(zone->config->name));
 	json_object_set_new(report, "state", json_string(state_names[state]));
 	json_object_set_new(report, "serial", number_if(served.loaded, served.serial));
 	json_object_set_new(report, "primary_serial", number_if(status.has_primary_serial, status.primary_serial));
-	json_object_set_new(report, "behind_since", time_or_null(status.lag.behind ? status.lag.since_at : 0));
+	json_object_set_new(report, "behind_since", time_or_null(history->lag.behind ? history->lag.since_at : 0));
 	json_object_set_new(report, "primary", text_or_null(status.primary));
 	add_transfer(report, &status);
 	json_object_set_new(report, "expires_at",
@@ -229,7 +220,7 @@ json_t *report_zone(struct agent_zone *zone)
 	json_object_set_new(report, "names", json_integer(served.names));
 	json_object_set_new(report, "error", text_or_null(status.last_error));
 	json_object_set_new(report, "problem", report_problem(zone));
-	json_object_set_new(report, "refused", report_refusal(follower_refusal(zone->follower)));
+	json_object_set_new(report, "refused", report_refusal(history->refusal));
 	json_object_set_new(report, "transfer", report_transfer(zone));
 	json_object_set_new(report, "primaries", report_primaries(zone));
 	return report;

@@ -223,11 +223,11 @@ static void start(struct verification *v)
 
 /* ---- the hooks ---- */
 
-void agent_publish(void *context, struct zone_version *version, void (*done)(void *context, const char *error),
-                   void *done_context)
+void agent_publish(void *context, struct zone_version *version, uint32_t expire,
+                   void (*done)(void *context, const char *error), void *done_context)
 {
 	struct agent_zone *zone = context;
-	struct verification *v = verification_new(zone, version->expire);
+	struct verification *v = verification_new(zone, expire);
 
 	if (!v) {
 		done(done_context, "out of memory");

@@ -48,15 +48,16 @@ static struct agent_zone *add_zone(struct agent *agent, const struct config_zone
 	if (publisher_zone(agent->publisher, config->apex, &served)) {
 		start.loaded = served.loaded;
 		start.serial = served.serial;
+		start.expires_at = served.expires_at;
 		zone->settled = served.loaded;
 	}
-	zone->follower = follower_new(agent->loop, config, &start, &hooks, agent->config->zone_count > 100);
+	zone->follower = follower_new(agent->schedule, config, &start, &hooks);
 	if (!zone->follower) {
 		free(zone);
 		return NULL;
 	}
 	if (!zone->settled)
-		follower_refresh(zone->follower, FOLLOWER_IF_NEWER, first_attempt_done, zone);
+		follower_refresh(zone->follower, FOLLOWER_AS_DUE, first_attempt_done, zone);
 	return zone;
 }
 

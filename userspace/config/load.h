@@ -45,6 +45,9 @@ void load_zones(struct load *load);
 extern const struct config_verify load_verify_default;
 void load_verify(struct load *load, const struct raw_verify *raw, const yaml_node_t *mapping,
                  struct config_verify *verify);
+/* Bounds on a zone's clocks, in load_clocks.c: what is not given stays as it is in `clocks`. */
+void load_clocks(struct load *load, const struct raw_clocks *raw, const yaml_node_t *mapping,
+                 struct config_clocks *clocks);
 
 /* A value that is there and was not reported by the check of the shape. */
 static inline bool load_given(const char *value)

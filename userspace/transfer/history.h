@@ -37,38 +37,51 @@ struct history_facts {
 };
 
 struct history_entry {
-	size_t primary, address; /* numbers in the configured zone */
-	int64_t at;              /* unix seconds: when it began */
-	int64_t good_at;         /* when one last went well; 0: none since start */
-	enum history_result result;
-	enum history_phase phase;
-	enum history_kind kind;
-	enum history_transport transport;
-	struct history_facts facts;
-	bool has_serial;
+	uint16_t primary, address; /* numbers in the configured zone */
+	uint8_t result;            /* enum history_result */
+	uint8_t phase;             /* enum history_phase */
+	uint8_t kind;              /* enum history_kind */
+	uint8_t transport;         /* enum history_transport */
+	bool has_rcode, has_ede, has_serial;
+	uint16_t rcode, tsig_error, ede;
 	uint32_t serial; /* that the primary told */
-	uint64_t octets, messages, records;
+	int64_t at;      /* unix seconds: when it began */
+	int64_t good_at; /* when one last went well; 0: none since start */
+	uint64_t octets, records;
+	uint32_t messages;
 	uint32_t connect_ms, first_ms, transfer_ms, build_ms, verify_ms, publish_ms;
-	char *error; /* NULL: none */
-};
-
-struct history {
-	struct history_entry *entries;
-	size_t count, now;
-	uint64_t begun, phase_begun; /* loop time */
+	char *ede_text; /* these two NULL: none */
+	char *error;
 };
 
 /* A serial that a primary told and that is not served yet. */
 struct history_lag {
 	bool known;       /* `heard` is */
-	uint32_t heard;   /* the last one that a primary told */
 	bool behind;      /* another one is served, ... */
-	uint64_t since;   /* ... since then, in loop time */
+	uint32_t heard;   /* the last one that a primary told */
+	uint64_t since;   /* ... since then, in schedule_clock */
 	int64_t since_at; /* and on the wall's clock */
 };
-/* `served` NULL: nothing is. */
-void history_lag_heard(struct history_lag *lag, uint32_t serial, const uint32_t *served, uint64_t now);
-void history_lag_served(struct history_lag *lag, uint32_t serial, uint64_t now);
+
+/* A version that was refused. */
+struct history_refusal {
+	uint32_t serial;
+	int64_t at;
+	char *reason;
+	char *kept; /* where it is to be seen; NULL: nowhere */
+};
+
+struct history {
+	struct history_entry *entries;
+	uint16_t count, now;
+	struct history_lag lag;
+	struct history_entry *transferred; /* the last transfer that was served; NULL: none since start */
+	struct history_refusal *refusal;   /* the last one, until another version is served; NULL: none */
+	uint64_t begun, phase_begun;       /* schedule_clock */
+};
+
+/* Makes one where there is none. The other functions take NULL, for memory may be short, and do nothing then. */
+struct history *history_open(struct history **history);
 
 const char *history_phase_text(enum history_phase phase);
 const char *history_kind_text(enum history_kind kind);
@@ -79,10 +92,11 @@ const char *history_transport_text(enum history_transport transport);
 const char *history_tsig_text(unsigned error);
 
 /* The entry of the attempt under way, or of the last one; NULL before the first. */
-struct history_entry *history_now(struct history *history);
+struct history_entry *history_now(const struct history *history);
+const struct history_entry *history_find(const struct history *history, size_t primary, size_t address);
 
-/* `now` is loop time throughout. An address is asked: for its serial, then perhaps for the zone; what was noted of it
- * in this attempt is kept where that goes on (`again`). */
+/* `now` is schedule_clock throughout. An address is asked: for its serial, then perhaps for the zone; what was noted of
+ * it in this attempt is kept where that goes on (`again`). */
 void history_begin(struct history *history, size_t primary, size_t address, enum history_kind kind,
                    enum history_transport transport, bool again, uint64_t now);
 /* A message came in. */
@@ -92,7 +106,15 @@ void history_enter(struct history *history, enum history_phase phase, uint64_t n
 /* `facts` of the last reply, `error` as one line; both may be NULL. */
 void history_end(struct history *history, enum history_result result, const struct history_facts *facts,
                  const char *error, uint64_t now);
-/* Other primaries are configured: the numbers mean others. */
+/* It is not asked, as it does not answer anybody: what it said itself last is worth more. */
+void history_down(struct history *history, size_t primary, size_t address, const char *error);
+/* The primary told its serial; `served` NULL: nothing is. */
+void history_heard(struct history *history, uint32_t serial, const uint32_t *served, uint64_t now);
+/* What came is served. */
+void history_served(struct history *history, uint32_t serial, const struct history_facts *facts, uint64_t now);
+/* What came is refused. */
+void history_refused(struct history *history, uint32_t serial, const char *reason, const char *kept);
+/* Other primaries are configured: the numbers mean others. What else there is is forgotten too. */
 void history_clear(struct history *history);
 
 #endif
