@@ -77,9 +77,13 @@ static int open_servers(struct agent *agent)
 	    .tcp_clients = config->tcp_clients,
 	    .notify = notify_receive,
 	    .notify_context = agent,
+	    .transfers_out = config->transfers_out,
+	    .outgoing = &agent->outgoing,
 	};
 	char path[512];
 
+	if (agent_outgoing_open(agent, NULL))
+		return -1;
 	agent->notify = notify_open(agent);
 	agent->fallback = agent->notify ? fallback_open(publisher_image(agent->publisher), &options) : NULL;
 	if (!agent->fallback)
@@ -150,6 +154,7 @@ static void stop(struct agent *agent)
 		fallback_close(agent->fallback);
 	if (agent->notify)
 		notify_close(agent->notify);
+	notify_out_free(agent->notify_out);
 	if (agent->netlink)
 		netlink_close(agent->netlink);
 	if (agent->fastpath)

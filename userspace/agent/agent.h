@@ -10,6 +10,8 @@
 #include "publish/fastpath.h"
 #include "publish/publish.h"
 #include "transfer/transfer.h"
+#include "transfer_out/notify_out.h"
+#include "transfer_out/outgoing.h"
 
 #include <time.h>
 
@@ -20,8 +22,9 @@ struct agent_zone {
 	struct agent *agent;
 	const struct config_zone *config;
 	struct follower *follower;
-	bool expired; /* it was said */
-	bool settled; /* since start, it was served or an attempt has failed */
+	struct notify_zone *notify; /* its secondaries; NULL: no memory for them */
+	bool expired;               /* it was said */
+	bool settled;               /* since start, it was served or an attempt has failed */
 };
 
 struct agent {
@@ -35,6 +38,9 @@ struct agent {
 	struct control *control;
 	struct netlink *netlink;
 	struct notify_queue *notify;
+	struct outgoing outgoing;      /* what the fallback's threads need to serve secondaries of ours */
+	struct out_source source;      /* for it: the store */
+	struct notify_out *notify_out; /* to these */
 	uv_signal_t signals[3];
 	uv_timer_t expiry_timer;
 	uv_timer_t attach_timer; /* bounds the wait for zones before another schema's program is replaced */
@@ -75,6 +81,14 @@ struct notify_queue *notify_open(struct agent *agent);
 void notify_close(struct notify_queue *queue);
 size_t notify_receive(void *context, const struct sockaddr_storage *from, const uint8_t *wire, size_t length,
                       uint8_t *reply);
+
+/* agent/outgoing.c: secondaries of ours. To be opened before the fallback server; what is transferred is read from the
+ * store (NULL: there is none), which has to outlive that. Returns 0, or -1 after logging. */
+struct store;
+int agent_outgoing_open(struct agent *agent, struct store *store);
+/* A version can be transferred from now on: the zone's secondaries are told. */
+void agent_zone_stored(struct agent *agent, const uint8_t *apex, uint32_t serial);
+json_t *report_notify(const struct agent_zone *zone);
 
 /* agent/verbs.c, agent/report.c: what the CLI may ask. */
 extern const struct control_verb agent_verbs[];

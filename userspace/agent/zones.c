@@ -107,6 +107,9 @@ static struct agent_zone *add_zone(struct agent *agent, const struct config_zone
 		free(zone);
 		return NULL;
 	}
+	zone->notify = notify_zone_new(agent->notify_out, config);
+	if (!zone->notify)
+		log_error("zone %s: no memory for its secondaries: they are not notified", config->name);
 	if (!zone->settled)
 		follower_refresh(zone->follower, FOLLOWER_IF_NEWER, first_attempt_done, zone);
 	return zone;
@@ -117,6 +120,7 @@ static void drop_zone(struct agent_zone *zone)
 	/* What its follower still reports does not count. */
 	zone->settled = true;
 	follower_free(zone->follower);
+	notify_zone_free(zone->notify);
 	free(zone);
 }
 
@@ -178,6 +182,9 @@ int agent_apply_zones(struct agent *agent, struct config *config, size_t *added,
 			zones[i] = agent->zones[at++];
 			zones[i]->config = wanted;
 			follower_reconfigure(zones[i]->follower, wanted);
+			if (zones[i]->notify && notify_zone_reconfigure(zones[i]->notify, wanted))
+				log_error("zone %s: no memory for other secondaries: the old ones are notified",
+				          wanted->name);
 			continue;
 		}
 		zones[i] = add_zone(agent, wanted);

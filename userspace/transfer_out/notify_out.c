@@ -317,7 +317,8 @@ static bool same_key(const struct target *target, const knot_tsig_key_t *key)
 	if (!target->signs || !key)
 		return !target->signs && !key;
 	return target->key.algorithm == key->algorithm && knot_dname_is_case_equal(target->key.name, key->name) &&
-	       dnssec_binary_cmp(&target->key.secret, &key->secret) == 0;
+	       target->key.secret.size == key->secret.size &&
+	       memcmp(target->key.secret.data, key->secret.data, key->secret.size) == 0;
 }
 
 /* The address with this way of sending there, one user more. */
