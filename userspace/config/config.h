@@ -14,11 +14,19 @@
 
 enum config_mode { CONFIG_MODE_AUTO, CONFIG_MODE_NATIVE, CONFIG_MODE_GENERIC, CONFIG_MODE_OFF };
 
+/* Bounds on a zone's clocks, in seconds; 0: the default. */
+struct config_clocks {
+	uint32_t refresh_min, refresh_max;
+	uint32_t retry_min, retry_max;
+	uint32_t expire_min, expire_max;
+};
+
 struct config_primary {
 	char *name;
 	struct sockaddr_storage *addresses; /* with port, 53 unless given by @port */
 	size_t address_count;
 	const knot_tsig_key_t *key; /* or NULL; belongs to the configuration */
+	unsigned rate;              /* SOA queries a second, to each address; 0: the default */
 };
 
 /* A prefix of addresses; an IPv4 one in its IPv4-mapped form, so that `length` is at least 96 then. */
@@ -60,6 +68,7 @@ struct config_zone {
 	const struct config_primary **primaries; /* in the order given */
 	size_t primary_count;
 	struct config_outgoing outgoing;
+	struct config_clocks clocks;
 };
 
 struct config {

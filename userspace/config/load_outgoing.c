@@ -175,6 +175,10 @@ static void load_notify(struct load *load, const yaml_node_t *mapping, struct co
 	size_t count;
 	const yaml_node_t *list = list_at(load, mapping, "notify", &count);
 
+	if (!list)
+		return;
+	free(outgoing->notify);
+	outgoing->notify_count = 0;
 	outgoing->notify = load_array(load, count, sizeof(const struct config_secondary *));
 	for (size_t i = 0; outgoing->notify && i < count; i++) {
 		const yaml_node_t *node = document_entry(&load->document, list, i);
@@ -190,12 +194,24 @@ static void load_notify(struct load *load, const yaml_node_t *mapping, struct co
 	}
 }
 
+static void free_access(struct config_outgoing *outgoing)
+{
+	for (size_t i = 0; i < outgoing->allow_count; i++)
+		free(outgoing->allow[i].prefixes);
+	free(outgoing->allow);
+	outgoing->allow = NULL;
+	outgoing->allow_count = 0;
+}
+
 void load_outgoing(struct load *load, const yaml_node_t *mapping, struct config_outgoing *outgoing)
 {
 	size_t count;
 	const yaml_node_t *list = list_at(load, mapping, "allow-transfer", &count);
 
-	outgoing->allow = load_array(load, count, sizeof(*outgoing->allow));
+	if (list) {
+		free_access(outgoing);
+		outgoing->allow = load_array(load, count, sizeof(*outgoing->allow));
+	}
 	for (size_t i = 0; outgoing->allow && i < count; i++)
 		load_access(load, document_entry(&load->document, list, i), &outgoing->allow[outgoing->allow_count++]);
 	load_notify(load, mapping, outgoing);
@@ -203,8 +219,6 @@ void load_outgoing(struct load *load, const yaml_node_t *mapping, struct config_
 
 void config_outgoing_free(struct config_outgoing *outgoing)
 {
-	for (size_t i = 0; i < outgoing->allow_count; i++)
-		free(outgoing->allow[i].prefixes);
-	free(outgoing->allow);
+	free_access(outgoing);
 	free(outgoing->notify);
 }

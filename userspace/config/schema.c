@@ -75,6 +75,7 @@ static const cyaml_schema_field_t primary_fields[] = {
     TEXT("name", struct raw_primary, name),
     LIST("addresses", struct raw_primary, addresses, &text_entry),
     TEXT("key", struct raw_primary, key),
+    TEXT("rate", struct raw_primary, rate),
     CYAML_FIELD_END,
 };
 
@@ -91,6 +92,12 @@ static const cyaml_schema_field_t zone_fields[] = {
     LIST("primaries", struct raw_zone, primaries, &text_entry),
     NODES("allow-transfer"),
     NODES("notify"),
+    TEXT("refresh-min", struct raw_zone, clocks.refresh_min),
+    TEXT("refresh-max", struct raw_zone, clocks.refresh_max),
+    TEXT("retry-min", struct raw_zone, clocks.retry_min),
+    TEXT("retry-max", struct raw_zone, clocks.retry_max),
+    TEXT("expire-min", struct raw_zone, clocks.expire_min),
+    TEXT("expire-max", struct raw_zone, clocks.expire_max),
     CYAML_FIELD_END,
 };
 

@@ -62,6 +62,13 @@ struct raw_primary {
 	char **addresses;
 	unsigned addresses_count;
 	char *key;
+	char *rate;
+};
+
+struct raw_clocks {
+	char *refresh_min, *refresh_max;
+	char *retry_min, *retry_max;
+	char *expire_min, *expire_max;
 };
 
 struct raw_secondary {
@@ -78,6 +85,7 @@ struct raw_zone {
 	char *name;
 	char **primaries;
 	unsigned primaries_count;
+	struct raw_clocks clocks;
 };
 
 struct raw_config {
