@@ -154,6 +154,7 @@ json_t *report_status(struct agent *agent)
 	json_object_set_new(part, "used", json_integer(publisher_memory(agent->publisher)));
 	json_object_set_new(part, "limit", json_integer(agent->config->memory));
 	json_object_set_new(status, "memory", part);
+	json_object_set_new(status, "store", report_store(agent));
 	publisher_names(agent->publisher, &names, &cold);
 	json_object_set_new(
 	    status, "names",

@@ -107,22 +107,25 @@ static int64_t now(clockid_t clock)
 	return time.tv_sec * SECOND + time.tv_nsec;
 }
 
-/* Which boot this is; all 0 where the kernel does not tell, which is then every boot's and none's. */
-static void this_boot(uint8_t *boot)
+#define BOOT 16
+/* Which boot this is; all 0 where the kernel does not tell: then no boot is known again. */
+static uint8_t this_boot[BOOT];
+static pthread_once_t boot_is_read = PTHREAD_ONCE_INIT;
+
+static void read_boot(void)
 {
 	FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
 	size_t count = 0;
 	int octet;
 
-	memset(boot, 0, 16);
-	while (file && count < 32 && (octet = fgetc(file)) != EOF) {
+	while (file && count < 2UL * BOOT && (octet = fgetc(file)) != EOF) {
 		int digit = octet >= '0' && octet <= '9'   ? octet - '0'
 		            : octet >= 'a' && octet <= 'f' ? octet - 'a' + 10
 		                                           : -1;
 
 		if (digit < 0)
 			continue;
-		boot[count / 2] |= digit << (count % 2 ? 0 : 4);
+		this_boot[count / 2] |= digit << (count % 2 ? 0 : 4);
 		count++;
 	}
 	if (file)
@@ -138,7 +141,8 @@ void clocks_pack(const struct store_clocks *clocks, struct stored_clocks *out)
 	    .checked_at = clocks->checked_at,
 	};
 	out->expires_at = out->saved_at + ((int64_t)clocks->expires_at - now(CLOCK_BOOTTIME));
-	this_boot(out->boot);
+	pthread_once(&boot_is_read, read_boot);
+	memcpy(out->boot, this_boot, BOOT);
 }
 
 /* In the same boot the deadline is what it was, wherever the clock on the wall went. After another boot what is left
@@ -147,15 +151,15 @@ void clocks_pack(const struct store_clocks *clocks, struct stored_clocks *out)
 int clocks_unpack(const MDB_val *value, struct store_clocks *out)
 {
 	struct stored_clocks stored;
-	uint8_t boot[16], none[16] = {};
+	static const uint8_t none[BOOT];
 	int64_t wall = now(CLOCK_REALTIME), left;
 
 	if (value->mv_size != sizeof(stored))
 		return damaged();
 	memcpy(&stored, value->mv_data, sizeof(stored));
 	*out = (struct store_clocks){.refresh_at = stored.refresh_at, .checked_at = stored.checked_at};
-	this_boot(boot);
-	if (!memcmp(boot, stored.boot, sizeof(boot)) && memcmp(boot, none, sizeof(boot)) != 0) {
+	pthread_once(&boot_is_read, read_boot);
+	if (!memcmp(this_boot, stored.boot, BOOT) && memcmp(this_boot, none, BOOT) != 0) {
 		out->expires_at = stored.expires_boot;
 		return 0;
 	}
