@@ -92,6 +92,7 @@ json_t *report_status(struct agent *agent)
 	json_object_set_new(part, "used", json_integer(publisher_memory(agent->publisher)));
 	json_object_set_new(part, "limit", json_integer(agent->config->memory));
 	json_object_set_new(status, "memory", part);
+	json_object_set_new(status, "store", report_store(agent));
 	publisher_names(agent->publisher, &names, &cold);
 	json_object_set_new(
 	    status, "names",
@@ -168,6 +169,7 @@ json_t *report_stats(struct agent *agent)
 	json_object_set_new(part, "badcookie", json_integer(fallback.rcodes[PG_RCODE_BADCOOKIE]));
 	json_object_set_new(part, "rcodes", report_rcodes(fallback.rcodes, PG_RCODES));
 	json_object_set_new(part, "tcp_clients", json_integer(fallback.tcp_clients));
+	json_object_set_new(part, "transfers", json_integer(fallback.transfers));
 	json_object_set_new(stats, "fallback", part);
 	return stats;
 }

@@ -219,6 +219,7 @@ json_t *report_zone(struct agent_zone *zone)
 	                    served.loaded ? json_integer(wall_time(served.expires_at)) : json_null());
 	json_object_set_new(report, "names", json_integer(served.names));
 	json_object_set_new(report, "error", text_or_null(status.last_error));
+	json_object_set_new(report, "notify", report_notify(zone));
 	json_object_set_new(report, "problem", report_problem(zone));
 	json_object_set_new(report, "refused", report_refusal(history->refusal));
 	json_object_set_new(report, "transfer", report_transfer(zone));
