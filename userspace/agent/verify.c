@@ -252,6 +252,27 @@ static void on_made(void *context, struct zone_version *version, const char *err
 		finish(v, false, error);
 }
 
+/* How many records changes take away and add, what signing makes of a zone not counted; and whether there is a ZONEMD
+ * among them. */
+struct look {
+	uint64_t removed, added;
+	bool zonemd;
+};
+
+static int look_at(void *context, const struct zone_change *change)
+{
+	struct look *look = context;
+
+	look->zonemd |= change->type == KNOT_RRTYPE_ZONEMD;
+	if (change->type == KNOT_RRTYPE_SOA || verify_is_of_signing(change->type))
+		return 0;
+	if (change->adds)
+		look->added++;
+	else
+		look->removed++;
+	return 0;
+}
+
 /* Whether the version served has a ZONEMD, which every change has to keep in step; true where that is not known. */
 static bool has_zonemd(struct agent_zone *zone)
 {
@@ -275,7 +296,7 @@ static bool has_zonemd(struct agent_zone *zone)
 }
 
 /* Whether changes can be judged only by what they lead to. */
-static bool needs_whole(struct agent_zone *zone, const struct verification *v, const struct zone_changes_look *look)
+static bool needs_whole(struct agent_zone *zone, const struct verification *v, const struct look *look)
 {
 	const struct config_verify *rules = &v->rules;
 
@@ -291,7 +312,7 @@ void agent_change(void *context, struct zone_changes *changes, uint32_t expire,
                   void (*done)(void *context, bool fits, const char *error), void *done_context)
 {
 	struct agent_zone *zone = context;
-	struct zone_changes_look look = zone_changes_look(changes);
+	struct look look = {};
 	struct verification *v = verification_new(zone, expire);
 	struct publisher *publisher = zone->agent->publisher;
 
@@ -302,6 +323,7 @@ void agent_change(void *context, struct zone_changes *changes, uint32_t expire,
 	}
 	v->changed = done;
 	v->context = done_context;
+	zone_changes_each(changes, look_at, &look);
 	if (needs_whole(zone, v, &look)) {
 		follower_verifying(zone->follower);
 		publisher_make(publisher, changes, on_made, v);

@@ -6,7 +6,7 @@
 #include <libknot/libknot.h>
 #include <stdio.h>
 
-static bool is_of_signing(uint16_t type)
+bool verify_is_of_signing(uint16_t type)
 {
 	return type == KNOT_RRTYPE_RRSIG || type == KNOT_RRTYPE_NSEC || type == KNOT_RRTYPE_NSEC3;
 }
@@ -28,7 +28,7 @@ struct verify_size verify_measure(const struct zone_version *version)
 		uint64_t records = 0;
 
 		for (size_t j = 0; j < name->rrset_count; j++)
-			records += is_of_signing(name->rrsets[j].type) ? 0 : name->rrsets[j].count;
+			records += verify_is_of_signing(name->rrsets[j].type) ? 0 : name->rrsets[j].count;
 		size.records += records;
 		/* The owner of an NSEC3 record is no name of the zone; what is below a cut or DNAME is not served. */
 		if ((!records && !canonical_find(name, KNOT_RRTYPE_NSEC)) ||

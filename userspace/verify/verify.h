@@ -47,6 +47,8 @@ int verify_command(const struct verify_request *request, unsigned timeout_ms, ch
 /* Fewer names than this may shrink as they like: half of nearly nothing is nothing. */
 #define VERIFY_SHRINK_NAMES 20
 
+/* Whether a type is made by signing a zone, and does not count. */
+bool verify_is_of_signing(uint16_t type);
 struct verify_size verify_measure(const struct zone_version *version);
 
 /* verify/keep.c: writes a version that was refused to STATE/refused/, in master-file form under a comment with the

@@ -285,22 +285,3 @@ struct zone_version *zone_changes_apply(struct zone_changes *changes, struct zon
 	zone_builder_free(base);
 	return NULL;
 }
-
-struct zone_changes_look zone_changes_look(const struct zone_changes *changes)
-{
-	struct zone_changes_look look = {};
-
-	for (size_t i = 0; i < changes->list.count; i++) {
-		const struct record *record = &changes->list.records[i];
-
-		look.zonemd |= record->type == KNOT_RRTYPE_ZONEMD;
-		if (record->type == KNOT_RRTYPE_RRSIG || record->type == KNOT_RRTYPE_NSEC ||
-		    record->type == KNOT_RRTYPE_NSEC3)
-			continue;
-		if (record->step & 1)
-			look.added++;
-		else
-			look.removed++;
-	}
-	return look;
-}

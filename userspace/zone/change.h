@@ -47,14 +47,6 @@ const knot_dname_t *zone_changes_apex(const struct zone_changes *changes);
 /* The serial that they lead from. */
 uint32_t zone_changes_from(const struct zone_changes *changes);
 
-/* How many records they take away and add, what signing makes of a zone (RRSIG, NSEC, NSEC3) not counted; and whether
- * there is a ZONEMD among them. */
-struct zone_changes_look {
-	uint64_t removed, added;
-	bool zonemd;
-};
-struct zone_changes_look zone_changes_look(const struct zone_changes *changes);
-
 /*
  * Applies them to the records of the version that they start from, and finishes it: both are freed whatever comes out.
  * Every record taken away has to be there, whatever its TTL, and none that is added; and what comes out must not have
