@@ -2,8 +2,8 @@
 /*
  * A program of the operator's judges: the zone in master-file form is its standard input, PEREGRINE_ZONE and
  * PEREGRINE_SERIAL its environment; exit status 0 accepts, and the first line of its standard error is the reason. It
- * is run without a shell, with no other file open and none of our privileges that would be handed down, in a process
- * group of its own that is killed when it takes too long.
+ * is run without a shell, with no other file open and no ambient capability, in a process group of its own that is
+ * killed when it takes too long.
  */
 #include "verify/master.h"
 #include "verify/verify.h"
