@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Versions that are not to be served, from real primaries: refused, kept, served by force alone; and what zone-status
-makes of it, and of primaries that do wrong.
+makes of it, and of primaries that do wrong. With PEREGRINE_ROOT_ZONE, a copy of the root zone is verified too.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,12 +15,15 @@ import dns.zone
 import pytest
 from lab import BUILD, Key, Knot, Lab, NameServer, Nsd, Peregrine, Zone, ask, soa_serial
 from scripted import ZONE, ScriptedPrimary
+from signed import CHAIN_NSEC, Signed, given, rdata_type, sign
+from signed_zones import rootlike_zone
 from wire import SOA, wire
 from zones import serial_zone
 
 pytestmark = pytest.mark.timeout(60)
 
 NAME = "serial.example."
+ROOT_ZONE = os.environ.get("PEREGRINE_ROOT_ZONE", "")
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +175,59 @@ def test_command(lab: Lab) -> None:
             primary.reload(NAME, 3)
             [entry] = agent.cli("zone-reload", "--wait", NAME)
             assert (entry["serial"], entry["error"]) == (3, None)
+
+
+@pytest.fixture(scope="module", params=["rootlike", "real"] if ROOT_ZONE else ["rootlike"])
+def root(request: pytest.FixtureRequest) -> Signed:
+    """A zone as the root is, really signed, and the root itself where a copy of it is at hand."""
+    real = request.param == "real"
+    return given(Path(ROOT_ZONE), ".", CHAIN_NSEC) if real else sign(rootlike_zone(60), CHAIN_NSEC)
+
+
+def follow_root(lab: Lab, lines: list[str], rules: dict[str, str]) -> tuple[dict, str]:
+    """What becomes of a root zone of these lines: zone-status and the log."""
+    zone = Zone(".", lab.make_directory("zones") / "root.zone")
+    zone.path.write_text("\n".join(lines) + "\n")
+    change = {"zones": [{"name": ".", "primaries": ["origin"], **rules}]}
+    with lab.primary_server(Nsd, [zone], key=Key(), notify=False), lab.peregrine(["."], key=Key(), change=change) as agent:
+        end = time.monotonic() + 100
+        while time.monotonic() < end:
+            status = agent.zone_status(".")
+            if status["state"] != "loading":
+                return status, agent.log()
+            time.sleep(0.05)
+    raise AssertionError(status)
+
+
+@pytest.mark.timeout(200)
+def test_root_zonemd(lab: Lab, root: Signed) -> None:
+    """A digest of all of it, NSEC and RRSIGs too, that others computed."""
+    parsed = dns.zone.from_text("\n".join(root.lines()), origin=".", relativize=False)
+    digest = parsed.compute_digest(dns.zone.DigestHashAlgorithm.SHA512).to_text()
+    status, log = follow_root(lab, [*root.lines(), f". 86400 IN ZONEMD {digest}"], {"zonemd": "required"})
+    assert status["state"] == "serving" and status["transfer"]["verify_ms"] is not None, log
+
+
+@pytest.mark.timeout(200)
+def test_root_signatures(lab: Lab, root: Signed) -> None:
+    status, log = follow_root(lab, root.lines(), {"dnssec": "check"})
+    assert status["state"] == "serving" and status["refused"] is None, log
+
+
+def test_spoilt_signatures(lab: Lab) -> None:
+    """An address that is not the one signed; and a chain of NSEC that does not close."""
+    signed = sign(rootlike_zone(60), CHAIN_NSEC)
+    lines = signed.lines()
+    signatures = [line for line in lines if rdata_type(line) == "RRSIG"]
+    ds = next(line for line in lines if rdata_type(line) == "DS")
+    changed = [line if line != ds else f"{ds[:-2]}{'00' if ds[-2:] != '00' else '11'}" for line in lines]
+    status, log = follow_root(lab, changed, {"dnssec": "check"})
+    assert status["state"] == "failing" and "an RRSIG does not verify: " in status["error"], log
+    nsec = next(line for line in lines[len(lines) // 2 :] if rdata_type(line) == "NSEC")
+    owner = nsec.split()[0]
+    gap = [line for line in lines if line != nsec and not (line.split()[0] == owner and " NSEC " in line and line in signatures)]
+    status, log = follow_root(lab, gap, {"dnssec": "check"})
+    assert status["state"] == "failing" and "NSEC" in status["error"], log
 
 
 # What is wrong with a zone's primary, and what the line about it has to say.
