@@ -227,6 +227,17 @@ static void test_late_verdict(void **state)
 	assert_null(follower_history(world->follower)->refusal);
 	refresh(world, FOLLOWER_IF_NEWER);
 	assert_int_equal(world->failed, 0);
+	stop(world);
+	/* A primary that goes back to what is served is refused nothing any more. */
+	world->hold = true;
+	start(world, true, 4);
+	follower_refresh(world->follower, FOLLOWER_IF_NEWER, on_refreshed, world);
+	run_until(world, &world->published, 1);
+	verdict(world, "too small");
+	assert_non_null(follower_history(world->follower)->refusal);
+	world->primary[0].serial = 4;
+	refresh(world, FOLLOWER_IF_NEWER);
+	assert_null(follower_history(world->follower)->refusal);
 }
 
 /* ---- another serial ---- */

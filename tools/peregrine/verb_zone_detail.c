@@ -81,6 +81,7 @@ static void print_zone(const json_t *zone)
 	printf("%s: %s\n", output_string(zone, "zone"), output_string(zone, "state"));
 	print_number(zone, "serial", "serial served");
 	print_number(zone, "primary_serial", "at the primary");
+	print_number(zone, "notified_serial", "by NOTIFY");
 	print_time(zone, "behind_since", "unlike since");
 	print_number(zone, "names", "names");
 	print_time(zone, "last_transfer", "last transfer");

@@ -115,7 +115,7 @@ void problem_way_out(const struct agent_zone *zone, const struct history_entry *
 		phase_way_out(primary, entry, text, size);
 }
 
-/* The failure to be told: the last one. */
+/* The failure to be told: a version that was refused, or the last one. */
 static const struct history_entry *last_failure(const struct agent_zone *zone)
 {
 	const struct history *history = follower_history(zone->follower);
@@ -126,6 +126,8 @@ static const struct history_entry *last_failure(const struct agent_zone *zone)
 
 		if (entry->result != HISTORY_FAILED && entry->result != HISTORY_OLDER)
 			continue;
+		if (history->refusal && history->refusal->primary == entry->primary && entry->phase == HISTORY_VERIFY)
+			return entry;
 		if (!found || entry->at >= found->at)
 			found = entry;
 	}
@@ -139,6 +141,10 @@ static void tell_entry(const struct agent_zone *zone, const struct history_entry
 	problem_culprit(zone->config, entry, problem->culprit, sizeof(problem->culprit));
 	snprintf(problem->cause + used, sizeof(problem->cause) - used, "%.256s",
 	         entry->error ? entry->error : "it failed");
+	used = strlen(problem->cause);
+	if (entry->has_ede)
+		snprintf(problem->cause + used, sizeof(problem->cause) - used, " (EDE %u%s%.64s)", entry->ede,
+		         entry->ede_text && entry->ede_text[0] ? ": " : "", entry->ede_text ? entry->ede_text : "");
 	problem_way_out(zone, entry, problem->way_out, sizeof(problem->way_out));
 }
 

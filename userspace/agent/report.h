@@ -6,8 +6,8 @@
 #include "agent/agent.h"
 
 /*
- * FAILING: every primary failed when last asked, or the serial served has been another than the primary's for longer
- * than that may take; whatever is still served.
+ * FAILING: every primary failed when last asked, or a version was refused, or the serial served has been another than
+ * the primary's for longer than that may take; whatever is still served.
  */
 enum report_state { REPORT_SERVING, REPORT_LOADING, REPORT_FAILING, REPORT_EXPIRED, REPORT_STATES };
 enum report_state report_zone_state(const struct agent_zone *zone);
@@ -30,7 +30,9 @@ void problem_way_out(const struct agent_zone *zone, const struct history_entry *
 /* "primary NAME (ADDRESS)" */
 void problem_culprit(const struct config_zone *zone, const struct history_entry *entry, char *text, size_t size);
 
-json_t *report_zone(struct agent_zone *zone);
+/* Of more zones than REPORT_WHOLE, what each primary did is told of those alone that are not well: the rest would be a
+ * hundred megabytes of good news. */
+#define REPORT_WHOLE 1000
 json_t *report_each_zone(struct agent_zone *const *zones, size_t count);
 /* Those with a problem alone: errors first, then by the culprit. */
 json_t *report_problems(struct agent_zone *const *zones, size_t count);

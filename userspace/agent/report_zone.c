@@ -20,7 +20,7 @@ static enum report_state state_of(const struct agent_zone *zone, struct publishe
 	follower_get_status(zone->follower, status);
 	if (served->loaded && agent_boottime() >= served->expires_at)
 		return REPORT_EXPIRED;
-	if (status->failing || status->behind_ms)
+	if (status->failing || status->behind_ms || follower_history(zone->follower)->refusal)
 		return REPORT_FAILING;
 	return served->loaded ? REPORT_SERVING : REPORT_LOADING;
 }
@@ -200,7 +200,7 @@ static void add_transfer(json_t *report, const struct follower_status *status)
 	json_object_set_new(report, "next_refresh", time_or_null(status->next_refresh));
 }
 
-json_t *report_zone(struct agent_zone *zone)
+static json_t *report_zone(struct agent_zone *zone)
 {
 	struct publisher_zone served;
 	struct follower_status status;
@@ -212,6 +212,7 @@ json_t *report_zone(struct agent_zone *zone)
 	json_object_set_new(report, "state", json_string(state_names[state]));
 	json_object_set_new(report, "serial", number_if(served.loaded, served.serial));
 	json_object_set_new(report, "primary_serial", number_if(status.has_primary_serial, status.primary_serial));
+	json_object_set_new(report, "notified_serial", number_if(history->notified, history->notified_serial));
 	json_object_set_new(report, "behind_since", time_or_null(history->lag.behind ? history->lag.since_at : 0));
 	json_object_set_new(report, "primary", text_or_null(status.primary));
 	add_transfer(report, &status);
@@ -222,6 +223,13 @@ json_t *report_zone(struct agent_zone *zone)
 	json_object_set_new(report, "notify", report_notify(zone));
 	json_object_set_new(report, "problem", report_problem(zone));
 	json_object_set_new(report, "refused", report_refusal(history->refusal));
+	return report;
+}
+
+static json_t *report_whole(struct agent_zone *zone)
+{
+	json_t *report = report_zone(zone);
+
 	json_object_set_new(report, "transfer", report_transfer(zone));
 	json_object_set_new(report, "primaries", report_primaries(zone));
 	return report;
@@ -231,8 +239,11 @@ json_t *report_each_zone(struct agent_zone *const *zones, size_t count)
 {
 	json_t *list = json_array();
 
-	for (size_t i = 0; i < count; i++)
-		json_array_append_new(list, report_zone(zones[i]));
+	for (size_t i = 0; i < count; i++) {
+		bool whole = count <= REPORT_WHOLE || report_zone_state(zones[i]) != REPORT_SERVING;
+
+		json_array_append_new(list, whole ? report_whole(zones[i]) : report_zone(zones[i]));
+	}
 	return list;
 }
 
@@ -271,7 +282,7 @@ json_t *report_problems(struct agent_zone *const *zones, size_t count)
 	if (ranked)
 		qsort(ranked, found, sizeof(*ranked), compare_ranked);
 	for (size_t i = 0; i < found; i++)
-		json_array_append_new(list, report_zone(ranked[i].zone));
+		json_array_append_new(list, report_whole(ranked[i].zone));
 	free(ranked);
 	return list;
 }

@@ -195,6 +195,16 @@ static void take_facts(struct history_entry *entry, const struct history_facts *
 	entry->ede_text = facts->has_ede ? strdup(facts->ede_text) : NULL;
 }
 
+static void forget_refusal(struct history *history)
+{
+	if (history->refusal) {
+		free(history->refusal->reason);
+		free(history->refusal->kept);
+	}
+	free(history->refusal);
+	history->refusal = NULL;
+}
+
 void history_end(struct history *history, enum history_result result, const struct history_facts *facts,
                  const char *error, uint64_t now)
 {
@@ -207,6 +217,8 @@ void history_end(struct history *history, enum history_result result, const stru
 	take_facts(entry, facts);
 	if (result == HISTORY_OK)
 		entry->good_at = (int64_t)time(NULL);
+	if (result == HISTORY_OK && history->refusal && history->refusal->primary == entry->primary)
+		forget_refusal(history);
 	entry->error = error ? strdup(error) : NULL;
 }
 
@@ -218,16 +230,6 @@ void history_down(struct history *history, size_t primary, size_t address, const
 		return;
 	history_begin(history, primary, address, HISTORY_ASK_SOA, HISTORY_UDP, false, 0);
 	history_end(history, HISTORY_FAILED, &(struct history_facts){0}, error, 0);
-}
-
-static void forget_refusal(struct history *history)
-{
-	if (history->refusal) {
-		free(history->refusal->reason);
-		free(history->refusal->kept);
-	}
-	free(history->refusal);
-	history->refusal = NULL;
 }
 
 void history_refused(struct history *history, uint32_t serial, const char *reason, const char *kept)
@@ -279,6 +281,15 @@ void history_heard(struct history *history, uint32_t serial, const uint32_t *ser
 		history->lag.behind = false;
 	else if (!history->lag.behind)
 		begin_lag(&history->lag, now);
+}
+
+void history_notified(struct history *history, uint32_t serial)
+{
+	if (!history)
+		return;
+	history->notified = true;
+	history->notified_serial = serial;
+	history->notified_at = (int64_t)time(NULL);
 }
 
 void history_served(struct history *history, uint32_t serial, const struct history_facts *facts, uint64_t now)

@@ -66,6 +66,7 @@ struct history_lag {
 /* A version that was refused. */
 struct history_refusal {
 	uint32_t serial;
+	uint16_t primary; /* that sent it */
 	int64_t at;
 	char *reason;
 	char *kept; /* where it is to be seen; NULL: nowhere */
@@ -76,8 +77,12 @@ struct history {
 	uint16_t count, now;
 	struct history_lag lag;
 	struct history_entry *transferred; /* the last transfer that was served; NULL: none since start */
-	struct history_refusal *refusal;   /* the last one, until another version is served; NULL: none */
-	uint64_t begun, phase_begun;       /* schedule_clock */
+	struct history_refusal *refusal;   /* the last one, until another version is served, or its primary has what is
+	                                      served; NULL: none */
+	bool notified;                     /* a NOTIFY told a serial: */
+	uint32_t notified_serial;          /* nobody vouches for it */
+	int64_t notified_at;
+	uint64_t begun, phase_begun; /* schedule_clock */
 };
 
 /* Makes one where there is none. The other functions take NULL, for memory may be short, and do nothing then. */
@@ -110,6 +115,7 @@ void history_end(struct history *history, enum history_result result, const stru
 void history_down(struct history *history, size_t primary, size_t address, const char *error);
 /* The primary told its serial; `served` NULL: nothing is. */
 void history_heard(struct history *history, uint32_t serial, const uint32_t *served, uint64_t now);
+void history_notified(struct history *history, uint32_t serial);
 /* What came is served. */
 void history_served(struct history *history, uint32_t serial, const struct history_facts *facts, uint64_t now);
 /* What came is refused. */

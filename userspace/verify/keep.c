@@ -15,6 +15,7 @@
 
 #define KEPT 2
 #define KEPT_OCTETS (64ULL << 20)
+#define KEPT_TOTAL (1ULL << 30) /* of all zones, before another one is written */
 #define STEM_ROOM 256
 #define STEM_MOST 180 /* with serial and suffix a file name, 255 octets at most */
 
@@ -54,38 +55,58 @@ static bool is_of_zone(const char *file, const char *stem)
 	return !strcmp(file, ".zone");
 }
 
-/* Removes the oldest until the number of those of this zone is right. */
-static void remove_old(int directory, const char *stem)
+/* What stands in the directory. */
+struct kept {
+	unsigned count;            /* of this zone */
+	char oldest[NAME_MAX + 1]; /* of these */
+	struct timespec when;
+	uint64_t octets; /* of all */
+};
+
+static bool is_older(const struct timespec *one, const struct timespec *other)
 {
-	for (;;) {
-		char oldest[NAME_MAX + 1] = "";
-		struct timespec when = {};
-		unsigned count = 0;
-		struct dirent *entry;
-		int copy = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		DIR *stream = copy < 0 ? NULL : fdopendir(copy);
+	return one->tv_sec != other->tv_sec ? one->tv_sec < other->tv_sec : one->tv_nsec < other->tv_nsec;
+}
 
-		if (!stream) {
-			if (copy >= 0)
-				close(copy);
-			return;
-		}
-		while ((entry = readdir(stream))) {
-			struct stat status;
+static int look(int directory, const char *stem, struct kept *kept)
+{
+	int copy = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *stream = copy < 0 ? NULL : fdopendir(copy);
+	struct dirent *entry;
 
-			if (!is_of_zone(entry->d_name, stem) ||
-			    fstatat(directory, entry->d_name, &status, AT_SYMLINK_NOFOLLOW))
-				continue;
-			if (count++ && (status.st_mtim.tv_sec > when.tv_sec || (status.st_mtim.tv_sec == when.tv_sec &&
-			                                                        status.st_mtim.tv_nsec > when.tv_nsec)))
-				continue;
-			when = status.st_mtim;
-			snprintf(oldest, sizeof(oldest), "%s", entry->d_name);
-		}
-		closedir(stream);
-		if (count <= KEPT || unlinkat(directory, oldest, 0))
-			return;
+	*kept = (struct kept){};
+	if (!stream) {
+		if (copy >= 0)
+			close(copy);
+		return -1;
 	}
+	while ((entry = readdir(stream))) {
+		struct stat status;
+
+		if (fstatat(directory, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) || !S_ISREG(status.st_mode))
+			continue;
+		kept->octets += (uint64_t)status.st_size;
+		if (!is_of_zone(entry->d_name, stem) || (kept->count++ && !is_older(&status.st_mtim, &kept->when)))
+			continue;
+		kept->when = status.st_mtim;
+		memcpy(kept->oldest, entry->d_name, strlen(entry->d_name) + 1);
+	}
+	closedir(stream);
+	return 0;
+}
+
+/* Makes room for one more of this zone. Returns whether there is. */
+static bool make_room(int directory, const char *stem)
+{
+	struct kept kept;
+
+	while (!look(directory, stem, &kept)) {
+		if (kept.count < KEPT)
+			return kept.octets < KEPT_TOTAL;
+		if (unlinkat(directory, kept.oldest, 0))
+			break;
+	}
+	return false;
 }
 
 /* Writes the file beside its place and moves it there, so that it is there whole or not at all. */
@@ -131,11 +152,15 @@ char *verify_keep(const char *state_directory, const struct zone_version *versio
 	}
 	file_stem(version->apex, stem);
 	snprintf(name, sizeof(name), "%s.%u.zone", stem, version->serial);
-	result = write_file(directory, name, version, reason);
-	if (result)
-		snprintf(why, VERIFY_WHY, "%.150s/refused: %s", state_directory, strerror(errno));
-	else
-		remove_old(directory, stem);
+	unlinkat(directory, name, 0); /* the same serial, refused once more */
+	if (!make_room(directory, stem)) {
+		snprintf(why, VERIFY_WHY, "%.150s/refused holds 1 GiB; remove what is not needed", state_directory);
+		result = -1;
+	} else {
+		result = write_file(directory, name, version, reason);
+		if (result)
+			snprintf(why, VERIFY_WHY, "%.150s/refused: %s", state_directory, strerror(errno));
+	}
 	close(directory);
 	if (result || asprintf(&path, "%s/refused/%s", state_directory, name) < 0)
 		return NULL;
