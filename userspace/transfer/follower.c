@@ -43,8 +43,8 @@ struct transfer_limits transfer_limits = {
     .rate = 50,
     .notified_factor = 10,
     .down_after = 3,
-    .probe_min = 10 * SECOND,
-    .probe_max = 60 * SECOND,
+    .probe_min = SECOND,
+    .probe_max = 30 * SECOND,
     .forget = 600 * SECOND,
     .clock_check = 5 * SECOND,
 };
