@@ -4,7 +4,9 @@
 
 #include <malloc.h>
 
+#ifndef ZONES
 #define ZONES 1000
+#endif
 
 /* An address that answers SOA queries for any zone, or nothing. Nothing listens there over TCP. */
 struct address {
