@@ -211,6 +211,7 @@ static void test_suspended(void **state)
 {
 	struct world *world = *state;
 
+	transfer_limits.clock_check = 100;
 	start(world, true, 5);
 	refresh(world, FOLLOWER_IF_NEWER);
 	run_for(world, 50);
@@ -233,6 +234,9 @@ static void test_kept(void **state)
 	assert_int_equal(world->primary[0].soa_udp, 0);
 	assert_int_equal(status_of(world).next_refresh, now + 2000);
 	assert_int_equal(status_of(world).refresh, 3600);
+	transfer_limits.clock_check = 100;
+	stop(world);
+	world->follower = follower_new(world->schedule, &world->zone, &begin, &hooks);
 	transfer_limits.clock_ahead += 2000000;
 	run_until(world, &world->confirmed, 1);
 	stop(world);

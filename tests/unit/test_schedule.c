@@ -209,6 +209,18 @@ static void test_rate(void **state)
 	assert_true(seconds > 1.4);
 }
 
+/* Nothing but answers has the next ones asked. */
+static void test_throughput(void **state)
+{
+	uint64_t begun = uv_hrtime();
+
+	crowd.config_primary[0].rate = 100000;
+	follow(ZONES);
+	run_crowd_until(&crowd.zones_confirmed, ZONES);
+	assert_true(uv_hrtime() - begun < 15000000000ULL);
+	assert_int_equal(crowd.all, ZONES);
+}
+
 /* Each address has a rate of its own. */
 static void test_two_addresses(void **state)
 {
@@ -443,9 +455,9 @@ static void test_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    CROWD(test_rate),         CROWD(test_two_addresses), CROWD(test_notified_first), CROWD(test_window),
-	    CROWD(test_bound_in_all), CROWD(test_dead),          CROWD(test_other_primary),  CROWD(test_either),
-	    CROWD(test_urgent),       CROWD(test_freed),         CROWD(test_memory),
+	    CROWD(test_rate),   CROWD(test_throughput),   CROWD(test_two_addresses), CROWD(test_notified_first),
+	    CROWD(test_window), CROWD(test_bound_in_all), CROWD(test_dead),          CROWD(test_other_primary),
+	    CROWD(test_either), CROWD(test_urgent),       CROWD(test_freed),         CROWD(test_memory),
 	};
 
 	return cmocka_run_group_tests_name("schedule", tests, NULL, NULL);
