@@ -280,6 +280,7 @@ void follower_reconfigure(struct follower *follower, const struct config_zone *z
 	follower->round.at_turn = follower->turn_count;
 	follower->asked = false;
 	/* As after a NOTIFY of the first: now, or when what is being published is done. */
+	follower->hint_known = true;
 	follower->hinted = (struct source){.primary = 0};
 	follower->notified = follower->turn_count > 0;
 	follower_plan(follower);
