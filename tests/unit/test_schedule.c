@@ -513,6 +513,9 @@ static void test_random(void **state)
 	for (unsigned i = 0; i < 20000; i++)
 		happen(count);
 	crowd.address[0].dead = crowd.address[1].dead = false;
+	/* What is lost on the way is a failure, and those under way are still impatient. */
+	transfer_limits.udp_wait = 10000;
+	run_crowd(300);
 	/* Twice, since who came while a round was on waits for the next. */
 	for (unsigned i = 0; i < 2; i++) {
 		memset(crowd.confirmed, 0, sizeof(crowd.confirmed));
