@@ -21,6 +21,8 @@ struct plan_entry {
 	uint8_t name_length;
 	uint8_t role;                 /* enum pg_role */
 	uint16_t flags;               /* enum pg_node_flag */
+	bool again;                   /* to be compiled; in a part of a zone others stand around what is */
+	bool names_targets;           /* of a name: its records ask for additional data of the zone's */
 	const struct zone_name *data; /* NULL: an empty non-terminal, or a span */
 	uint32_t wildcard; /* number of the entry that is the wildcard below this name, or 0 (the apex is 0) */
 	uint32_t parent;   /* of a name: number of the entry one label up; the apex is its own */

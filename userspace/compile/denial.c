@@ -236,7 +236,9 @@ static int compare_entries(const void *left, const void *right)
 {
 	const struct plan_entry *a = left, *b = right;
 
-	return (a->hash > b->hash) - (a->hash < b->hash);
+	if (a->hash != b->hash)
+		return a->hash < b->hash ? -1 : 1;
+	return zone_compare_names(a->name, b->name);
 }
 
 static uint64_t hash_name(const struct plan_denial *denial, const uint8_t *name, size_t length)

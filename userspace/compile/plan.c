@@ -38,7 +38,7 @@ struct plan_entry *plan_add(struct plan *plan, enum pg_role role, const uint8_t 
 		plan->room = room;
 	}
 	entry = &plan->entries[plan->count++];
-	*entry = (struct plan_entry){.role = role, .name = name, .name_length = length, .data = data};
+	*entry = (struct plan_entry){.role = role, .name = name, .name_length = length, .data = data, .again = true};
 	return entry;
 }
 
@@ -143,12 +143,17 @@ static int add_names(struct draft *draft)
 	return 0;
 }
 
-static int add_target(struct draft *draft, const uint8_t *name)
+/* Adds a target that entry `number` names. */
+static int add_target(struct draft *draft, size_t number, const uint8_t *name)
 {
+	knot_dname_storage_t lower;
 	uint8_t *target;
 
-	if (knot_dname_in_bailiwick(name, draft->plan->zone->apex) < 0)
+	memcpy(lower, name, knot_dname_size(name));
+	knot_dname_to_lower(lower);
+	if (knot_dname_in_bailiwick(lower, draft->plan->zone->apex) < 0)
 		return 0;
+	draft->plan->entries[number].names_targets = true;
 	if (draft->target_count == draft->target_room) {
 		size_t room = draft->target_room ? draft->target_room * 2 : 16;
 		void *targets = realloc(draft->targets, room * sizeof(*draft->targets));
@@ -161,8 +166,7 @@ static int add_target(struct draft *draft, const uint8_t *name)
 	target = draft->targets[draft->target_count++];
 	memset(target, 0, sizeof(*draft->targets));
 	target[0] = knot_dname_size(name);
-	memcpy(target + 1, name, target[0]);
-	knot_dname_to_lower(target + 1);
+	memcpy(target + 1, lower, target[0]);
 	return 0;
 }
 
@@ -173,13 +177,15 @@ static int collect_targets(struct draft *draft)
 
 		for (size_t j = 0; name && j < name->rrset_count; j++) {
 			const struct zone_rrset *rrset = &name->rrsets[j];
-			size_t offset = compile_target_offset(rrset->type);
+			size_t offset = plan_is_served(draft->plan->entries[i].flags, rrset->type)
+			                    ? compile_target_offset(rrset->type)
+			                    : 0;
 
 			for (uint32_t k = 0, at = 0; offset && k < rrset->count; k++) {
 				uint16_t length;
 
 				memcpy(&length, rrset->rdata + at, sizeof(length));
-				if (add_target(draft, rrset->rdata + at + 2 + offset - 1))
+				if (add_target(draft, i, rrset->rdata + at + 2 + offset - 1))
 					return -1;
 				at += 2U + length;
 			}
@@ -191,6 +197,24 @@ static int collect_targets(struct draft *draft)
 static int compare_targets(const void *left, const void *right)
 {
 	return memcmp(left, right, PG_NAME_ROOM + 1);
+}
+
+static int compare_target_names(const void *left, const void *right)
+{
+	return zone_compare_names((const uint8_t *)left + 1, (const uint8_t *)right + 1);
+}
+
+/* Each target once, in canonical order. Most zones name few targets often, and octets are compared faster. */
+static void sort_targets(struct draft *draft)
+{
+	size_t kept = 0;
+
+	qsort(draft->targets, draft->target_count, sizeof(*draft->targets), compare_targets);
+	for (size_t i = 0; i < draft->target_count; i++)
+		if (!kept || compare_targets(draft->targets[kept - 1], draft->targets[i]) != 0)
+			memmove(draft->targets[kept++], draft->targets[i], sizeof(*draft->targets));
+	draft->target_count = kept;
+	qsort(draft->targets, draft->target_count, sizeof(*draft->targets), compare_target_names);
 }
 
 static int compare_names(const void *left, const void *right)
@@ -237,15 +261,13 @@ static int add_targets(struct draft *draft)
 		return -1;
 	if (!draft->target_count)
 		return 0;
-	qsort(draft->targets, draft->target_count, sizeof(*draft->targets), compare_targets);
+	sort_targets(draft);
 	plan->storage = (uint8_t *)draft->targets;
 	for (size_t i = 0; i < draft->target_count; i++) {
 		const uint8_t *name = draft->targets[i] + 1;
 		const struct zone_name *data;
 		struct plan_entry *entry;
 
-		if (i && !compare_targets(draft->targets[i - 1], draft->targets[i]))
-			continue;
 		data = find_addresses(plan, name);
 		if (!plan_find_rrset(data, KNOT_RRTYPE_A) && !plan_find_rrset(data, KNOT_RRTYPE_AAAA))
 			continue;

@@ -71,11 +71,20 @@ int zone_builder_add(struct zone_builder *builder, const knot_dname_t *owner, ui
 
 int zone_compare_names(const uint8_t *left, const uint8_t *right)
 {
-	uint8_t a[RECORD_KEY_ROOM], b[RECORD_KEY_ROOM];
+	const uint8_t *labels[2][KNOT_DNAME_MAXLABELS], *names[2] = {left, right};
+	size_t count[2] = {};
 
-	record_put_key(left, a);
-	record_put_key(right, b);
-	return record_compare_keys(a, b);
+	for (int i = 0; i < 2; i++)
+		for (const uint8_t *at = names[i]; at[0]; at += at[0] + 1)
+			labels[i][count[i]++] = at;
+	while (count[0] && count[1]) {
+		const uint8_t *a = labels[0][--count[0]], *b = labels[1][--count[1]];
+		int order = memcmp(a + 1, b + 1, a[0] < b[0] ? a[0] : b[0]);
+
+		if (order || a[0] != b[0])
+			return order ? order : a[0] - b[0];
+	}
+	return (count[0] > 0) - (count[1] > 0);
 }
 
 /* The records of one owner and type, sorted and without duplicates, as an RRset. */
