@@ -39,6 +39,9 @@ struct plan_entry *plan_add(struct plan *plan, enum pg_role role, const uint8_t 
 	}
 	entry = &plan->entries[plan->count++];
 	*entry = (struct plan_entry){.role = role, .name = name, .name_length = length, .data = data, .again = true};
+	/* Spans have no names; those that are made at all are to be compiled. */
+	if (plan->part && role != PG_ROLE_SPAN)
+		entry->again = plan->part->again(plan->part->context, name);
 	return entry;
 }
 
@@ -85,8 +88,7 @@ static int add_name(struct draft *draft, const struct zone_name *name)
 	return 0;
 }
 
-/* What a name is for those below it. */
-static uint16_t flags_of(const struct zone_name *name)
+uint16_t plan_cut(const struct zone_name *name)
 {
 	/* NS at a wildcard makes no cut (RFC 4592 section 4.2). */
 	if (plan_find_rrset(name, KNOT_RRTYPE_NS) && !is_wildcard(name->owner))
@@ -116,7 +118,7 @@ static int add_names(struct draft *draft)
 	for (size_t i = 0; i < zone->name_count; i++) {
 		const struct zone_name *name = &zone->names[i];
 
-		uint16_t flags = flags_of(name);
+		uint16_t flags = plan_cut(name);
 
 		if ((cut && knot_dname_in_bailiwick(name->owner, cut) > 0) || (i && denial_is_nsec3_owner(name)))
 			continue;
@@ -138,7 +140,7 @@ static int add_names(struct draft *draft)
 		if (flags & (PG_NODE_DELEGATION | PG_NODE_DNAME))
 			cut = name->owner;
 	}
-	draft->plan->names = draft->plan->count;
+	draft->plan->names = draft->plan->all_names = draft->plan->count;
 	set_last(draft->plan);
 	return 0;
 }
@@ -167,6 +169,17 @@ static int add_target(struct draft *draft, size_t number, const uint8_t *name)
 	memset(target, 0, sizeof(*draft->targets));
 	target[0] = knot_dname_size(name);
 	memcpy(target + 1, lower, target[0]);
+	return 0;
+}
+
+/* A part of a zone does not tell by itself which of its names are targets. */
+static int take_targets(struct draft *draft)
+{
+	const struct plan_part *part = draft->plan->part;
+
+	for (size_t i = 0; i < part->target_count; i++)
+		if (add_target(draft, 0, part->targets[i]))
+			return -1;
 	return 0;
 }
 
@@ -227,6 +240,16 @@ static int compare_entries(const void *left, const void *right)
 	return zone_compare_names(((const struct plan_entry *)left)->name, ((const struct plan_entry *)right)->name);
 }
 
+bool plan_find_entry(const struct plan *plan, const uint8_t *name, size_t *number)
+{
+	const struct plan_entry key = {.name = name};
+	const struct plan_entry *found = bsearch(&key, plan->entries, plan->names, sizeof(key), compare_entries);
+
+	if (found)
+		*number = found - plan->entries;
+	return found != NULL;
+}
+
 /* Where a target's addresses are: at its name, be it occluded or not, or at the wildcard that covers it. */
 static const struct zone_name *find_addresses(const struct plan *plan, const uint8_t *target)
 {
@@ -238,12 +261,12 @@ static const struct zone_name *find_addresses(const struct plan *plan, const uin
 	if (exact)
 		return exact;
 	for (const uint8_t *name = target; labels >= apex_labels; labels--, name += name[0] + 1) {
-		const struct plan_entry encloser = {.name = name};
-		const struct plan_entry *found =
-		    bsearch(&encloser, plan->entries, plan->names, sizeof(encloser), compare_entries);
+		const struct plan_entry *found;
+		size_t number;
 
-		if (!found)
+		if (!plan_find_entry(plan, name, &number))
 			continue;
+		found = &plan->entries[number];
 		/* An empty non-terminal exists; below a delegation the wildcard is not ours to apply. */
 		if (name == target || found->flags & PG_NODE_DELEGATION || !found->wildcard)
 			return NULL;
@@ -257,7 +280,7 @@ static int add_targets(struct draft *draft)
 {
 	struct plan *plan = draft->plan;
 
-	if (collect_targets(draft))
+	if (plan->part ? take_targets(draft) : collect_targets(draft))
 		return -1;
 	if (!draft->target_count)
 		return 0;
@@ -282,11 +305,17 @@ static int add_targets(struct draft *draft)
 
 struct plan *plan_new(const struct zone_version *zone)
 {
+	return plan_new_part(zone, NULL);
+}
+
+struct plan *plan_new_part(const struct zone_version *zone, const struct plan_part *part)
+{
 	struct draft draft = {.plan = calloc(1, sizeof(*draft.plan))};
 
 	if (!draft.plan)
 		return NULL;
 	draft.plan->zone = zone;
+	draft.plan->part = part;
 	draft.plan->apex_length = knot_dname_size(zone->apex);
 	if (add_names(&draft) || add_targets(&draft) || denial_plan(draft.plan) || kept_plan(draft.plan)) {
 		if (!draft.plan->storage)

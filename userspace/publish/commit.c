@@ -333,12 +333,51 @@ static void warn(const struct plan *plan)
 	            plan->zone->serial, plan->fault);
 }
 
+static int add_target(void *targets, uint64_t hash)
+{
+	return targets_add(targets, hash);
+}
+
+static int remove_target(void *targets, uint64_t hash)
+{
+	targets_remove(targets, hash);
+	return 0;
+}
+
+/* Lets what is known of the zone follow a node that was written. */
+static void follow(struct commit *commit, pg_ref ref)
+{
+	struct image_zone *data = commit_zone(commit);
+	const struct pg_node *node = commit_node(commit, ref), *before = NULL;
+	bool absent = node->flags & PG_NODE_ABSENT;
+	size_t cold = data->cold;
+
+	if (node->previous)
+		before = commit_node(commit, node->previous);
+	if (node->role == PG_ROLE_ADDRESSES)
+		data->addresses += !before - absent;
+	if (node->role == PG_ROLE_NAME) {
+		cold += !absent && ref >= PG_COLD;
+		cold -= before && node->previous >= PG_COLD;
+		__atomic_store_n(&data->cold, cold, __ATOMIC_RELAXED);
+		if (before)
+			targets_each(before, remove_target, &data->targets);
+		/* What is not known any more, the next publication finds out. */
+		if (!absent && targets_each(node, add_target, &data->targets))
+			data->known = false;
+	}
+	if (before)
+		roll_replace(&commit->image->segments, &data->roll, node->previous, absent ? 0 : ref);
+}
+
 void commit_end(struct commit *commit, uint64_t expires_at, void (*visible)(void *context), void *context)
 {
 	show(commit, expires_at);
 	visible(context);
 	if (commit->context.plan->fault[0])
 		warn(commit->context.plan);
+	for (size_t i = 0; commit->part && i < commit->written.count; i++)
+		follow(commit, commit->written.refs[i]);
 	clean_up(commit);
 	heat_warm(commit->image, commit->chilled.refs, commit->chilled.count);
 	free_commit(commit);

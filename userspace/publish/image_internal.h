@@ -23,8 +23,9 @@ struct image_zone {
 	 * nor of a zone that is signed badly. */
 	bool known;
 	struct targets targets;
-	uint64_t records; /* of the zone */
-	uint64_t proofs;  /* nodes of NSEC3 records */
+	uint64_t records;   /* of the zone */
+	uint64_t proofs;    /* nodes of NSEC3 records */
+	uint64_t addresses; /* nodes of targets */
 };
 void image_zone_free(struct image_zone *data);
 
@@ -116,6 +117,20 @@ void image_wait_readers(struct image *image);
  */
 int image_commit(struct image *image, struct zone_version *version, uint64_t expires_at, void (*visible)(void *context),
                  void *context, char *why, size_t why_size);
+
+/*
+ * The same for changes of the version served, which are not freed: compiles what they concern alone. IMAGE_TOO_FAR:
+ * nothing was done, and the whole way, by all records of the zone, has to be taken.
+ */
+struct zone_changes;
+enum image_change {
+	IMAGE_CHANGED,
+	IMAGE_REFUSED, /* as by image_commit, with the reason */
+	IMAGE_MISFIT,  /* the changes do not lead on from what is served, or not to a good zone; the reason is given */
+	IMAGE_TOO_FAR,
+};
+enum image_change image_change(struct image *image, struct zone_changes *changes, uint64_t expires_at,
+                               void (*visible)(void *context), void *context, char *why, size_t why_size);
 
 /* The records of the version that is committed. Publisher thread. Returns NULL when there is none, or memory is short.
  */

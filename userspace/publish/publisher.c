@@ -136,7 +136,8 @@ static struct zone_version *make_version(struct image *image, struct zone_change
 	return NULL;
 }
 
-static void run_change(struct publisher *publisher, struct job *job)
+/* By all records of the zone. */
+static void run_whole_change(struct publisher *publisher, struct job *job)
 {
 	char why[sizeof(job->why)] = "";
 
@@ -147,6 +148,27 @@ static void run_change(struct publisher *publisher, struct job *job)
 		return;
 	}
 	job->misfit = true;
+	memcpy(job->why, why, sizeof(why));
+	complete(job);
+}
+
+static void run_change(struct publisher *publisher, struct job *job)
+{
+	struct zone_changes *changes = job->changes;
+	char why[sizeof(job->why)] = "";
+	enum image_change result =
+	    image_change(publisher->image, changes, job->expires_at, complete, job, why, sizeof(why));
+
+	if (result == IMAGE_TOO_FAR) {
+		run_whole_change(publisher, job);
+		return;
+	}
+	zone_changes_free(changes);
+	/* Once it is served the job is no longer ours. */
+	if (result == IMAGE_CHANGED)
+		return;
+	job->changes = NULL;
+	job->misfit = result == IMAGE_MISFIT;
 	memcpy(job->why, why, sizeof(why));
 	complete(job);
 }

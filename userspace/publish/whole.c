@@ -3,34 +3,13 @@
 #include "engine/engine.h"
 #include "publish/commit.h"
 #include "publish/order.h"
+#include "publish/tree.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* Writes the ordered tree over `count` labels, block by block, and gives its root; the labels are used up. */
-static int write_tree(struct commit *commit, struct order_label *labels, size_t count, struct compile_buffer *buffer,
-                      pg_ref *root)
-{
-	for (bool leaf = true; leaf || count > 1; leaf = false) {
-		size_t blocks = (count + PG_ORDER_ENTRIES - 1) / PG_ORDER_ENTRIES;
-
-		for (size_t i = 0; i < blocks; i++) {
-			size_t from = count * i / blocks, to = count * (i + 1) / blocks;
-
-			if (compile_order_block(labels + from, to - from, leaf, buffer))
-				return commit_refuse(commit, "out of memory");
-			*root = commit_shared(commit, buffer);
-			if (!*root || commit_append(commit, &commit->orders, *root))
-				return -1;
-			labels[i] = (struct order_label){.label = labels[from].label, .below = *root};
-		}
-		count = blocks;
-	}
-	return 0;
-}
-
 /* The tree of the names below entry `number`, of which there are some: what `before` has, if it is the same. */
-static int write_order(struct commit *commit, size_t number, pg_ref before, struct compile_buffer *buffer)
+static int write_order(struct commit *commit, size_t number, pg_ref before)
 {
 	size_t count = commit->context.plan->entries[number].children;
 	struct order_label *labels = compile_order_labels(&commit->context, number);
@@ -41,7 +20,7 @@ static int write_order(struct commit *commit, size_t number, pg_ref before, stru
 	if (before && order_same(commit->image, before, labels, count))
 		commit->trees[number] = before;
 	else
-		result = write_tree(commit, labels, count, buffer, &commit->trees[number]);
+		result = tree_write(commit, labels, count, &commit->trees[number]);
 	free(labels);
 	return result;
 }
@@ -50,7 +29,6 @@ static int write_order(struct commit *commit, size_t number, pg_ref before, stru
 static int write_trees(struct commit *commit)
 {
 	const struct plan *plan = commit->context.plan;
-	struct compile_buffer block = {};
 	int result = 0;
 
 	for (size_t i = plan->denial.kind == PG_DENIAL_NSEC ? plan->names : 0; i-- > 0 && !result;) {
@@ -60,9 +38,8 @@ static int write_trees(struct commit *commit)
 		if (!entry->children)
 			continue;
 		old = image_find_node(commit->image, commit->context.slot, entry->role, entry->name);
-		result = write_order(commit, i, old ? commit_node(commit, old)->order : 0, &block);
+		result = write_order(commit, i, old ? commit_node(commit, old)->order : 0);
 	}
-	free(block.octets);
 	return result;
 }
 
@@ -99,6 +76,7 @@ static int gather(struct commit *commit, struct image_zone *made)
 
 		made->cold += entry->role == PG_ROLE_NAME && commit->nodes[i] >= PG_COLD;
 		made->proofs += entry->role == PG_ROLE_NSEC3;
+		made->addresses += entry->role == PG_ROLE_ADDRESSES;
 		if (roll_put(&made->roll, commit->nodes[i]) ||
 		    (entry->names_targets &&
 		     targets_each(commit_node(commit, commit->nodes[i]), add_target, &made->targets)))
@@ -145,14 +123,8 @@ int image_commit(struct image *image, struct zone_version *version, uint64_t exp
 		commit_fail(&commit);
 	} else {
 		data = commit_zone(&commit);
-		roll_free(&data->roll);
-		targets_free(&data->targets);
-		__atomic_store_n(&data->cold, made.cold, __ATOMIC_RELAXED);
-		data->roll = made.roll;
-		data->targets = made.targets;
-		data->records = made.records;
-		data->proofs = made.proofs;
-		data->known = made.known;
+		image_zone_free(data);
+		*data = made;
 		commit_end(&commit, expires_at, visible, context);
 	}
 	plan_free(plan);

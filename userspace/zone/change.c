@@ -17,6 +17,7 @@ struct zone_changes {
 	struct record soa; /* the last one; its rdata is NULL until there is one */
 	uint32_t from;
 	uint32_t differences;
+	bool sorted;
 };
 
 struct zone_changes *zone_changes_new(const knot_dname_t *apex, uint32_t from, uint64_t max_records)
@@ -70,6 +71,7 @@ static int put(struct zone_changes *changes, bool adds, const knot_dname_t *owne
 	if (!record)
 		return -1;
 	record->step = (changes->differences - 1) * 2 + adds;
+	changes->sorted = false;
 	return 0;
 }
 
@@ -105,6 +107,30 @@ static int compare_changes(const void *left, const void *right)
 	int order = record_compare(a, b);
 
 	return order ? order : (a->step > b->step) - (a->step < b->step);
+}
+
+static void sort_changes(struct zone_changes *changes)
+{
+	if (!changes->sorted && changes->list.count)
+		qsort(changes->list.records, changes->list.count, sizeof(*changes->list.records), compare_changes);
+	changes->sorted = true;
+}
+
+size_t zone_changes_count(const struct zone_changes *changes)
+{
+	return changes->list.count;
+}
+
+struct zone_change zone_changes_get(struct zone_changes *changes, size_t number)
+{
+	const struct record *record;
+	struct zone_change change;
+
+	sort_changes(changes);
+	record = &changes->list.records[number];
+	change = (struct zone_change){.owner = record->owner, .type = record->type, .rdata = record->rdata + 2};
+	memcpy(&change.rdata_length, record->rdata, sizeof(change.rdata_length));
+	return change;
 }
 
 /* The merge of a version's records with their changes. */
@@ -186,7 +212,7 @@ static int merge_all(struct merge *merge)
 /* The builder's records become those that come out, with the new SOA. */
 static void take_over(struct merge *merge)
 {
-	struct record_list *list = &merge->base->list, *changes = &merge->changes->list;
+	struct record_list *list = &merge->base->list;
 
 	merge->records[merge->count++] = merge->changes->soa;
 	merge->base->has_soa = true;
@@ -194,11 +220,10 @@ static void take_over(struct merge *merge)
 	free(list->records);
 	list->records = merge->records;
 	list->count = list->room = merge->count;
-	chunks_join(&list->chunks, changes->chunks);
-	changes->chunks = NULL;
 }
 
-static int apply(struct merge *merge)
+/* `others`: records that the zone has besides. */
+static int apply(struct merge *merge, uint64_t others)
 {
 	struct record_list *list = &merge->base->list, *changes = &merge->changes->list;
 
@@ -209,16 +234,14 @@ static int apply(struct merge *merge)
 	merge->records = calloc(list->count + changes->count + 1, sizeof(*merge->records));
 	if (!merge->records)
 		return record_list_fail(list, "out of memory");
-	if (list->count)
-		qsort(list->records, list->count, sizeof(*list->records), record_compare);
-	if (changes->count)
-		qsort(changes->records, changes->count, sizeof(*changes->records), compare_changes);
+	record_list_sort(list);
+	sort_changes(merge->changes);
 	if (merge_all(merge)) {
 		free(merge->records);
 		return -1;
 	}
 	take_over(merge);
-	if (list->count > changes->max_records)
+	if (list->count + others > changes->max_records)
 		return record_list_fail(list, "more than %llu records", (unsigned long long)changes->max_records);
 	return 0;
 }
@@ -228,12 +251,26 @@ struct zone_version *zone_changes_apply(struct zone_changes *changes, struct zon
 {
 	struct merge merge = {.base = base, .changes = changes};
 
-	if (!apply(&merge)) {
+	if (!apply(&merge, 0)) {
+		chunks_join(&base->list.chunks, changes->list.chunks);
+		changes->list.chunks = NULL;
 		zone_changes_free(changes);
 		return zone_builder_finish(base, why, why_size);
 	}
 	snprintf(why, why_size, "%s", zone_builder_error(base));
 	zone_changes_free(changes);
+	zone_builder_free(base);
+	return NULL;
+}
+
+struct zone_version *zone_changes_apply_part(struct zone_changes *changes, struct zone_builder *base, uint64_t others,
+                                             char *why, size_t why_size)
+{
+	struct merge merge = {.base = base, .changes = changes};
+
+	if (!apply(&merge, others))
+		return zone_builder_finish(base, why, why_size);
+	snprintf(why, why_size, "%s", zone_builder_error(base));
 	zone_builder_free(base);
 	return NULL;
 }

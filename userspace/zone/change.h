@@ -31,6 +31,25 @@ const knot_dname_t *zone_changes_apex(const struct zone_changes *changes);
 /* The serial that they lead from. */
 uint32_t zone_changes_from(const struct zone_changes *changes);
 
+/* One of the changes. */
+struct zone_change {
+	const uint8_t *owner; /* lower case */
+	uint16_t type, rdata_length;
+	const uint8_t *rdata;
+};
+/* How many there are, besides the SOAs. */
+size_t zone_changes_count(const struct zone_changes *changes);
+/* Number `number` of the changes in canonical order of their owners. */
+struct zone_change zone_changes_get(struct zone_changes *changes, size_t number);
+
+/*
+ * Applies them to a part of the version: all records of the apex and of each name that they concern, and perhaps
+ * others. `others` is how many records the zone has besides. Frees the base, not the changes, which must outlive the
+ * part that comes out: that holds what is in it by the new version. The rules are those of zone_changes_apply.
+ */
+struct zone_version *zone_changes_apply_part(struct zone_changes *changes, struct zone_builder *base, uint64_t others,
+                                             char *why, size_t why_size);
+
 /*
  * Applies them to the records of the version that they start from, and finishes it: both are freed whatever comes out.
  * Every record taken away has to be there, whatever its TTL, and none that is added; and what comes out must not have

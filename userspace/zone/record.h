@@ -53,6 +53,8 @@ size_t record_put_key(const uint8_t *name, uint8_t *key);
 int record_compare_keys(const uint8_t *left, const uint8_t *right);
 /* For qsort. */
 int record_compare(const void *left, const void *right);
+/* Puts a list in order; one that is in order, as a transfer often is, is only gone through. */
+void record_list_sort(struct record_list *list);
 bool record_same_rdata(const uint8_t *stored, const uint8_t *rdata, uint16_t length);
 
 /* What zone.h declares. */

@@ -33,6 +33,11 @@ void zone_builder_free(struct zone_builder *builder)
 	free(builder);
 }
 
+uint64_t zone_builder_count(const struct zone_builder *builder)
+{
+	return builder->list.count;
+}
+
 const char *zone_builder_error(const struct zone_builder *builder)
 {
 	return builder->list.error;
@@ -219,7 +224,7 @@ struct zone_version *zone_builder_finish(struct zone_builder *builder, char *why
 	} else if (!builder->list.count) {
 		record_list_fail(&builder->list, "no records");
 	} else {
-		qsort(builder->list.records, builder->list.count, sizeof(*builder->list.records), record_compare);
+		record_list_sort(&builder->list);
 		result = gather_names(builder, &owned->version);
 		if (!result)
 			result = check_apex(builder, &owned->version);
@@ -237,6 +242,47 @@ struct zone_version *zone_builder_finish(struct zone_builder *builder, char *why
 	builder->list.chunks = NULL;
 	zone_builder_free(builder);
 	return &owned->version;
+}
+
+/* Puts the names of both, each in order, in one order. */
+static int merge_names(struct zone_version *version, const struct zone_version *others, struct chunk **chunks)
+{
+	size_t count = version->name_count + others->name_count, a = 0, b = 0;
+	struct zone_name *names = chunk_take(chunks, count * sizeof(*names));
+
+	if (!names)
+		return -1;
+	for (size_t i = 0; i < count; i++) {
+		bool first = b == others->name_count ||
+		             (a < version->name_count &&
+		              zone_compare_names(version->names[a].owner, others->names[b].owner) < 0);
+
+		names[i] = first ? version->names[a++] : others->names[b++];
+	}
+	version->names = names;
+	version->name_count = count;
+	return 0;
+}
+
+struct zone_version *zone_join(struct zone_version *version, struct zone_builder *others, char *why, size_t why_size)
+{
+	struct owned_version *owned = (struct owned_version *)version;
+	struct zone_version more = {};
+	int result;
+
+	record_list_sort(&others->list);
+	result = gather_names(others, &more);
+	chunks_join(&owned->chunks, others->list.chunks);
+	others->list.chunks = NULL;
+	if (!result && merge_names(version, &more, &owned->chunks))
+		result = record_list_fail(&others->list, "out of memory");
+	if (result) {
+		snprintf(why, why_size, "%s", others->list.error);
+		zone_unref(version);
+		version = NULL;
+	}
+	zone_builder_free(others);
+	return version;
 }
 
 void zone_ref(struct zone_version *version)
