@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The short way: a change is made into the next version by compiling what it concerns (publish/scope.h). */
-#include "engine/engine.h"
 #include "publish/commit.h"
 #include "publish/scope.h"
 #include "publish/tree.h"
@@ -17,26 +16,6 @@ static bool is_again(const void *context, const uint8_t *name)
 	const struct scope_name *there = scope_find(context, name);
 
 	return there && there->again;
-}
-
-/* The node of a name in one of the roles, or 0. */
-static pg_ref find_node(const struct scope *scope, enum pg_role role, const uint8_t *name)
-{
-	uint64_t hash;
-	pg_ref ref;
-
-	if (role != PG_ROLE_NSEC3)
-		return image_find_node(scope->image, scope->slot, role, name);
-	if (scope->head->denial != PG_DENIAL_NSEC3 || !denial_hash_of_owner(name, &hash))
-		return 0;
-	hash = engine_hash_number(scope->image->settings, PG_ROLE_NSEC3, scope->slot, hash);
-	ref = image_find_hash(scope->image, scope->slot, hash);
-	if (!ref)
-		return 0;
-	return knot_dname_is_equal(
-	           (const uint8_t *)((const struct pg_node *)segments_at(&scope->image->segments, ref) + 1), name)
-	           ? ref
-	           : 0;
 }
 
 /* Whether the part is planned as the version before was, and nothing in it is wrong. */
@@ -65,8 +44,7 @@ static void find_roles(struct scope *scope, struct plan *plan)
 		const struct scope_name *name = &scope->names[i];
 
 		if (name->again)
-			plan->all_names +=
-			    (name->roles >> PG_ROLE_NAME & 1) - (find_node(scope, PG_ROLE_NAME, name->name) != 0);
+			plan->all_names += (name->roles >> PG_ROLE_NAME & 1) - (name->before != NULL);
 	}
 }
 
@@ -78,7 +56,7 @@ static int write_trees(struct commit *commit, const struct scope *scope)
 	for (size_t i = 0; i < plan->names; i++) {
 		const struct plan_entry *entry = &plan->entries[i];
 		pg_ref ref = entry->again && plan->denial.kind == PG_DENIAL_NSEC
-		                 ? find_node(scope, PG_ROLE_NAME, entry->name)
+		                 ? scope_node(scope, PG_ROLE_NAME, entry->name)
 		                 : 0;
 
 		if (ref)
@@ -108,7 +86,7 @@ static int write_absences(struct commit *commit, const struct scope *scope)
 			pg_ref ref = 0;
 
 			if (name->again && !(name->roles >> roles[j] & 1))
-				ref = find_node(scope, roles[j], name->name);
+				ref = scope_node(scope, roles[j], name->name);
 			if (ref && commit_absence(commit, ref))
 				return -1;
 		}
@@ -123,7 +101,7 @@ static int write_part(struct commit *commit, struct scope *scope, struct plan *p
 	/* Wildcards that stay as they are: the names that they belong to refer to them. */
 	for (size_t i = 0; i < plan->names; i++)
 		if (!plan->entries[i].again && plan->entries[i].flags & PG_NODE_WILDCARD)
-			commit->nodes[i] = find_node(scope, PG_ROLE_NAME, plan->entries[i].name);
+			commit->nodes[i] = scope_node(scope, PG_ROLE_NAME, plan->entries[i].name);
 	return commit_head(commit) || write_trees(commit, scope) || commit_entries(commit) ||
 	               write_absences(commit, scope)
 	           ? -1

@@ -356,9 +356,13 @@ static void follow(struct commit *commit, pg_ref ref)
 		before = commit_node(commit, node->previous);
 	if (node->role == PG_ROLE_ADDRESSES)
 		data->addresses += !before - absent;
+	if (node->role == PG_ROLE_KEPT)
+		data->kept += !before - absent;
 	if (node->role == PG_ROLE_NAME) {
 		cold += !absent && ref >= PG_COLD;
 		cold -= before && node->previous >= PG_COLD;
+		data->wildcards += !absent && node->flags & PG_NODE_WILDCARD;
+		data->wildcards -= before && before->flags & PG_NODE_WILDCARD;
 		__atomic_store_n(&data->cold, cold, __ATOMIC_RELAXED);
 		if (before)
 			targets_each(before, remove_target, &data->targets);

@@ -45,13 +45,6 @@ static int grow(void *array, size_t count, size_t *room, size_t size)
 	return 0;
 }
 
-static const struct pg_node *node_of(const struct scope *scope, enum pg_role role, const uint8_t *name)
-{
-	pg_ref ref = image_find_node(scope->image, scope->slot, role, name);
-
-	return ref ? segments_at(&scope->image->segments, ref) : NULL;
-}
-
 static bool is_apex(const struct scope *scope, const uint8_t *name)
 {
 	return knot_dname_is_equal(name, scope->apex);
@@ -91,7 +84,8 @@ static bool put_wildcard(const uint8_t *name, uint8_t *wildcard)
 /* Whether there is, or may be, a wildcard below a name, before or after. */
 static bool has_wildcard(const struct scope *scope, const uint8_t *name, uint8_t *wildcard)
 {
-	return put_wildcard(name, wildcard) && (scope_find(scope, wildcard) || node_of(scope, PG_ROLE_NAME, wildcard));
+	return put_wildcard(name, wildcard) &&
+	       (scope_find(scope, wildcard) || (scope->data->wildcards && scope_node(scope, PG_ROLE_NAME, wildcard)));
 }
 
 /* Takes in the wildcard below a name, if there is one. */
@@ -202,7 +196,7 @@ static int concern_targets(struct spread *spread)
 
 	for (size_t i = 0; i < scope->count; i++) {
 		const struct scope_name *name = &scope->names[i];
-		const struct pg_node *node = name->touched ? node_of(scope, PG_ROLE_NAME, name->name) : NULL;
+		const struct pg_node *node = name->touched ? name->before : NULL;
 		uint16_t cut = name->after && !is_apex(scope, name->name) ? plan_cut(name->after) : 0;
 
 		if (node && targets_each(node, named_less, spread))
@@ -248,6 +242,12 @@ static int concern_targets_below(struct scope *scope, const uint8_t *name)
 	return 0;
 }
 
+/* Whether a name cut off what is below it. */
+static uint16_t cut_before(const struct scope_name *name)
+{
+	return name->before ? name->before->flags & (PG_NODE_DELEGATION | PG_NODE_DNAME) : 0;
+}
+
 /* Targets that a wildcard gives their addresses depend on which names there are above them, and on the wildcard. */
 static int concern_wildcard_targets(struct spread *spread, const struct scope_name *name)
 {
@@ -257,8 +257,7 @@ static int concern_wildcard_targets(struct spread *spread, const struct scope_na
 	const uint8_t *top = name->name;
 	uint8_t wildcard[PG_NAME_ROOM];
 
-	if (!wild && name->data_before == name->data_after &&
-	    !(name->touched && cut != scope_cut_before(scope, name->name)))
+	if (!wild && name->data_before == name->data_after && !(name->touched && cut != cut_before(name)))
 		return 0;
 	for (const uint8_t *above = name->name; !is_apex(scope, above) && !wild;) {
 		above = parent_of(above);
@@ -370,12 +369,7 @@ static int put_spans(struct spread *spread, uint64_t hash)
 static int concern_record(struct spread *spread, const struct scope_name *name, uint64_t hash)
 {
 	struct scope *scope = spread->scope;
-	pg_ref ref = image_find_hash(scope->image, scope->slot,
-	                             engine_hash_number(scope->image->settings, PG_ROLE_NSEC3, scope->slot, hash));
-	bool before =
-	    ref &&
-	    knot_dname_is_equal(
-	        (const uint8_t *)((const struct pg_node *)segments_at(&scope->image->segments, ref) + 1), name->name);
+	bool before = scope_node(scope, PG_ROLE_NSEC3, name->name) != 0;
 	bool after = name->touched ? name->after && denial_find_record(&scope->chain, name->after) : before;
 	const uint8_t *owner = name->name;
 	struct scope_record next, last;
@@ -428,7 +422,7 @@ static int concern_name(struct spread *spread, struct scope_name name)
 	    (is_wildcard(name.name) && !is_apex(scope, name.name) && scope_again(scope, parent_of(name.name))))
 		return -1;
 	/* Names beside it tell whether there are names below it, or below those above. */
-	if (!name.data_after && (is_target(spread, name.name) || node_of(scope, PG_ROLE_NAME, name.name)) &&
+	if (!name.data_after && (is_target(spread, name.name) || name.before) &&
 	    (scope_before(scope, name.name, false, &before) || add(scope, before) ||
 	     scope_behind(scope, name.name, &behind) || add(scope, behind)))
 		return -1;

@@ -26,6 +26,8 @@ struct image_zone {
 	uint64_t records;   /* of the zone */
 	uint64_t proofs;    /* nodes of NSEC3 records */
 	uint64_t addresses; /* nodes of targets */
+	uint64_t wildcards; /* nodes of wildcards */
+	uint64_t kept;      /* nodes of what is not served */
 };
 void image_zone_free(struct image_zone *data);
 

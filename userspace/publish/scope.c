@@ -23,9 +23,30 @@ static const struct pg_node *node_at(const struct scope *scope, pg_ref ref)
 	return segments_at(&scope->image->segments, ref);
 }
 
+pg_ref scope_node(const struct scope *scope, enum pg_role role, const uint8_t *name)
+{
+	const struct pg_settings *settings = scope->image->settings;
+	uint64_t hash;
+	pg_ref ref;
+
+	/* Most names have none of these, which need not be looked for. */
+	if (role == PG_ROLE_KEPT && !scope->data->kept)
+		return 0;
+	if (role == PG_ROLE_ADDRESSES &&
+	    !targets_count(&scope->data->targets,
+	                   engine_hash(settings, role, scope->slot, name, knot_dname_size(name))))
+		return 0;
+	if (role != PG_ROLE_NSEC3)
+		return image_find_node(scope->image, scope->slot, role, name);
+	if (scope->head->denial != PG_DENIAL_NSEC3 || !denial_hash_of_owner(name, &hash))
+		return 0;
+	ref = image_find_hash(scope->image, scope->slot, engine_hash_number(settings, role, scope->slot, hash));
+	return ref && knot_dname_is_equal((const uint8_t *)(node_at(scope, ref) + 1), name) ? ref : 0;
+}
+
 static const struct pg_node *node_of(const struct scope *scope, enum pg_role role, const uint8_t *name)
 {
-	pg_ref ref = image_find_node(scope->image, scope->slot, role, name);
+	pg_ref ref = scope_node(scope, role, name);
 
 	return ref ? node_at(scope, ref) : NULL;
 }
@@ -118,20 +139,13 @@ static bool is_occluded(const struct scope *scope, const uint8_t *name)
 			if (is_apex(scope, name))
 				cut = plan_find_rrset(above->after, KNOT_RRTYPE_DNAME) ? PG_NODE_DNAME : 0;
 		} else {
-			node = node_of(scope, PG_ROLE_NAME, name);
+			node = above ? above->before : node_of(scope, PG_ROLE_NAME, name);
 			cut = node ? node->flags & (PG_NODE_DELEGATION | PG_NODE_DNAME) : 0;
 		}
 		if (cut)
 			return true;
 	}
 	return false;
-}
-
-uint16_t scope_cut_before(const struct scope *scope, const uint8_t *name)
-{
-	const struct pg_node *node = node_of(scope, PG_ROLE_NAME, name);
-
-	return node ? node->flags & (PG_NODE_DELEGATION | PG_NODE_DNAME) : 0;
 }
 
 /* Whether a node of the role NAME is there for records, not for names below it. */
@@ -173,7 +187,8 @@ static struct scope_name *add_one(struct scope *scope, const uint8_t *name)
 	}
 	there = &scope->names[scope->count++];
 	*there = (struct scope_name){.name = name, .length = length, .hash = hash_of(scope, name, length)};
-	there->data_before = there->data_after = node_has_data(scope, node_of(scope, PG_ROLE_NAME, name));
+	there->before = node_of(scope, PG_ROLE_NAME, name);
+	there->data_before = there->data_after = node_has_data(scope, there->before);
 	*find_slot(scope, there->hash, name) = scope->count;
 	return there;
 }
@@ -412,27 +427,21 @@ int scope_record_before(struct scope *scope, uint64_t hash, struct scope_record 
 
 /* ---- making it ---- */
 
-static int read_name(const struct scope *scope, const uint8_t *name, struct zone_builder *into)
+static int read_node(const struct pg_node *node, struct zone_builder *into)
 {
-	static const enum pg_role roles[] = {PG_ROLE_NAME, PG_ROLE_ADDRESSES, PG_ROLE_KEPT};
-	const struct pg_node *node;
-	uint64_t hash;
-	pg_ref ref = 0;
+	return node ? readback_node(node, into) : 0;
+}
 
-	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
-		node = node_of(scope, roles[i], name);
-		if (node && readback_node(node, into))
+static int read_name(const struct scope *scope, const struct scope_name *name, struct zone_builder *into)
+{
+	static const enum pg_role roles[] = {PG_ROLE_ADDRESSES, PG_ROLE_NSEC3, PG_ROLE_KEPT};
+
+	if (read_node(name->before, into))
+		return -1;
+	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
+		if (read_node(node_of(scope, roles[i], name->name), into))
 			return -1;
-	}
-	if (scope->head->denial == PG_DENIAL_NSEC3 && denial_hash_of_owner(name, &hash))
-		ref = image_find_hash(scope->image, scope->slot,
-		                      engine_hash_number(scope->image->settings, PG_ROLE_NSEC3, scope->slot, hash));
-	if (!ref)
-		return 0;
-	node = node_at(scope, ref);
-	return node->role == PG_ROLE_NSEC3 && knot_dname_is_equal((const uint8_t *)(node + 1), name)
-	           ? readback_node(node, into)
-	           : 0;
+	return 0;
 }
 
 static int touch(struct scope *scope, const uint8_t *name, struct zone_builder *into)
@@ -444,7 +453,7 @@ static int touch(struct scope *scope, const uint8_t *name, struct zone_builder *
 	if (there->touched)
 		return 0;
 	there->touched = there->again = true;
-	return read_name(scope, name, into);
+	return read_name(scope, there, into);
 }
 
 /* Touches all names below one that may become a cut, or cease to be one. */
@@ -549,7 +558,7 @@ static int read_others(struct scope *scope, char *why, size_t why_size)
 
 	for (size_t i = 0; i < scope->count && !result; i++)
 		if (!scope->names[i].touched)
-			result = read_name(scope, scope->names[i].name, others);
+			result = read_name(scope, &scope->names[i], others);
 	if (result) {
 		if (others)
 			zone_builder_free(others);

@@ -22,9 +22,11 @@ struct scope_name {
 	uint64_t hash;       /* of its key in the role NAME */
 	uint8_t length;
 	bool touched, again;
-	bool done;                     /* the rules were followed */
-	bool data_before, data_after;  /* has records that are not occluded */
-	uint8_t roles;                 /* bits, by enum pg_role, of the nodes that it has in the new version */
+	bool done;                    /* the rules were followed */
+	bool data_before, data_after; /* has records that are not occluded */
+	const struct pg_node
+	    *before;   /* in the role NAME, in the version before, or NULL; good until something is written */
+	uint8_t roles; /* bits, by enum pg_role, of the nodes that it has in the new version */
 	const struct zone_name *after; /* of a touched one: its records in the new version, or NULL */
 };
 
@@ -92,13 +94,13 @@ struct scope_name *scope_add(struct scope *scope, const uint8_t *name);
 /* The same, to be compiled again. */
 int scope_again(struct scope *scope, const uint8_t *name);
 struct scope_name *scope_find(const struct scope *scope, const uint8_t *name);
+/* The node of the version before of a name in one of the roles NAME, ADDRESSES, NSEC3 and KEPT, or 0. */
+pg_ref scope_node(const struct scope *scope, enum pg_role role, const uint8_t *name);
 /* A copy of a name that lasts as long as the scope. */
 const uint8_t *scope_keep(struct scope *scope, const uint8_t *name);
 
 /* Whether the name has data in the new version that is not occluded. */
 bool scope_has_data(const struct scope *scope, const uint8_t *name);
-/* Whether it cuts off what is below it, before or after. */
-uint16_t scope_cut_before(const struct scope *scope, const uint8_t *name);
 
 /* In *found the nearest name with data of the new version before `name` (or, if that is true, before what comes behind
  * all that is below it), or behind it; NULL if there is none. */

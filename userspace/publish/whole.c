@@ -77,6 +77,8 @@ static int gather(struct commit *commit, struct image_zone *made)
 		made->cold += entry->role == PG_ROLE_NAME && commit->nodes[i] >= PG_COLD;
 		made->proofs += entry->role == PG_ROLE_NSEC3;
 		made->addresses += entry->role == PG_ROLE_ADDRESSES;
+		made->wildcards += entry->role == PG_ROLE_NAME && entry->flags & PG_NODE_WILDCARD;
+		made->kept += entry->role == PG_ROLE_KEPT;
 		if (roll_put(&made->roll, commit->nodes[i]) ||
 		    (entry->names_targets &&
 		     targets_each(commit_node(commit, commit->nodes[i]), add_target, &made->targets)))

@@ -103,7 +103,7 @@ static size_t gather_rrset(struct zone_builder *builder, size_t from, struct zon
 	for (; to < builder->list.count; to++) {
 		const struct record *record = &builder->list.records[to];
 
-		if (record->type != first->type || knot_dname_cmp(record->owner, first->owner))
+		if (record->type != first->type || record_compare_keys(record->key, first->key))
 			break;
 		if (to > from && !record_compare(record - 1, record))
 			continue;
@@ -160,7 +160,7 @@ static int gather_names(struct zone_builder *builder, struct zone_version *versi
 
 	for (size_t i = 0; i < builder->list.count; i++) {
 		const struct record *record = &builder->list.records[i];
-		bool new_owner = !i || knot_dname_cmp(record->owner, record[-1].owner);
+		bool new_owner = !i || record_compare_keys(record->key, record[-1].key);
 
 		version->name_count += new_owner;
 		rrset_room += new_owner || record->type != record[-1].type;
@@ -171,11 +171,12 @@ static int gather_names(struct zone_builder *builder, struct zone_version *versi
 		return record_list_fail(&builder->list, "out of memory");
 	for (size_t i = 0; i < version->name_count; i++) {
 		struct zone_name *name = &version->names[i];
+		const uint8_t *key = builder->list.records[at].key;
 
 		*name = (struct zone_name){.owner = builder->list.records[at].owner, .rrsets = &rrset[rrsets]};
 		name->owner_length = knot_dname_size(name->owner);
 		name->labels = knot_dname_labels(name->owner, NULL);
-		while (at < builder->list.count && !knot_dname_cmp(builder->list.records[at].owner, name->owner)) {
+		while (at < builder->list.count && !record_compare_keys(builder->list.records[at].key, key)) {
 			at = gather_rrset(builder, at, &rrset[rrsets++]);
 			if (!at)
 				return record_list_fail(&builder->list, "out of memory");
