@@ -479,48 +479,58 @@ static int touch_below(struct scope *scope, const uint8_t *name, struct zone_bui
 	return 0;
 }
 
-/* Reads back what the changes touch. */
-static int read_touched(struct scope *scope, struct zone_changes *changes, struct zone_builder *into)
+/* Reading back what changes touch, in order of owners. */
+struct touching {
+	struct scope *scope;
+	struct zone_builder *into;
+	const uint8_t *last, *cut; /* done already */
+	int flags;                 /* of the NSEC3 records; -1: there was none */
+};
+
+static int touch_changed(void *context, const struct zone_change *change)
 {
-	const uint8_t *last = NULL, *cut = NULL;
+	struct touching *touching = context;
+	struct scope *scope = touching->scope;
+	bool cuts =
+	    change->type == KNOT_RRTYPE_DNAME || (change->type == KNOT_RRTYPE_NS && !is_apex(scope, change->owner));
 
-	if (touch(scope, scope->apex, into))
+	if (!(touching->last && knot_dname_is_equal(touching->last, change->owner)) &&
+	    touch(scope, change->owner, touching->into))
 		return -1;
-	for (size_t i = 0; i < zone_changes_count(changes); i++) {
-		struct zone_change change = zone_changes_get(changes, i);
-		bool cuts = change.type == KNOT_RRTYPE_DNAME ||
-		            (change.type == KNOT_RRTYPE_NS && !is_apex(scope, change.owner));
-
-		if (!(last && knot_dname_is_equal(last, change.owner)) && touch(scope, change.owner, into))
+	touching->last = change->owner;
+	if (cuts && !(touching->cut && knot_dname_is_equal(touching->cut, change->owner))) {
+		if (touch_below(scope, change->owner, touching->into))
 			return -1;
-		if (cuts && !(cut && knot_dname_is_equal(cut, change.owner))) {
-			if (touch_below(scope, change.owner, into))
-				return -1;
-			cut = change.owner;
-		}
-		last = change.owner;
+		touching->cut = change->owner;
 	}
 	return 0;
 }
 
-/* Whether the changes leave the zone's way of denial as it is. Records of a chain that do not all say the same of
- * opt-out would change what they prove of names that are not touched. */
-static bool keeps_chain(struct scope *scope, struct zone_changes *changes)
+/* Whether a change leaves the zone's way of denial as it is. Records of a chain that do not all say the same of opt-out
+ * would change what they prove of names that are not touched. */
+static int keep_chain(void *context, const struct zone_change *change)
 {
-	int flags = -1;
+	struct touching *touching = context;
+	uint8_t flags = change->rdata[2 + 1];
 
-	for (size_t i = 0; i < zone_changes_count(changes); i++) {
-		struct zone_change change = zone_changes_get(changes, i);
+	if (change->type == KNOT_RRTYPE_NSEC3PARAM && is_apex(touching->scope, change->owner))
+		return -1;
+	if (change->type != KNOT_RRTYPE_NSEC3)
+		return 0;
+	if (touching->flags >= 0 && touching->flags != flags)
+		return -1;
+	touching->flags = flags;
+	return 0;
+}
 
-		if (change.type == KNOT_RRTYPE_NSEC3PARAM && is_apex(scope, change.owner))
-			return false;
-		if (change.type != KNOT_RRTYPE_NSEC3)
-			continue;
-		if (change.rdata_length < 2 || (flags >= 0 && flags != change.rdata[1]))
-			return false;
-		flags = change.rdata[1];
-	}
-	return true;
+static int read_touched(struct scope *scope, struct zone_changes *changes, struct zone_builder *into)
+{
+	struct touching touching = {.scope = scope, .into = into, .flags = -1};
+
+	return zone_changes_each_sorted(changes, keep_chain, &touching) || touch(scope, scope->apex, into) ||
+	               zone_changes_each_sorted(changes, touch_changed, &touching)
+	           ? -1
+	           : 0;
 }
 
 /* What the touched names are in the new version. */
@@ -586,7 +596,7 @@ enum scope_result scope_make(struct scope *scope, const struct image *image, uin
 	struct zone_builder *touched;
 
 	begin(scope, image, slot, head, zone_changes_apex(changes));
-	if (!scope->data->known || zone_changes_count(changes) / 2 > scope->limit || !keeps_chain(scope, changes))
+	if (!scope->data->known || zone_changes_count(changes) / 2 > scope->limit)
 		return SCOPE_TOO_FAR;
 	touched = zone_builder_new(scope->apex, 0);
 	if (!touched || read_touched(scope, changes, touched)) {
