@@ -401,7 +401,8 @@ static bool change(struct image *image, const struct zone_version *before, struc
 {
 	struct zone_changes *changes = changes_between(before, after);
 	char why[512] = "";
-	enum image_change result = image_change(image, changes, UINT64_MAX, zone_text_visible, NULL, why, sizeof(why));
+	enum image_change result =
+	    image_change_part(image, changes, UINT64_MAX, zone_text_visible, NULL, why, sizeof(why));
 
 	zone_changes_free(changes);
 	if (result == IMAGE_TOO_FAR)

@@ -5,7 +5,7 @@
 #include "publish/tree.h"
 
 #include <libknot/dname.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 static const enum pg_role roles[] = {PG_ROLE_NAME, PG_ROLE_ADDRESSES, PG_ROLE_NSEC3, PG_ROLE_KEPT};
@@ -140,8 +140,20 @@ static enum image_change publish(struct commit *commit, struct scope *scope, uin
 	return result;
 }
 
-enum image_change image_change(struct image *image, struct zone_changes *changes, uint64_t expires_at,
-                               void (*visible)(void *context), void *context, char *why, size_t why_size)
+/* Whether the changes lead on from the version served. */
+static int check_base(struct commit *commit, const struct zone_changes *changes)
+{
+	const struct pg_head *head = segments_at(&commit->image->segments, commit->old.ref);
+
+	if (!commit->old.ref)
+		return commit_refuse(commit, "nothing of the zone is served");
+	if (head->serial != zone_changes_from(changes))
+		return commit_refuse(commit, "another serial is served by now");
+	return 0;
+}
+
+enum image_change image_change_part(struct image *image, struct zone_changes *changes, uint64_t expires_at,
+                                    void (*visible)(void *context), void *context, char *why, size_t why_size)
 {
 	enum image_change result = IMAGE_TOO_FAR;
 	struct commit commit;
@@ -149,9 +161,8 @@ enum image_change image_change(struct image *image, struct zone_changes *changes
 
 	if (commit_begin(&commit, image, zone_changes_apex(changes), why, why_size))
 		return IMAGE_REFUSED;
-	if (!commit.old.ref || ((const struct pg_head *)segments_at(&image->segments, commit.old.ref))->serial !=
-	                           zone_changes_from(changes))
-		return IMAGE_TOO_FAR;
+	if (check_base(&commit, changes))
+		return IMAGE_MISFIT;
 	commit.part = true;
 	switch (scope_make(&scope, image, commit.context.slot, commit.old.ref, changes, why, why_size)) {
 	case SCOPE_MADE:
@@ -164,5 +175,35 @@ enum image_change image_change(struct image *image, struct zone_changes *changes
 		break;
 	}
 	scope_free(&scope);
+	return result;
+}
+
+enum image_change image_change(struct image *image, struct zone_changes *changes, uint64_t expires_at,
+                               void (*visible)(void *context), void *context, char *why, size_t why_size)
+{
+	enum image_change result = image_change_part(image, changes, expires_at, visible, context, why, why_size);
+	struct zone_version *version = NULL;
+	struct zone_builder *base;
+	int64_t slot;
+
+	if (result != IMAGE_TOO_FAR) {
+		zone_changes_free(changes);
+		return result;
+	}
+	pthread_mutex_lock(&image->zones_lock);
+	slot = image_find_zone(image, zone_changes_apex(changes));
+	pthread_mutex_unlock(&image->zones_lock);
+	base = slot < 0 ? NULL : image_read_back(image, slot);
+	if (base) {
+		version = zone_changes_apply(changes, base, why, why_size);
+	} else {
+		snprintf(why, why_size, "the version served cannot be read back");
+		zone_changes_free(changes);
+	}
+	if (!version)
+		return IMAGE_MISFIT;
+	result =
+	    image_commit(image, version, expires_at, visible, context, why, why_size) ? IMAGE_REFUSED : IMAGE_CHANGED;
+	zone_unref(version);
 	return result;
 }

@@ -120,10 +120,8 @@ void image_wait_readers(struct image *image);
 int image_commit(struct image *image, struct zone_version *version, uint64_t expires_at, void (*visible)(void *context),
                  void *context, char *why, size_t why_size);
 
-/*
- * The same for changes of the version served, which are not freed: compiles what they concern alone. IMAGE_TOO_FAR:
- * nothing was done, and the whole way, by all records of the zone, has to be taken.
- */
+/* The same for changes of the version served, which it takes: by what they concern alone if that can be, else by all
+ * records of the zone. */
 struct zone_changes;
 enum image_change {
 	IMAGE_CHANGED,
@@ -133,6 +131,10 @@ enum image_change {
 };
 enum image_change image_change(struct image *image, struct zone_changes *changes, uint64_t expires_at,
                                void (*visible)(void *context), void *context, char *why, size_t why_size);
+/* By what they concern alone; the changes stay the caller's. IMAGE_TOO_FAR: nothing was done, since they concern too
+ * much. */
+enum image_change image_change_part(struct image *image, struct zone_changes *changes, uint64_t expires_at,
+                                    void (*visible)(void *context), void *context, char *why, size_t why_size);
 
 /* The records of the version that is committed. Publisher thread. Returns NULL when there is none, or memory is short.
  */
