@@ -157,19 +157,19 @@ static int compare_changes(const void *left, const void *right)
 	return order ? order : (a->step > b->step) - (a->step < b->step);
 }
 
-static void sort_changes(struct zone_changes *changes)
+static int sort_changes(struct zone_changes *changes)
 {
-	if (!changes->sorted && changes->list.count)
-		qsort(changes->list.records, changes->list.count, sizeof(*changes->list.records), compare_changes);
+	if (!changes->sorted && record_list_sort(&changes->list, compare_changes))
+		return -1;
 	changes->sorted = true;
+	return 0;
 }
 
 int zone_changes_each_sorted(struct zone_changes *changes,
                              int (*visit)(void *context, const struct zone_change *change), void *context)
 {
-	int result = 0;
+	int result = sort_changes(changes);
 
-	sort_changes(changes);
 	for (size_t i = 0; !result && i < changes->list.count; i++)
 		result = visit_record(&changes->list.records[i], visit, context);
 	return result;
@@ -273,11 +273,11 @@ static int apply(struct merge *merge, uint64_t others)
 		return record_list_fail(list, "no SOA to lead to");
 	if (!knot_dname_is_equal(list->apex, changes->apex))
 		return record_list_fail(list, "they are another zone's");
+	if (record_list_sort(list, record_compare) || sort_changes(merge->changes))
+		return record_list_fail(list, "out of memory");
 	merge->records = calloc(list->count + changes->count + 1, sizeof(*merge->records));
 	if (!merge->records)
 		return record_list_fail(list, "out of memory");
-	record_list_sort(list);
-	sort_changes(merge->changes);
 	if (merge_all(merge)) {
 		free(merge->records);
 		return -1;

@@ -234,13 +234,3 @@ int record_compare(const void *left, const void *right)
 	memcpy(&b_length, b->rdata, sizeof(b_length));
 	return compare_octets(a->rdata + 2, a_length, b->rdata + 2, b_length);
 }
-
-void record_list_sort(struct record_list *list)
-{
-	size_t i = 1;
-
-	while (i < list->count && record_compare(&list->records[i - 1], &list->records[i]) <= 0)
-		i++;
-	if (i < list->count)
-		qsort(list->records, list->count, sizeof(*list->records), record_compare);
-}

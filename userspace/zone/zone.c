@@ -225,8 +225,9 @@ struct zone_version *zone_builder_finish(struct zone_builder *builder, char *why
 	} else if (!builder->list.count) {
 		record_list_fail(&builder->list, "no records");
 	} else {
-		record_list_sort(&builder->list);
-		result = gather_names(builder, &owned->version);
+		result = record_list_sort(&builder->list, record_compare);
+		if (!result)
+			result = gather_names(builder, &owned->version);
 		if (!result)
 			result = check_apex(builder, &owned->version);
 	}
@@ -271,8 +272,9 @@ struct zone_version *zone_join(struct zone_version *version, struct zone_builder
 	struct zone_version more = {};
 	int result;
 
-	record_list_sort(&others->list);
-	result = gather_names(others, &more);
+	result = record_list_sort(&others->list, record_compare);
+	if (!result)
+		result = gather_names(others, &more);
 	chunks_join(&owned->chunks, others->list.chunks);
 	others->list.chunks = NULL;
 	if (!result && merge_names(version, &more, &owned->chunks))
