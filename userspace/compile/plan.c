@@ -29,7 +29,8 @@ struct plan_entry *plan_add(struct plan *plan, enum pg_role role, const uint8_t 
 	struct plan_entry *entry;
 
 	if (plan->count == plan->room) {
-		size_t room = plan->room ? plan->room * 2 : 64;
+		/* At first for all names, and some more. */
+		size_t room = plan->room ? plan->room + plan->room / 2 : plan->zone->name_count + 64;
 		struct plan_entry *entries = realloc(plan->entries, room * sizeof(*entries));
 
 		if (!entries)

@@ -173,7 +173,8 @@ int commit_entry(struct commit *commit, size_t number)
 	                 &commit->buffer, commit->why, commit->why_size))
 		return -1;
 	node = (struct pg_node *)commit->buffer.octets;
-	cell = image_find_cell(commit->image, node);
+	/* Of a zone without nodes none is looked for. */
+	cell = commit_zone(commit)->roll.count ? image_find_cell(commit->image, node) : NULL;
 	before = commit->before[number] = cell ? cell->ref : 0;
 	if (before)
 		old = commit_node(commit, before);
