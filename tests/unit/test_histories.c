@@ -4,6 +4,7 @@
  * concerns alone; what then stands in the image is what a fresh image has that is made of the same records: nodes,
  * trees, what is known of the zone, and answers. PG_SEED in the environment chooses others, PG_STEPS how many.
  */
+#include "difference.h"
 #include "draw.h"
 #include "signed_zone.h"
 #include "zone_text.h"
@@ -100,98 +101,6 @@ static void step(struct state *state)
 		else
 			state->numbered[draw(NUMBERED)] = draw(3);
 	}
-}
-
-/* ---- changes ---- */
-
-static const struct zone_rrset none;
-
-static void put(struct zone_changes *changes, bool adds, const uint8_t *owner, const struct zone_rrset *rrset,
-                const uint8_t *at)
-{
-	uint16_t length;
-	int result;
-
-	memcpy(&length, at, sizeof(length));
-	if (rrset->type == KNOT_RRTYPE_SOA)
-		result = adds ? zone_changes_soa(changes, rrset->ttl, at + 2, length) : 0;
-	else if (adds)
-		result = zone_changes_add(changes, owner, rrset->type, rrset->ttl, at + 2, length);
-	else
-		result = zone_changes_remove(changes, owner, rrset->type, at + 2, length);
-	if (result)
-		fail_msg("%s", zone_changes_error(changes));
-}
-
-static bool has_record(const struct zone_rrset *rrset, const uint8_t *record)
-{
-	const uint8_t *at = rrset->rdata;
-	uint16_t length, other;
-
-	memcpy(&length, record, sizeof(length));
-	for (uint32_t i = 0; i < rrset->count; i++) {
-		memcpy(&other, at, sizeof(other));
-		if (other == length && !memcmp(at, record, 2U + length))
-			return true;
-		at += 2 + other;
-	}
-	return false;
-}
-
-/* The records of one RRset that another has not; all of them, if the TTL is another. */
-static void put_missing(struct zone_changes *changes, bool adds, const uint8_t *owner, const struct zone_rrset *rrset,
-                        const struct zone_rrset *other)
-{
-	const uint8_t *at = rrset->rdata;
-	bool all = other->count && other->ttl != rrset->ttl && rrset->type != KNOT_RRTYPE_RRSIG;
-
-	for (uint32_t i = 0; i < rrset->count; i++) {
-		uint16_t length;
-
-		memcpy(&length, at, sizeof(length));
-		if (all || !has_record(other, at) || rrset->type == KNOT_RRTYPE_SOA)
-			put(changes, adds, owner, rrset, at);
-		at += 2 + length;
-	}
-}
-
-static void put_name(struct zone_changes *changes, bool adds, const struct zone_name *name,
-                     const struct zone_name *other)
-{
-	for (size_t i = 0; i < name->rrset_count; i++) {
-		const struct zone_rrset *there = other ? plan_find_rrset(other, name->rrsets[i].type) : NULL;
-
-		put_missing(changes, adds, name->owner, &name->rrsets[i], there ? there : &none);
-	}
-}
-
-/* What one version has and the other has not. */
-static void put_versions(struct zone_changes *changes, bool adds, const struct zone_version *version,
-                         const struct zone_version *other)
-{
-	size_t at = 0;
-
-	for (size_t i = 0; i < version->name_count; i++) {
-		const struct zone_name *name = &version->names[i];
-
-		while (at < other->name_count && zone_compare_names(other->names[at].owner, name->owner) < 0)
-			at++;
-		put_name(changes, adds, name,
-		         at < other->name_count && knot_dname_is_equal(other->names[at].owner, name->owner)
-		             ? &other->names[at]
-		             : NULL);
-	}
-}
-
-static struct zone_changes *changes_between(const struct zone_version *before, const struct zone_version *after)
-{
-	struct zone_changes *changes = zone_changes_new(before->apex, before->serial, 0);
-
-	assert_non_null(changes);
-	assert_int_equal(0, zone_changes_next(changes));
-	put_versions(changes, false, before, after);
-	put_versions(changes, true, after, before);
-	return changes;
 }
 
 /* ---- comparing images ---- */
@@ -362,7 +271,7 @@ static void same_records(struct image *image, const struct zone_version *version
 
 	if (!back)
 		fail_msg("%s", why);
-	changes = changes_between(version, back);
+	changes = difference_between(version, back);
 	/* The SOA is always among them. */
 	assert_int_equal(1, zone_changes_count(changes));
 	zone_changes_free(changes);
@@ -396,22 +305,6 @@ static void commit(struct image *image, struct zone_version *version)
 		fail_msg("%s", why);
 }
 
-/* Returns whether the short way was taken. */
-static bool change(struct image *image, const struct zone_version *before, struct zone_version *after)
-{
-	struct zone_changes *changes = changes_between(before, after);
-	char why[512] = "";
-	enum image_change result =
-	    image_change_part(image, changes, UINT64_MAX, zone_text_visible, NULL, why, sizeof(why));
-
-	zone_changes_free(changes);
-	if (result == IMAGE_TOO_FAR)
-		commit(image, after);
-	else if (result != IMAGE_CHANGED)
-		fail_msg("%s", why);
-	return result == IMAGE_CHANGED;
-}
-
 static unsigned steps(void)
 {
 	const char *asked = getenv("PG_STEPS");
@@ -442,7 +335,7 @@ static void history(const struct signing *how, unsigned least)
 		after = version_of(&state, how);
 		if (getenv("PG_VERBOSE"))
 			fprintf(stderr, "step %u\n%s\n", i, text);
-		short_ways += change(image, before, after);
+		short_ways += difference_apply(image, before, after);
 		commit(fresh, after);
 		same_images(image, fresh);
 		if (!(i % 5))
@@ -453,7 +346,9 @@ static void history(const struct signing *how, unsigned least)
 		zone_unref(before);
 		before = after;
 	}
-	/* Memory is that of the last version. */
+	/* Nothing of the versions before is left. */
+	image_drop_zone(image, image_hide_zone(image, before->apex));
+	assert_int_equal(1, image->segments.warm.used);
 	print_message("%u of %u changes took the short way\n", short_ways, count);
 	assert_true(short_ways * 100 >= count * least);
 	zone_unref(before);

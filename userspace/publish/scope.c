@@ -7,9 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Names gone over in search of a neighbour. */
-#define STEPS 256
-
 #define OWNED_ROOM 16384
 
 struct owned {
@@ -148,8 +145,7 @@ static bool is_occluded(const struct scope *scope, const uint8_t *name)
 	return false;
 }
 
-/* Whether a node of the role NAME is there for records, not for names below it. */
-static bool node_has_data(const struct scope *scope, const struct pg_node *node)
+bool scope_node_has_data(const struct scope *scope, const struct pg_node *node)
 {
 	return node && (node->rrsets || node_of(scope, PG_ROLE_KEPT, (const uint8_t *)(node + 1)));
 }
@@ -166,7 +162,7 @@ bool scope_has_data(const struct scope *scope, const uint8_t *name)
 
 	if (there)
 		return there->data_after;
-	return node_has_data(scope, node_of(scope, PG_ROLE_NAME, name));
+	return scope_node_has_data(scope, node_of(scope, PG_ROLE_NAME, name));
 }
 
 static struct scope_name *add_one(struct scope *scope, const uint8_t *name)
@@ -188,7 +184,7 @@ static struct scope_name *add_one(struct scope *scope, const uint8_t *name)
 	there = &scope->names[scope->count++];
 	*there = (struct scope_name){.name = name, .length = length, .hash = hash_of(scope, name, length)};
 	there->before = node_of(scope, PG_ROLE_NAME, name);
-	there->data_before = there->data_after = node_has_data(scope, there->before);
+	there->data_before = there->data_after = scope_node_has_data(scope, there->before);
 	*find_slot(scope, there->hash, name) = scope->count;
 	return there;
 }
@@ -213,216 +209,6 @@ int scope_again(struct scope *scope, const uint8_t *name)
 		return -1;
 	there->again = true;
 	return 0;
-}
-
-/* ---- neighbours ---- */
-
-/* The number of the first name of the touched ones that is not before `name`, or not at or below it. */
-static size_t rank_of(const struct scope *scope, const uint8_t *name, bool below)
-{
-	size_t low = 0, high = scope->version->name_count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		const uint8_t *there = scope->version->names[middle].owner;
-		bool less = zone_compare_names(there, name) < 0;
-
-		if (!less && below)
-			less = knot_dname_in_bailiwick(there, name) >= 0;
-		if (less)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-/* Whether the node at a place of the roll is a name that the changes do not touch and that has data. */
-static bool is_neighbour(const struct scope *scope, pg_ref ref)
-{
-	const struct pg_node *node = node_at(scope, ref);
-	const struct scope_name *there = scope_find(scope, (const uint8_t *)(node + 1));
-
-	return there ? !there->touched && there->data_before : node_has_data(scope, node);
-}
-
-/* The nearer of what the roll has and what the touched names have. */
-static const uint8_t *nearer(const uint8_t *a, const uint8_t *b, int direction)
-{
-	if (!a || !b)
-		return a ? a : b;
-	return zone_compare_names(a, b) * direction < 0 ? a : b;
-}
-
-int scope_before(struct scope *scope, const uint8_t *name, bool below, const uint8_t **found)
-{
-	const struct roll *roll = &scope->data->roll;
-	const struct roll_key key = {.role = PG_ROLE_NAME, .name = name, .below = below};
-	struct roll_place place = roll_find(&scope->image->segments, roll, &key, (struct roll_place){});
-	const uint8_t *there = NULL, *touched = NULL;
-	unsigned steps = 0;
-
-	while (!there && roll_previous(roll, &place)) {
-		pg_ref ref = roll_get(roll, place);
-
-		if (is_neighbour(scope, ref))
-			there = (const uint8_t *)(node_at(scope, ref) + 1);
-		if (++steps > STEPS)
-			goto too_far;
-	}
-	for (size_t i = rank_of(scope, name, below); i-- > 0 && !touched;) {
-		if (scope_has_data(scope, scope->version->names[i].owner))
-			touched = scope->version->names[i].owner;
-		if (++steps > STEPS)
-			goto too_far;
-	}
-	*found = nearer(there, touched, -1);
-	return 0;
-too_far:
-	scope->too_far = true;
-	return -1;
-}
-
-int scope_behind(struct scope *scope, const uint8_t *name, const uint8_t **found)
-{
-	const struct roll *roll = &scope->data->roll;
-	const struct roll_key key = {.role = PG_ROLE_NAME, .name = name};
-	struct roll_place place = roll_find(&scope->image->segments, roll, &key, (struct roll_place){});
-	const uint8_t *there = NULL, *touched = NULL;
-	unsigned steps = 0;
-	pg_ref ref;
-
-	for (; !there && (ref = roll_get(roll, place)); place = roll_next(roll, place)) {
-		const struct pg_node *node = node_at(scope, ref);
-
-		if (node->role != PG_ROLE_NAME)
-			break;
-		if (!knot_dname_is_equal((const uint8_t *)(node + 1), name) && is_neighbour(scope, ref))
-			there = (const uint8_t *)(node + 1);
-		if (++steps > STEPS)
-			goto too_far;
-	}
-	for (size_t i = rank_of(scope, name, false); i < scope->version->name_count && !touched; i++) {
-		const uint8_t *owner = scope->version->names[i].owner;
-
-		if (!knot_dname_is_equal(owner, name) && scope_has_data(scope, owner))
-			touched = owner;
-		if (++steps > STEPS)
-			goto too_far;
-	}
-	*found = nearer(there, touched, 1);
-	return 0;
-too_far:
-	scope->too_far = true;
-	return -1;
-}
-
-/* ---- NSEC3 records ---- */
-
-/* The least owner of a record with that hash, below the apex. */
-static void put_owner(const struct scope *scope, uint64_t hash, uint8_t *owner)
-{
-	static const char digits[] = "0123456789abcdefghijklmnopqrstuv";
-
-	owner[0] = 32;
-	memset(owner + 1, '0', 32);
-	for (int i = 0; i < 12; i++)
-		owner[1 + i] = digits[hash >> (59 - 5 * i) & 31];
-	owner[13] = digits[(hash & 15) << 1];
-	memcpy(owner + 33, scope->apex, knot_dname_size(scope->apex));
-}
-
-/* Whether a place of the roll has a record that the changes do not touch, and which. */
-static bool is_record(const struct scope *scope, pg_ref ref, struct scope_record *record)
-{
-	const struct pg_node *node = node_at(scope, ref);
-	const struct scope_name *there;
-
-	record->owner = (const uint8_t *)(node + 1);
-	there = scope_find(scope, record->owner);
-	return !(there && there->touched) && denial_hash_of_owner(record->owner, &record->hash);
-}
-
-/* The nearest record of the roll from `hash` on in one direction, but not around the end. */
-static int roll_record(struct scope *scope, uint64_t hash, bool back, struct scope_record *found)
-{
-	const struct roll *roll = &scope->data->roll;
-	uint8_t owner[33 + PG_NAME_ROOM];
-	const struct roll_key key = {.role = PG_ROLE_NSEC3, .name = owner};
-	struct roll_place place;
-
-	put_owner(scope, hash, owner);
-	place = roll_find(&scope->image->segments, roll, &key, (struct roll_place){});
-	*found = (struct scope_record){};
-	for (unsigned steps = 0; steps < STEPS; steps++) {
-		pg_ref ref;
-
-		if (back && !roll_previous(roll, &place))
-			return 0;
-		ref = roll_get(roll, place);
-		if (!ref || node_at(scope, ref)->role != PG_ROLE_NSEC3)
-			return 0;
-		if (is_record(scope, ref, found))
-			return 0;
-		*found = (struct scope_record){};
-		if (!back)
-			place = roll_next(roll, place);
-	}
-	scope->too_far = true;
-	return -1;
-}
-
-/* How many records of touched names have hashes less than `hash`. */
-static size_t record_rank(const struct scope *scope, uint64_t hash)
-{
-	size_t low = 0, high = scope->proved_count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (scope->proved[middle].hash < hash)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-static int record_from(struct scope *scope, uint64_t hash, struct scope_record *found)
-{
-	size_t rank = record_rank(scope, hash);
-
-	if (roll_record(scope, hash, false, found))
-		return -1;
-	if (rank < scope->proved_count && (!found->owner || scope->proved[rank].hash < found->hash))
-		*found = scope->proved[rank];
-	return 0;
-}
-
-static int record_before(struct scope *scope, uint64_t hash, struct scope_record *found)
-{
-	size_t rank = record_rank(scope, hash);
-
-	if (roll_record(scope, hash, true, found))
-		return -1;
-	if (rank && (!found->owner || scope->proved[rank - 1].hash > found->hash))
-		*found = scope->proved[rank - 1];
-	return 0;
-}
-
-int scope_record_from(struct scope *scope, uint64_t hash, struct scope_record *found)
-{
-	if (record_from(scope, hash, found))
-		return -1;
-	return found->owner ? 0 : record_from(scope, 0, found);
-}
-
-int scope_record_before(struct scope *scope, uint64_t hash, struct scope_record *found)
-{
-	if (record_before(scope, hash, found))
-		return -1;
-	/* No record is the one of all ones, which would be the hash of a name once in 2^64 names. */
-	return found->owner ? 0 : record_before(scope, UINT64_MAX, found);
 }
 
 /* ---- making it ---- */
@@ -584,7 +370,7 @@ static void begin(struct scope *scope, const struct image *image, uint32_t slot,
 	scope->head = segments_at(&image->segments, head);
 	scope->apex = apex;
 	/* Where most of the zone changes, the whole way is the shorter one. */
-	scope->limit = scope->data->roll.count / 2 + 256;
+	scope->limit = scope->data->roll.count + 256;
 	scope->chain.iterations = scope->head->iterations;
 	scope->chain.salt_length = scope->head->salt_length;
 	memcpy(scope->chain.salt, scope->head->salt, scope->head->salt_length);
@@ -596,7 +382,7 @@ enum scope_result scope_make(struct scope *scope, const struct image *image, uin
 	struct zone_builder *touched;
 
 	begin(scope, image, slot, head, zone_changes_apex(changes));
-	if (!scope->data->known || zone_changes_count(changes) / 2 > scope->limit)
+	if (!scope->data->known || zone_changes_count(changes) / 4 > scope->limit)
 		return SCOPE_TOO_FAR;
 	touched = zone_builder_new(scope->apex, 0);
 	if (!touched || read_touched(scope, changes, touched)) {

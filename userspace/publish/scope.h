@@ -85,7 +85,7 @@ enum scope_result scope_make(struct scope *scope, const struct image *image, uin
                              struct zone_changes *changes, char *why, size_t why_size);
 void scope_free(struct scope *scope);
 
-/* ---- inside: scope.c has the names, concern.c the rules ---- */
+/* ---- inside: scope.c has the names, neighbours.c what stands beside them, concern.c the rules ---- */
 
 /* All return -1 when memory is short, or the scope would become too large. */
 
@@ -99,6 +99,8 @@ pg_ref scope_node(const struct scope *scope, enum pg_role role, const uint8_t *n
 /* A copy of a name that lasts as long as the scope. */
 const uint8_t *scope_keep(struct scope *scope, const uint8_t *name);
 
+/* Whether a node of the role NAME, or NULL, is there for records, not for names below it. */
+bool scope_node_has_data(const struct scope *scope, const struct pg_node *node);
 /* Whether the name has data in the new version that is not occluded. */
 bool scope_has_data(const struct scope *scope, const uint8_t *name);
 
