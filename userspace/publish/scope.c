@@ -323,7 +323,8 @@ static int read_touched(struct scope *scope, struct zone_changes *changes, struc
 static int find_after(struct scope *scope)
 {
 	scope->proved = calloc(scope->version->name_count + 1, sizeof(*scope->proved));
-	if (!scope->proved)
+	scope->living = calloc(scope->version->name_count + 1, sizeof(*scope->living));
+	if (!scope->proved || !scope->living)
 		return -1;
 	for (size_t i = 0; i < scope->version->name_count; i++) {
 		const struct zone_name *name = &scope->version->names[i];
@@ -343,6 +344,9 @@ static int find_after(struct scope *scope)
 	for (size_t i = 0; i < scope->count; i++)
 		if (scope->names[i].touched)
 			scope->names[i].data_after = has_data_after(scope, &scope->names[i]);
+	for (size_t i = 0; i < scope->version->name_count; i++)
+		if (scope_has_data(scope, scope->version->names[i].owner))
+			scope->living[scope->living_count++] = scope->version->names[i].owner;
 	return 0;
 }
 
@@ -405,6 +409,8 @@ void scope_free(struct scope *scope)
 	free(scope->names);
 	free(scope->table);
 	free(scope->proved);
+	free(scope->living);
+	free(scope->passed);
 	free(scope->edits);
 	free(scope->spans);
 	free(scope->targets);

@@ -22,7 +22,12 @@ struct scope_name {
 	uint64_t hash;       /* of its key in the role NAME */
 	uint8_t length;
 	bool touched, again;
-	bool done;                    /* the rules were followed */
+	bool done; /* the rules were followed */
+	/* Of a touched name without data, once it is known: the nearest name with data behind it, and before. */
+	struct {
+		const uint8_t *name;
+		bool known;
+	} beside[2];
 	bool data_before, data_after; /* has records that are not occluded */
 	const struct pg_node
 	    *before;   /* in the role NAME, in the version before, or NULL; good until something is written */
@@ -60,6 +65,10 @@ struct scope {
 	struct owned *owned;         /* names that stand nowhere else */
 	struct scope_record *proved; /* NSEC3 records of touched names, by hash */
 	size_t proved_count;
+	const uint8_t **living; /* touched names with data, in order */
+	size_t living_count;
+	uint32_t *passed; /* names gone over in search of a neighbour */
+	size_t passed_room;
 
 	/* What comes out. */
 	struct scope_edit *edits;
