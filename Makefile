@@ -140,6 +140,7 @@ $(FUZZ_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o $(LIB)
 	$(Q)$(CC) $(SANITIZE) -fsanitize=fuzzer -o $@ $^ -lzscanner -ldnssec $(ALL_LIBS)
 
 -include tools/bench/bench.mk
+-include tools/generator/generator.mk
 
 C_FILES = $(sort $(wildcard bpf/*.[ch] bpf/*/*.[ch] userspace/*/*.[ch] tools/*/*.[ch] tests/*/*.[ch]))
 

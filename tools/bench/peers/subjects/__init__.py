@@ -28,11 +28,13 @@ class Subject:
     in_driver = False  # replies leave from an XDP program, in the frames that brought the queries
     is_peer = True  # compared with; False for the server that this bench belongs to
     transfers = True  # takes part in the part about transfers
+    answers = True  # is a nameserver at all
 
     def __init__(self, lab: Lab, zones: Sequence[str], cpu: int | None = None) -> None:
         """`cpu`: all its threads stay there."""
-        self.lab, self.zones, self.cpu = lab, list(zones), cpu
+        self.lab, self.zones, self.cpu = lab, list(zones) if self.answers else [], cpu
         self.service, self.primary = lab.service[0], lab.primary_addresses[0]
+        self.addresses = list(lab.service)  # IPv4 and IPv6
         self.directory = lab.make_directory(self.name)
         self.account = Account(self.name)
         self.process: Process | None = None

@@ -15,7 +15,7 @@ class Bind(Subject):
             "options {",
             f'  directory "{place}"; managed-keys-directory "{place}"; session-keyfile "{place}/session.key";',
             "  pid-file none; lock-file none; recursion no; dnssec-validation no; empty-zones-enable no;",
-            f"  listen-on {{ {self.service}; }}; listen-on-v6 {{ none; }}; allow-query {{ any; }};",
+            f"  listen-on {{ {self.addresses[0]}; }}; listen-on-v6 {{ {self.addresses[1]}; }}; allow-query {{ any; }};",
             f"  allow-notify {{ {self.primary}; }}; notify no; minimal-responses yes;",
             "  serial-query-rate 1000;",
             "};",

@@ -9,15 +9,13 @@ class Knot(Subject):
 
     name, title, order = "knot", "Knot DNS", 20
 
-    def listen(self) -> list[str]:
-        return [f'  listen: [ "{address}@53" ]' for address in (self.service,)]
-
     def sections(self) -> list[str]:
         return []
 
     def command(self) -> list[str]:
         place = self.directory
-        lines = ["server:", f'  rundir: "{place}"', *self.listen(), "  udp-workers: 1", "  tcp-workers: 1"]
+        listen = ", ".join(f'"{address}@53"' for address in self.addresses)
+        lines = ["server:", f'  rundir: "{place}"', f"  listen: [ {listen} ]", "  udp-workers: 1", "  tcp-workers: 1"]
         lines += [*self.sections(), "control:", f'  listen: "{place}/control"']
         lines += ["database:", f'  storage: "{place}"', "log:", "  - target: stderr", "    any: warning"]
         lines += ["remote:", "  - id: primary", f'    address: "{self.primary}@53"']

@@ -12,7 +12,8 @@ class Nsd(Subject):
     def command(self) -> list[str]:
         place = self.directory
         lines = ["server:", "  server-count: 1", '  username: ""', '  chroot: ""', '  database: ""', "  verbosity: 1"]
-        lines += [f"  ip-address: {self.service}", "  rrl-ratelimit: 0", "  rrl-whitelist-ratelimit: 0"]
+        lines += [f"  ip-address: {address}" for address in self.addresses]
+        lines += ["  rrl-ratelimit: 0", "  rrl-whitelist-ratelimit: 0"]
         lines += ["  reuseport: no", "  zonefiles-write: 0", "  xfrd-reload-timeout: 0"]
         lines += [f'  pidfile: "{place}/pid"', f'  zonelistfile: "{place}/zones.list"']
         lines += [f'  xfrdfile: "{place}/xfrd.state"', f'  zonesdir: "{place}"', f'  xfrdir: "{place}"']
