@@ -74,6 +74,18 @@ static void keep(struct xdp_md *ctx, __u32 number, __u32 query, __u32 length)
 	sample->length = length;
 }
 
+/* A frame that was a packet of the stack's on its way has but the room behind it that the packet took, and always some
+ * in front. One that the driver turns round keeps its page; where it has to have room for a reply, it may have lost that.
+ */
+static int resize(struct xdp_md *ctx, int length, int wanted)
+{
+	if (!room)
+		return bpf_xdp_adjust_head(ctx, length - wanted);
+	if (bpf_xdp_adjust_tail(ctx, (int)room - length))
+		return -1;
+	return bpf_xdp_adjust_tail(ctx, wanted - (int)room);
+}
+
 /* Lays the next query into the frame and sends it out. */
 static int send(struct xdp_md *ctx, int length)
 {
@@ -86,13 +98,10 @@ static int send(struct xdp_md *ctx, int length)
 	size = query->length;
 	if (size < ETH_HLEN || size > frame_most)
 		return XDP_ABORTED;
-	/* A frame that was a packet of the stack's on its way has but the room that the packet took. */
-	if (room && bpf_xdp_adjust_tail(ctx, (int)room - length)) {
+	if (resize(ctx, length, (int)size)) {
 		without_room++;
 		return XDP_DROP;
 	}
-	if (bpf_xdp_adjust_tail(ctx, (int)size - (room ? (int)room : length)))
-		return XDP_ABORTED;
 	if (bpf_xdp_store_bytes(ctx, 0, (void *)query->frame, size))
 		return XDP_ABORTED;
 	sent++;

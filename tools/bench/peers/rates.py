@@ -31,7 +31,7 @@ from wire import ANY, parse
 CLIENT_CPU, SERVER_CPU = 0, 1
 SAMPLED = 64
 ROOM = 1400
-IDLE_MOST, OTHERS_MOST, STOLEN_MOST, LOST_MOST = 0.05, 0.05, 0.03, 0.75
+IDLE_MOST, OTHERS_MOST, STOLEN_MOST, LOST_MOST = 0.05, 0.05, 0.03, 0.25
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,6 @@ class Plan:
     rounds: int
     seconds: float
     warm: float
-    outstanding: int = 128
 
     def one(self) -> float:
         """Seconds of one run of the generator, about."""
@@ -169,7 +168,7 @@ def wrong_samples(prepared: Prepared, path: Path) -> list[str]:
 def generate(lab: Lab, prepared: Prepared, plan: Plan, subject: Subject, pids: Iterable[int], samples: Path) -> Any:
     """One run of the generator; its counters."""
     argv = [str(BUILD / "peregrine-generator"), "--interface", "front", "--queries", str(prepared.path)]
-    argv += ["--slot", str(prepared.load.slot), "--outstanding", str(plan.outstanding), "--cpu", str(SERVER_CPU)]
+    argv += ["--slot", str(prepared.load.slot), "--outstanding", str(subject.outstanding), "--cpu", str(SERVER_CPU)]
     argv += ["--warm", str(plan.warm), "--seconds", str(plan.seconds), "--samples", str(samples)]
     argv += ["--pids", ",".join(map(str, pids))]
     if not subject.answers:
@@ -186,7 +185,7 @@ def generate(lab: Lab, prepared: Prepared, plan: Plan, subject: Subject, pids: I
     return json.loads(done.stdout)
 
 
-def doubt(seen: Any, subject: Subject, plan: Plan, samples: Sequence[str]) -> str:
+def doubt(seen: Any, subject: Subject, samples: Sequence[str]) -> str:
     """Why a run says nothing; empty when it does."""
     seconds = seen["seconds"]
     idle, stolen = seen["idle"] / seconds, seen["stolen"] / seconds
@@ -197,7 +196,7 @@ def doubt(seen: Any, subject: Subject, plan: Plan, samples: Sequence[str]) -> st
         return "wrong replies"
     if samples:
         return "wrong records"
-    if seen["lost"] > plan.outstanding * LOST_MOST:
+    if seen["lost"] > subject.outstanding * LOST_MOST:
         return "queries were lost"
     if idle > IDLE_MOST:
         return "the generator was the limit"
@@ -260,7 +259,7 @@ class Rates:
             pids = [*threads.pin(), *(subject.account.pids() or [subject.process.pid])]
             seen = generate(lab, load, self.plan, subject, pids, samples)
             bad = wrong_samples(load, samples) if subject.answers else []
-            why = doubt(seen, subject, self.plan, bad)
+            why = doubt(seen, subject, bad)
             if os.environ.get("BENCH_VERBOSE"):
                 print(f"{subject.name} {load.load.key} {seen} {why} {bad[:3]}", flush=True)
             row.add(subject.name, seen["replies"] / max(seen["tasks"], 0.001), why)

@@ -26,6 +26,7 @@ class Subject:
     title = ""
     order = 100  # place in the tables
     in_driver = False  # replies leave from an XDP program, in the frames that brought the queries
+    outstanding = 48  # queries under way: what a socket's buffer takes, in which each counts with its page
     is_peer = True  # compared with; False for the server that this bench belongs to
     transfers = True  # takes part in the part about transfers
     answers = True  # is a nameserver at all

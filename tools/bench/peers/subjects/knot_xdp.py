@@ -10,6 +10,7 @@ class KnotXdp(Knot):
 
     name, title, order = "knot-xdp", "Knot AF_XDP", 10
     transfers = False
+    outstanding = 128
 
     def sections(self) -> list[str]:
         return ["xdp:", '  listen: [ "front@53" ]']

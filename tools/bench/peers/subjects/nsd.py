@@ -14,7 +14,7 @@ class Nsd(Subject):
         lines = ["server:", "  server-count: 1", '  username: ""', '  chroot: ""', '  database: ""', "  verbosity: 1"]
         lines += [f"  ip-address: {address}" for address in self.addresses]
         lines += ["  rrl-ratelimit: 0", "  rrl-whitelist-ratelimit: 0"]
-        lines += ["  reuseport: no", "  zonefiles-write: 0", "  xfrd-reload-timeout: 0"]
+        lines += ["  reuseport: no", "  minimal-responses: yes", "  zonefiles-write: 0", "  xfrd-reload-timeout: 0"]
         lines += [f'  pidfile: "{place}/pid"', f'  zonelistfile: "{place}/zones.list"']
         lines += [f'  xfrdfile: "{place}/xfrd.state"', f'  zonesdir: "{place}"', f'  xfrdir: "{place}"']
         lines += ["remote-control:", "  control-enable: no"]

@@ -10,6 +10,7 @@ from subjects import Subject
 class Peregrine(Subject):
     name, title, order = "peregrine", "Peregrine", 0
     in_driver, is_peer = True, False
+    outstanding = 128
 
     def command(self) -> list[str]:
         for place in ("state", "run"):

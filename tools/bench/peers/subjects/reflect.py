@@ -10,6 +10,7 @@ class Reflect(Subject):
 
     name, title, order = "reflect", "reflect", 5
     in_driver, is_peer, transfers, answers = True, False, False, False
+    outstanding = 128
 
     def command(self) -> list[str]:
         return [str(BUILD / "peregrine-generator"), "--interface", "front", "--reflect"]
