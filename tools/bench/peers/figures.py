@@ -41,7 +41,7 @@ class Series:
             return "not measured"
         if self.doubts:
             return "; ".join(self.doubts)
-        return f"spread {self.spread:.0%}" if self.spread > SPREAD_MAX else ""
+        return f"spread over {SPREAD_MAX:.0%}" if self.spread > SPREAD_MAX else ""
 
 
 @dataclass
@@ -53,6 +53,7 @@ class Row:
     unit: str
     better: str = "less"
     series: dict[str, Series] = field(default_factory=dict)
+    targets: dict[str, float] = field(default_factory=dict)  # ratios to be reached, by the server compared with
 
     def add(self, server: str, value: float, doubt: str = "") -> None:
         self.series.setdefault(server, Series()).add(value, doubt)
@@ -63,6 +64,9 @@ class Row:
         if not one or not two or not one.values or not two.values or not two.median:
             return None
         return None if not force and (one.refusal() or two.refusal()) else one.median / two.median
+
+    def doubted(self) -> bool:
+        return any(series.values and series.refusal() for series in self.series.values())
 
     def best(self, servers: list[str]) -> str | None:
         """The one of these servers whose figure is the best, doubted or not."""

@@ -33,7 +33,8 @@ class Progress:
             left = spent / share * (1 - share)
         return f"{share:4.0%}  {duration(left)} left  {what}"
 
-    def end(self) -> None:
+    def clear(self) -> None:
+        """Takes the line away, before something else is printed."""
         if self.terminal:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
 

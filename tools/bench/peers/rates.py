@@ -233,7 +233,11 @@ class Rates:
             made, threads = framer(lab), Threads(lab)
             wanted = [load for load in loads(self.plan.size, served) if self.only in load.key]
             prepared = [prepare(lab, load, place, made) for load in wanted]
-            self.rows = [Row(load.key, load.title, "replies/s", "more") for load in wanted]
+            self.rows = [
+                Row(load.key, load.title, "replies/s", "more",
+                    targets={"reflect": load.of_reflect, "knot-xdp": load.of_knot})
+                for load in wanted
+            ]  # fmt: skip
             names = [zone.name for zone in served]
             for number in range(self.plan.rounds):
                 turn = number % len(self.kinds)

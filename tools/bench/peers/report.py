@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a run came to: a table on the terminal, and the same as CSV."""
+"""What a run came to: tables on the terminal, and the same as CSV and plots."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ import os
 import platform
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+import plot
 from figures import Row
+from subjects import Subject
+
+OURS = "peregrine"
 
 
 def machine() -> str:
@@ -35,6 +39,10 @@ def number(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
+def thousands(value: float) -> str:
+    return number(value / 1000)
+
+
 def table(cells: Sequence[Sequence[str]]) -> list[str]:
     """Lines of a table; the first column is text, the others are aligned to the right."""
     widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
@@ -45,36 +53,78 @@ def table(cells: Sequence[Sequence[str]]) -> list[str]:
     return [lines[0], "  ".join("─" * width for width in widths), *lines[1:]]
 
 
-def comparison(
-    rows: Sequence[Row], titles: Mapping[str, str], ours: str, peers: Sequence[str], force: bool
-) -> list[str]:
-    """One line a row: each server's median, and ours by that of the best peer, or why that is not said."""
-    cells = [["", "unit", *(titles[name] for name in titles), "to the best peer"]]
-    notes: list[str] = []
+def lines(rows: Sequence[Row], kinds: Sequence[type[Subject]], force: bool) -> list[str]:
+    """A table with one line a row: each server's median; what ours is to the best peer, or what has been aimed at; and
+    below it why a figure has a question mark.
+    """
+    shown = [kind for kind in kinds if any(kind.name in row.series for row in rows)]
+    titles = {kind.name: kind.title for kind in shown}
+    if any(row.targets for row in rows):
+        cells = _rates(rows, titles, force)
+    else:
+        cells = _transfers(rows, titles, [kind.name for kind in shown if kind.is_peer], force)
+    notes = _doubts(rows, titles)
+    return table(cells) + (["", *notes] if notes else [])
+
+
+def _rates(rows: Sequence[Row], titles: Mapping[str, str], force: bool) -> list[list[str]]:
+    cells = [["thousands of replies a second", *titles.values(), "of reflect", "aim", "× Knot AF_XDP", "aim"]]
+    for row in rows:
+        line = [row.title, *(_cell(row, name, thousands) for name in titles)]
+        for other, aim in row.targets.items():
+            ratio = row.ratio(OURS, other, force)
+            line += [number(ratio) if ratio is not None else "–", f"{aim:g}"]
+        cells.append(line)
+    return cells
+
+
+def _transfers(
+    rows: Sequence[Row], titles: Mapping[str, str], peers: Sequence[str], force: bool
+) -> list[list[str]]:
+    cells = [["", "unit", *titles.values(), "× the best peer"]]
     for row in rows:
         best = row.best(list(peers))
-        ratio = row.ratio(ours, best, force) if best else None
-        said = f"{number(ratio)} × {titles[best]}" if ratio is not None and best else "–"
-        figures = [cell(row, name) for name in titles]
-        cells.append([row.title, row.unit, *figures, said])
-        notes += doubts(row, titles)
-    return table(cells) + ["", *notes] if notes else table(cells)
+        ratio = row.ratio(OURS, best, force) if best else None
+        said = f"{number(ratio)} {titles[best]}" if ratio is not None and best else "–"
+        cells.append([row.title, row.unit, *(_cell(row, name, number) for name in titles), said])
+    return cells
 
 
-def cell(row: Row, name: str) -> str:
+def _cell(row: Row, name: str, spell: Callable[[float], str]) -> str:
     series = row.series.get(name)
     if not series or not series.values:
         return "–"
-    return number(series.median) + ("?" if series.refusal() else "")
+    return spell(series.median) + ("?" if series.refusal() else "")
 
 
-def doubts(row: Row, titles: Mapping[str, str]) -> list[str]:
-    """Why a figure has a question mark."""
-    found = []
-    for name, series in row.series.items():
-        if name in titles and series.values and series.refusal():
-            found.append(f"?  {row.title}, {titles[name]}: {series.refusal()}")
-    return found
+def _doubts(rows: Sequence[Row], titles: Mapping[str, str]) -> list[str]:
+    """Why figures have a question mark: each reason once, with the figures that it holds for."""
+    reasons: dict[str, dict[str, list[str]]] = {}
+    for row in rows:
+        for name, series in row.series.items():
+            if name in titles and series.values and series.refusal():
+                reasons.setdefault(series.refusal(), {}).setdefault(row.title, []).append(titles[name])
+    return [
+        f"?  {why}: {'; '.join(found)}"
+        for why, found in (
+            (why, [f"{title} ({', '.join(names)})" for title, names in rows_of.items()])
+            for why, rows_of in reasons.items()
+        )
+    ]
+
+
+# ---------------------------------------------------------------------------------------------------------------- files
+
+
+def write(folder: Path, tables: Sequence[tuple[str, Sequence[Row]]], kinds: Sequence[type[Subject]]) -> None:
+    """figures.csv, and a plot for each table, into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_csv(folder / "figures.csv", (row for _, rows in tables for row in rows))
+    titles = {kind.name: kind.title for kind in kinds}
+    for title, rows in tables:
+        name = re.sub(r"[^a-z]+", "-", title.lower()).strip("-")
+        (folder / f"{name}.svg").write_text(plot.bars(title, heading(), rows, titles))
+    print(f"\nfigures and plots: {folder}")
 
 
 def write_csv(path: Path, rows: Iterable[Row]) -> None:

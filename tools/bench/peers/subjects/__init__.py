@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from place import Account, Lab, LabError, Process, soa_serial
+from place import Account, Lab, LabError, Process, run, soa_serial
 
 from ask import ask, udp_socket
 from wire import SOA, wire
@@ -93,6 +93,8 @@ class Subject:
         if self.process:
             self.process.stop(30.0)
             self.process = None
+        for mode in ("xdpdrv", "xdpgeneric"):  # knotd leaves its program where it was, as one that is killed does
+            run("ip", "-n", self.lab.server.name, "link", "set", "dev", "front", mode, "off", check=False)
         self.after_stop()
         self.account.close()
 
