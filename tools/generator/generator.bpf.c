@@ -75,19 +75,22 @@ static void keep(struct xdp_md *ctx, __u32 number, __u32 query, __u32 length)
 }
 
 /* A frame that was a packet of the stack's on its way has but the room behind it that the packet took, and always some
- * in front. One that the driver turns round keeps its page; where it has to have room for a reply, it may have lost that.
+ * in front. One that the driver turned round has kept its page, and is told by the MAC that it comes back to: the stack
+ * sends to the interface's own. Whether there is room is not asked of every frame, since growing it clears the page.
  */
-static int resize(struct xdp_md *ctx, int length, int wanted)
+static int resize(struct xdp_md *ctx, int length, int wanted, bool turned)
 {
 	if (!room)
 		return bpf_xdp_adjust_head(ctx, length - wanted);
+	if (turned)
+		return bpf_xdp_adjust_tail(ctx, wanted - length);
 	if (bpf_xdp_adjust_tail(ctx, (int)room - length))
 		return -1;
 	return bpf_xdp_adjust_tail(ctx, wanted - (int)room);
 }
 
 /* Lays the next query into the frame and sends it out. */
-static int send(struct xdp_md *ctx, int length)
+static int send(struct xdp_md *ctx, int length, bool turned)
 {
 	__u32 number = next, size;
 	const struct generator_query *query = bpf_map_lookup_elem(&queries, &number);
@@ -98,14 +101,14 @@ static int send(struct xdp_md *ctx, int length)
 	size = query->length;
 	if (size < ETH_HLEN || size > frame_most)
 		return XDP_ABORTED;
-	if (resize(ctx, length, (int)size)) {
+	if (resize(ctx, length, (int)size, turned)) {
 		without_room++;
 		return XDP_DROP;
 	}
 	if (bpf_xdp_store_bytes(ctx, 0, (void *)query->frame, size))
 		return XDP_ABORTED;
 	sent++;
-	return bpf_redirect(interface, 0);
+	return XDP_TX;
 }
 
 static bool is_over(void)
@@ -118,7 +121,9 @@ static bool is_over(void)
 SEC("xdp")
 int inject(struct xdp_md *ctx)
 {
-	return send(ctx, (int)bpf_xdp_get_buff_len(ctx));
+	int length = (int)bpf_xdp_get_buff_len(ctx);
+
+	return send(ctx, length, false) == XDP_TX ? bpf_redirect(interface, 0) : XDP_DROP;
 }
 
 static void judge(struct xdp_md *ctx, __u32 number, const struct dns *dns, __u32 length)
@@ -151,6 +156,7 @@ int turn(struct xdp_md *ctx)
 	struct udp *udp = (struct udp *)(data + IPV4_AT + IPV4_OCTETS);
 	__u32 length = end - data;
 	struct dns *dns;
+	bool turned;
 	__u16 port;
 
 	if (data + IPV4_AT + IPV4_OCTETS > end)
@@ -162,6 +168,7 @@ int turn(struct xdp_md *ctx)
 	} else if (data[12] != 8 || data[13] || data[IPV4_AT] != 0x45 || data[IPV4_AT + 9] != IPPROTO_UDP) {
 		return XDP_PASS;
 	}
+	turned = *(__u32 *)data == *(const __u32 *)generator_mac;
 	dns = (struct dns *)(udp + 1);
 	if ((void *)(dns + 1) > (void *)end || udp->source != bpf_htons(53))
 		return XDP_PASS;
@@ -171,50 +178,43 @@ int turn(struct xdp_md *ctx)
 	judge(ctx, (__u32)(port - GENERATOR_PORT) << 16 | bpf_ntohs(dns->id), dns, length);
 	if (is_over())
 		return XDP_DROP;
-	return send(ctx, (int)length);
+	if (send(ctx, (int)length, turned) != XDP_TX)
+		return XDP_DROP;
+	/* Only an end that has a program itself is woken by XDP_TX. */
+	return room ? XDP_TX : bpf_redirect(interface, 0);
 }
 
-/* The sides change places, and QR is turned. The sums stay right but for QR, which nobody looks at here. */
-static int reflect_frame(struct xdp_md *ctx)
+static void swap_words(__u16 *words, int distance)
 {
-	__u8 *data = (__u8 *)(long)ctx->data;
-	__u16 *mac = (__u16 *)data, *port = (__u16 *)(data + 34), word;
-	__u32 *address = (__u32 *)(data + 26), long_word;
+	for (int i = 0; i < distance; i++) {
+		__u16 word = words[i];
 
-	if (data + 14 + 20 + 8 + 12 > (__u8 *)(long)ctx->data_end || data[12] != 8 || data[13] ||
-	    data[23] != IPPROTO_UDP)
-		return -1;
-	for (int i = 0; i < 3; i++) {
-		word = mac[i];
-		mac[i] = mac[i + 3];
-		mac[i + 3] = word;
+		words[i] = words[i + distance];
+		words[i + distance] = word;
 	}
-	long_word = address[0];
-	address[0] = address[1];
-	address[1] = long_word;
-	word = port[0];
-	port[0] = port[1];
-	port[1] = word;
-	data[44] ^= FLAGS_QR >> 8;
-	return 0;
 }
 
-/* The least that a server could do. */
+/* The least that a server could do: the sides change places, and QR is set. The sums stay right but for QR, which
+ * nobody looks at here. */
 SEC("xdp.frags")
 int reflect(struct xdp_md *ctx)
 {
-	return reflect_frame(ctx) ? XDP_PASS : XDP_TX;
-}
+	__u8 *data = (__u8 *)(long)ctx->data, *end = (__u8 *)(long)ctx->data_end;
 
-/* The client's end of that: it does the same, so that the one end is not slower than the other, and counts. */
-SEC("xdp.frags")
-int reflect_back(struct xdp_md *ctx)
-{
-	if (reflect_frame(ctx))
+	if (data + IPV4_AT + IPV4_OCTETS + UDP_OCTETS + DNS_OCTETS > end)
 		return XDP_PASS;
-	replies++;
-	if (is_over())
-		return XDP_DROP;
-	sent++;
+	if (data[12] == 8 && data[13] == 0 && data[IPV4_AT + 9] == IPPROTO_UDP) {
+		swap_words((__u16 *)(data + IPV4_AT + 12), 2);
+		swap_words((__u16 *)(data + IPV4_AT + IPV4_OCTETS), 1);
+		data[IPV4_AT + IPV4_OCTETS + UDP_OCTETS + 2] |= FLAGS_QR >> 8;
+	} else if (data[12] == 0x86 && data[13] == 0xdd && data[IPV4_AT + 6] == IPPROTO_UDP &&
+	           data + IPV4_AT + IPV6_OCTETS + UDP_OCTETS + DNS_OCTETS <= end) {
+		swap_words((__u16 *)(data + IPV4_AT + 8), 8);
+		swap_words((__u16 *)(data + IPV4_AT + IPV6_OCTETS), 1);
+		data[IPV4_AT + IPV6_OCTETS + UDP_OCTETS + 2] |= FLAGS_QR >> 8;
+	} else {
+		return XDP_PASS;
+	}
+	swap_words((__u16 *)data, 3);
 	return XDP_TX;
 }

@@ -26,6 +26,9 @@ struct generator_query {
 
 _Static_assert(sizeof(struct generator_query) == GENERATOR_HEAD, "the records' head");
 
+/* The MAC that queries come from; not the interface's. */
+static const __u8 generator_mac[6] __attribute__((aligned(4), unused)) = {0x02, 0x70, 0x67, 0x62, 0x65, 0x6e};
+
 #define GENERATOR_PORT 16384
 #define GENERATOR_QUERIES (1u << 21)
 

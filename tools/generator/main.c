@@ -34,7 +34,7 @@ struct options {
 	const char *interface, *queries, *samples;
 	unsigned slot, outstanding, room, cpu;
 	double warm, seconds;
-	bool plain, reflect;
+	bool reflect;
 	int pids[ACCOUNT_TASKS];
 	unsigned pid_count;
 };
@@ -256,7 +256,6 @@ static void usage(FILE *out)
 	      "       peregrine-generator --interface NAME --reflect\n"
 	      "\n"
 	      "  --queries FILE     records as in generator_shared.h, of --slot octets each (128)\n"
-	      "  --plain            what is at the other end reflects: frames are sent back as they come\n"
 	      "  --outstanding N    queries under way (128)\n"
 	      "  --room OCTETS      the room for a reply that each frame must have\n"
 	      "  --warm S           seconds before the time that counts (0.5)\n"
@@ -273,7 +272,6 @@ static int parse(int argc, char **argv, struct options *options)
 	static const struct option known[] = {{"interface", required_argument, NULL, 'i'},
 	                                      {"queries", required_argument, NULL, 'q'},
 	                                      {"slot", required_argument, NULL, 'z'},
-	                                      {"plain", no_argument, NULL, 'P'},
 	                                      {"outstanding", required_argument, NULL, 'o'},
 	                                      {"room", required_argument, NULL, 'r'},
 	                                      {"warm", required_argument, NULL, 'w'},
@@ -296,9 +294,6 @@ static int parse(int argc, char **argv, struct options *options)
 			break;
 		case 'z':
 			options->slot = (unsigned)strtoul(optarg, NULL, 10);
-			break;
-		case 'P':
-			options->plain = true;
 			break;
 		case 'o':
 			options->outstanding = (unsigned)strtoul(optarg, NULL, 10);
@@ -357,7 +352,7 @@ static int generate(struct run *run, const struct options *options)
 
 	if (read_queries(run, options))
 		return 1;
-	if (attach(run, options->plain ? run->programs->progs.reflect_back : run->programs->progs.turn))
+	if (attach(run, run->programs->progs.turn))
 		return 1;
 	failed = measure(run, options) != 0;
 	run->programs->bss->stop = true;

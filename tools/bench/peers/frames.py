@@ -13,6 +13,7 @@ from pathlib import Path
 HEAD, PORT = 16, 16384
 SAMPLES, SAMPLE_OCTETS = 256, 2040
 CHECK_ANSWERS = 1
+MAC = bytes.fromhex("02706762656e")  # from which queries come
 LENGTH = 2**16  # DNS IDs
 
 
@@ -28,9 +29,8 @@ class Query:
 
 @dataclass(frozen=True)
 class Path4and6:
-    """Between which addresses: MACs as octets, IPv4 and IPv6 addresses as text."""
+    """Between which addresses: the MAC as octets, IPv4 and IPv6 addresses as text."""
 
-    client_mac: bytes
     server_mac: bytes
     client: tuple[str, str]
     server: tuple[str, str]
@@ -49,7 +49,7 @@ class Framer:
 
     def __init__(self, way: Path4and6) -> None:
         self.way = way
-        self.macs = way.server_mac + way.client_mac
+        self.macs = way.server_mac + MAC
         self.ends4 = socket.inet_aton(way.client[0]) + socket.inet_aton(way.server[0])
         self.ends6 = b"".join(socket.inet_pton(socket.AF_INET6, one) for one in (way.client[1], way.server[1]))
 

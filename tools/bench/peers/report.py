@@ -68,14 +68,24 @@ def lines(rows: Sequence[Row], kinds: Sequence[type[Subject]], force: bool) -> l
 
 
 def _rates(rows: Sequence[Row], titles: Mapping[str, str], force: bool) -> list[list[str]]:
-    cells = [["thousands of replies a second", *titles.values(), "of reflect", "aim", "× Knot AF_XDP", "aim"]]
+    """“Of its loop” is the share of the rate that a closed loop has on one CPU, whose other end costs what reflecting
+    costs: that is how the aims were set.
+    """
+    cells = [
+        ["thousands of replies a second", *titles.values(), "of reflect", "of its loop", "aim", "× Knot AF_XDP", "aim"]
+    ]
     for row in rows:
-        line = [row.title, *(_cell(row, name, thousands) for name in titles)]
-        for other, aim in row.targets.items():
-            ratio = row.ratio(OURS, other, force)
-            line += [number(ratio) if ratio is not None else "–", f"{aim:g}"]
-        cells.append(line)
+        reflect, knot = row.ratio(OURS, "reflect", force), row.ratio(OURS, "knot-xdp", force)
+        loop = 2 * reflect / (1 + reflect) if reflect is not None else None
+        cells.append([
+            row.title, *(_cell(row, name, thousands) for name in titles), _said(reflect), _said(loop),
+            f"{row.targets['reflect']:g}", _said(knot), f"{row.targets['knot-xdp']:g}",
+        ])  # fmt: skip
     return cells
+
+
+def _said(ratio: float | None) -> str:
+    return "–" if ratio is None else number(ratio)
 
 
 def _transfers(

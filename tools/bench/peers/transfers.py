@@ -27,6 +27,7 @@ SMALL_NAMES, MANY = 1000, 10_000
 NOTIFY = 4
 REST = 0.6  # seconds between one update and the next: servers hold back queries that follow one another closely
 SETTLE = 1.5  # until a server has given up its first attempts, at a primary that cannot be reached
+TRIES = 3
 MEGABYTE = 1_000_000
 
 
@@ -104,12 +105,7 @@ class Transfers:
         subject.account.begin_peak()
         with Control(primary.directory / "control") as control:
             for key, zone, count in self.updates():
-                change(control, zone, range(count), next(self.versions))
-                time.sleep(REST)
-                serial = primary.serial(zone)
-                if watch.serial(zone) == serial:  # it had asked by itself: this says nothing about a NOTIFY
-                    continue
-                add[key](watch.until(zone, serial) * 1000)
+                add[key](self.update(control, primary, watch, zone, count) * 1000)
         peak = subject.account.peak()
         if before and peak:
             add["memory"](before / MEGABYTE)
@@ -117,6 +113,17 @@ class Transfers:
             add["memory-ratio"](max(peak / before, 1.0))
             add["resident-peak"](subject.account.process_peak() / MEGABYTE)
         watch.close()
+
+    def update(self, control: Control, primary: Primary, watch: Watch, zone: str, count: int) -> float:
+        """Seconds from the NOTIFY of one change until it is served."""
+        for _ in range(TRIES):
+            change(control, zone, range(count), next(self.versions))
+            time.sleep(REST)
+            serial = primary.serial(zone)
+            if watch.serial(zone) != serial:
+                return watch.until(zone, serial)
+            # It had asked by itself, on a retry or a refresh: that says nothing about a NOTIFY.
+        raise LabError(f"{watch.subject.title} has every new version of {zone} before it is notified")
 
     def updates(self) -> Iterable[tuple[str, str, int]]:
         """Row, zone, and the number of records, in the order of the updates."""

@@ -14,3 +14,8 @@ class Reflect(Subject):
 
     def command(self) -> list[str]:
         return [str(BUILD / "peregrine-generator"), "--interface", "front", "--reflect"]
+
+    @staticmethod
+    def missing() -> str | None:
+        made = BUILD / "peregrine-generator"
+        return None if made.exists() else "peregrine-generator is not built: run `make bench`"
