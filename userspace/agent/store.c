@@ -433,8 +433,9 @@ json_t *report_store(struct agent *agent)
 		store_get_status(agent->store, &status);
 		state = status.failing ? "failing" : "ok";
 	}
-	return json_pack("{s:s, s:I, s:I, s:I, s:f, s:o}", "state", state, "bytes", (json_int_t)status.octets, "used",
-	                 (json_int_t)status.used, "waiting", (json_int_t)status.waiting, "behind",
+	return json_pack("{s:s, s:o, s:I, s:I, s:I, s:f, s:o}", "state", state, "directory",
+	                 json_sprintf("%s/store", agent->config->state_directory), "bytes", (json_int_t)status.octets,
+	                 "used", (json_int_t)status.used, "waiting", (json_int_t)status.waiting, "behind",
 	                 (double)status.behind_ms / 1000, "error",
 	                 !agent->store     ? json_string("it could not be opened; the log says why")
 	                 : status.error[0] ? json_string(status.error)

@@ -114,6 +114,7 @@ struct store_zone {
 	uint64_t octets;            /* of the records as stored: keys and data */
 	uint64_t journal_octets;    /* likewise */
 	uint32_t journal_from;      /* the earliest serial from which differences lead to `serial`; `serial`: none */
+	uint32_t previous;          /* the serial that the last difference leads from; `serial`: none */
 	struct store_clocks clocks; /* all 0 where none were stored */
 };
 

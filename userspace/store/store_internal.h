@@ -40,7 +40,9 @@ struct head {
 	uint32_t journal; /* id of the journal */
 	uint32_t serial;
 	uint32_t journal_from; /* the serial that the first difference starts from */
-	uint32_t first, next;  /* sequence numbers of the differences there are: from `first`, before `next` */
+	uint32_t last_from;    /* and the last one */
+	uint32_t reserved;
+	uint32_t first, next; /* sequence numbers of the differences there are: from `first`, before `next` */
 	uint64_t rrsets, octets, journal_octets;
 };
 
