@@ -22,25 +22,6 @@
 
 static const char *const database_names[DB_COUNT] = {"meta", "zones", "clocks", "records", "journal", "garbage"};
 
-/* Whether the file is as long as its pages want it: reading behind its end would be the end of the process. */
-static int check_length(MDB_env *env, const char *directory)
-{
-	char path[PATH_MAX];
-	struct stat file;
-	MDB_envinfo info;
-	MDB_stat stat_of;
-	int result = mdb_env_info(env, &info);
-
-	if (!result)
-		result = mdb_env_stat(env, &stat_of);
-	if (result)
-		return result;
-	snprintf(path, sizeof(path), "%s/data.mdb", directory);
-	if (stat(path, &file))
-		return errno;
-	return (uint64_t)file.st_size < (info.me_last_pgno + 1) * (uint64_t)stat_of.ms_psize ? damaged() : 0;
-}
-
 /* The format of what is there; a new file gets ours. */
 static int check_format(MDB_txn *txn, MDB_dbi meta, bool make)
 {
@@ -91,8 +72,6 @@ int env_open(const char *directory, unsigned flags, uint64_t map, MDB_env **env,
 	/* NOTLS: a snapshot moves between threads. NORDAHEAD would slow down loading. */
 	if (!result)
 		result = mdb_env_open(*env, directory, flags | MDB_NOTLS, 0600);
-	if (!result)
-		result = check_length(*env, directory);
 	if (!result)
 		result = mdb_reader_check(*env, &dead);
 	if (!result)
@@ -243,10 +222,30 @@ static int compact(struct store *store)
 	return env_open(store->directory, 0, store->map, &store->env, store->dbi);
 }
 
+/* Whether the file is shorter than its pages would have it. It may be: pages at its end that were given up in the
+ * transaction that took them were never written. But reading behind the end would be the end of the process. */
+static bool is_short(const char *directory)
+{
+	char path[PATH_MAX];
+	MDB_envinfo info = {};
+	MDB_stat pages = {};
+	struct stat file;
+	MDB_env *env;
+	bool is = false;
+
+	snprintf(path, sizeof(path), "%s/data.mdb", directory);
+	if (stat(path, &file) || mdb_env_create(&env))
+		return false;
+	if (!mdb_env_open(env, directory, MDB_RDONLY, 0600) && !mdb_env_info(env, &info) && !mdb_env_stat(env, &pages))
+		is = (uint64_t)file.st_size < (info.me_last_pgno + 1) * (uint64_t)pages.ms_psize;
+	mdb_env_close(env);
+	return is;
+}
+
 static int open_env(struct store *store, bool clean)
 {
 	char why[256];
-	bool good = clean || store_check_apart(store->directory, why, sizeof(why));
+	bool good = (clean && !is_short(store->directory)) || store_check_apart(store->directory, why, sizeof(why));
 	int result = good ? env_open(store->directory, 0, store->map, &store->env, store->dbi) : 0;
 
 	if (good && is_damage(result)) {
