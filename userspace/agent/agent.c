@@ -77,9 +77,13 @@ static int open_servers(struct agent *agent)
 	    .tcp_clients = config->tcp_clients,
 	    .notify = notify_receive,
 	    .notify_context = agent,
+	    .transfers_out = config->transfers_out,
+	    .outgoing = &agent->outgoing,
 	};
 	char path[512];
 
+	if (agent_outgoing_open(agent, agent->store))
+		return -1;
 	agent->notify = notify_open(agent);
 	agent->fallback = agent->notify ? fallback_open(publisher_image(agent->publisher), &options) : NULL;
 	if (!agent->fallback)
@@ -114,7 +118,8 @@ static int start(struct agent *agent)
 	agent->netlink = netlink_open(agent->loop, host_changed, agent);
 	if (!agent->netlink || open_servers(agent) || agent_apply_policy(agent))
 		return -1;
-	if (agent_apply_zones(agent, config, &added, &removed))
+	agent->schedule = schedule_new(agent->loop);
+	if (!agent->schedule || agent_apply_zones(agent, config, &added, &removed))
 		return -1;
 	agent_wait_for_store(agent);
 	agent_forget_strays(agent);
@@ -149,10 +154,12 @@ static void stop(struct agent *agent)
 	agent_keep_off(agent, NULL, false);
 	free(agent->detached);
 	agent_drop_zones(agent);
+	schedule_free(agent->schedule);
 	if (agent->fallback)
 		fallback_close(agent->fallback);
 	if (agent->notify)
 		notify_close(agent->notify);
+	notify_out_free(agent->notify_out);
 	if (agent->netlink)
 		netlink_close(agent->netlink);
 	if (agent->fastpath)

@@ -130,10 +130,12 @@ static void written(void *context, const uint8_t *apex, uint32_t serial, enum st
 
 	if (keeper->agent->stopping)
 		return;
-	if (outcome == STORE_WRITTEN)
+	if (outcome == STORE_WRITTEN) {
 		keeper->pause = 0;
-	else if (zone)
+		agent_zone_stored(keeper->agent, apex, serial);
+	} else if (zone) {
 		want_whole(zone);
+	}
 	if (outcome == STORE_FAILED && !uv_is_active((uv_handle_t *)&keeper->timer)) {
 		keeper->pause = keeper->pause ? 2 * keeper->pause : PAUSE_FIRST_MS;
 		if (keeper->pause > PAUSE_MOST_MS)
@@ -216,8 +218,8 @@ static void on_changed(void *context, bool fits, const char *error)
 	handing_free(handing);
 }
 
-void agent_keep_version(void *context, struct zone_version *version, void (*done)(void *context, const char *error),
-                        void *done_context)
+void agent_keep_version(void *context, struct zone_version *version, uint32_t expire,
+                        void (*done)(void *context, const char *error), void *done_context)
 {
 	struct agent_zone *zone = context;
 	struct handing *handing = handing_new(zone, done_context);
@@ -229,7 +231,7 @@ void agent_keep_version(void *context, struct zone_version *version, void (*done
 	handing->done = done;
 	handing->version = version;
 	zone_ref(version);
-	agent_publish(zone, version, on_published, handing);
+	agent_publish(zone, version, expire, on_published, handing);
 }
 
 void agent_keep_changes(void *context, struct zone_changes *changes, uint32_t expire,

@@ -35,8 +35,8 @@ static uint64_t expiry(uint32_t seconds)
 	return agent_boottime() + (uint64_t)seconds * 1000000000ULL;
 }
 
-void agent_publish(void *context, struct zone_version *version, void (*done)(void *context, const char *error),
-                   void *done_context)
+void agent_publish(void *context, struct zone_version *version, uint32_t expire,
+                   void (*done)(void *context, const char *error), void *done_context)
 {
 	struct agent_zone *zone = context;
 	struct publication *publication = malloc(sizeof(*publication));
@@ -46,7 +46,7 @@ void agent_publish(void *context, struct zone_version *version, void (*done)(voi
 		return;
 	}
 	*publication = (struct publication){.done = done, .context = done_context};
-	publisher_publish(zone->agent->publisher, version, expiry(version->expire), published, publication);
+	publisher_publish(zone->agent->publisher, version, expiry(expire), published, publication);
 }
 
 static void changed(void *context, bool fits, const char *error)
@@ -103,15 +103,19 @@ static struct agent_zone *add_zone(struct agent *agent, const struct config_zone
 		agent_begin_from_store(zone, &served);
 		start.loaded = served.loaded;
 		start.serial = served.serial;
+		start.expires_at = served.expires_at;
 		zone->settled = served.loaded;
 	}
-	zone->follower = follower_new(agent->loop, config, &start, &hooks, agent->config->zone_count > 100);
+	zone->follower = follower_new(agent->schedule, config, &start, &hooks);
 	if (!zone->follower) {
 		free(zone);
 		return NULL;
 	}
+	zone->notify = notify_zone_new(agent->notify_out, config);
+	if (!zone->notify)
+		log_error("zone %s: no memory for its secondaries: they are not notified", config->name);
 	if (!zone->settled)
-		follower_refresh(zone->follower, FOLLOWER_IF_NEWER, first_attempt_done, zone);
+		follower_refresh(zone->follower, FOLLOWER_AS_DUE, first_attempt_done, zone);
 	return zone;
 }
 
@@ -120,6 +124,7 @@ static void drop_zone(struct agent_zone *zone)
 	/* What its follower still reports does not count. */
 	zone->settled = true;
 	follower_free(zone->follower);
+	notify_zone_free(zone->notify);
 	free(zone);
 }
 
@@ -188,6 +193,9 @@ int agent_apply_zones(struct agent *agent, struct config *config, size_t *added,
 			zones[i] = agent->zones[at++];
 			zones[i]->config = wanted;
 			follower_reconfigure(zones[i]->follower, wanted);
+			if (zones[i]->notify && notify_zone_reconfigure(zones[i]->notify, wanted))
+				log_error("zone %s: no memory for other secondaries: the old ones are notified",
+				          wanted->name);
 			continue;
 		}
 		zones[i] = add_zone(agent, wanted);

@@ -25,6 +25,8 @@ struct load {
 	size_t key_count;
 	struct load_item *primaries;
 	size_t primary_count;
+	struct load_item *secondaries;
+	size_t secondary_count;
 };
 
 /* Sections, in load_sections.c: server, fast-path, fallback, metrics; in load_limits.c: rate-limit, cookies. */
@@ -39,6 +41,15 @@ void load_cookies(struct load *load);
 void load_keys(struct load *load);
 void load_primaries(struct load *load);
 void load_zones(struct load *load);
+
+/* Transfers out, in load_outgoing.c: secondaries; and of a zone's mapping `allow-transfer` and `notify`, which refer to
+ * keys and secondaries: what is not given stays as it is in `outgoing`. */
+void load_secondaries(struct load *load);
+void load_outgoing(struct load *load, const yaml_node_t *mapping, struct config_outgoing *outgoing);
+void config_outgoing_free(struct config_outgoing *outgoing);
+/* Bounds on a zone's clocks, in load_clocks.c: what is not given stays as it is in `clocks`. */
+void load_clocks(struct load *load, const struct raw_clocks *raw, const yaml_node_t *mapping,
+                 struct config_clocks *clocks);
 
 /* A value that is there and was not reported by the check of the shape. */
 static inline bool load_given(const char *value)

@@ -177,6 +177,7 @@ static void load_primary(struct load *load, const struct raw_primary *raw, const
 	else
 		primary->name = load_text(load, raw->name);
 	load_addresses(load, raw, mapping, primary);
+	primary->rate = (unsigned)load_number(load, mapping, "rate", raw->rate, 1, 100000, 0);
 	if (!load_given(raw->key))
 		return;
 	knot_dname_t *name = NULL;
@@ -245,6 +246,8 @@ static void load_zone(struct load *load, const struct raw_zone *raw, const yaml_
 		zone->name = load_text(load, raw->name);
 	}
 	load_references(load, raw, mapping, zone);
+	load_outgoing(load, mapping, &zone->outgoing);
+	load_clocks(load, &raw->clocks, mapping, &zone->clocks);
 }
 
 static int compare_apex(const void *a, const void *b)
@@ -289,6 +292,7 @@ void load_zones(struct load *load)
 		free(zones[i].name);
 		knot_dname_free(zones[i].apex, NULL);
 		free(zones[i].primaries);
+		config_outgoing_free(&zones[i].outgoing);
 	}
 	free(items);
 	if (item_count == total && config->zone_count)
