@@ -239,7 +239,7 @@ def test_full_disk(lab: Lab) -> None:
             agent.cli("zone-reload", "--wait", ZONE)
             assert serial_of(lab) == 2
             wait_for(lambda: agent.cli("status")["store"]["state"] == "failing")
-            assert "room" in agent.cli("status")["store"]["error"]
+            assert "make room" in agent.cli("status")["store"]["error"]
             primary.serial = 3
             agent.cli("zone-reload", "--wait", ZONE)
             assert serial_of(lab) == 3

@@ -292,7 +292,19 @@ static bool is_later(uint32_t serial, uint32_t than)
 	return (int32_t)(serial - than) > 0;
 }
 
-void agent_begin_from_store(struct agent_zone *zone, struct publisher_zone *served)
+/* The clocks as they stood: the next poll comes when it would have come. */
+static void take_clocks(const struct store_zone *stored, struct follower_start *start)
+{
+	start->refresh = stored->refresh;
+	start->retry = stored->retry;
+	start->expire = stored->expire;
+	if (stored->clocks.refresh_at)
+		start->next_refresh = stored->clocks.refresh_at;
+	else if (stored->clocks.checked_at)
+		start->next_refresh = stored->clocks.checked_at + stored->refresh;
+}
+
+void agent_begin_from_store(struct agent_zone *zone, struct follower_start *start)
 {
 	struct agent *agent = zone->agent;
 	struct store_zone stored;
@@ -302,18 +314,21 @@ void agent_begin_from_store(struct agent_zone *zone, struct publisher_zone *serv
 	if (!agent->store)
 		return;
 	has = store_find(agent->store, zone->config->apex, &stored);
-	if (served->loaded && (!has || is_later(served->serial, stored.serial)))
+	if (start->loaded && (!has || is_later(start->serial, stored.serial)))
 		want_whole(zone);
-	if (!has || (served->loaded && !is_later(stored.serial, served->serial)))
+	if (has && start->loaded && stored.serial == start->serial)
+		take_clocks(&stored, start);
+	if (!has || (start->loaded && !is_later(stored.serial, start->serial)))
 		return;
 	handing = handing_new(zone, NULL);
 	if (!handing)
 		return;
 	agent->loading++;
 	publisher_load(agent->publisher, zone->config->apex, stored.clocks.expires_at, supply, loaded, handing);
-	served->loaded = true;
-	served->serial = stored.serial;
-	served->expires_at = stored.clocks.expires_at;
+	start->loaded = true;
+	start->serial = stored.serial;
+	start->expires_at = stored.clocks.expires_at;
+	take_clocks(&stored, start);
 }
 
 static void stop_waiting(uv_timer_t *timer)

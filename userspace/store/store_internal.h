@@ -39,9 +39,9 @@ struct head {
 	uint32_t id;      /* of the records */
 	uint32_t journal; /* id of the journal */
 	uint32_t serial;
-	uint32_t journal_from; /* the serial that the first difference starts from */
-	uint32_t last_from;    /* and the last one */
-	uint32_t reserved;
+	uint32_t journal_from;           /* the serial that the first difference starts from */
+	uint32_t last_from;              /* and the last one */
+	uint32_t refresh, retry, expire; /* of the SOA */
 	uint32_t first, next; /* sequence numbers of the differences there are: from `first`, before `next` */
 	uint64_t rrsets, octets, journal_octets;
 };
@@ -204,6 +204,8 @@ int set_minus(const struct store_rrset *left, const struct store_rrset *right, s
               struct store_rrset *out);
 int set_plus(const struct store_rrset *left, const struct store_rrset *right, struct octets *octets,
              struct store_rrset *out);
+/* Takes serial and timers from the SOA's rdata (checked before) into the head. */
+void head_take_soa(struct head *head, const uint8_t *rdata);
 int compare_rdata(const uint8_t *left, const uint8_t *right);
 
 /* journal.c */

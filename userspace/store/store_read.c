@@ -57,6 +57,9 @@ void describe_zone(const struct store *store, MDB_txn *txn, const uint8_t *apex,
 
 	*out = (struct store_zone){
 	    .serial = head->serial,
+	    .refresh = head->refresh,
+	    .retry = head->retry,
+	    .expire = head->expire,
 	    .rrsets = head->rrsets,
 	    .octets = head->octets,
 	    .journal_octets = head->journal_octets,

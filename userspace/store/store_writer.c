@@ -128,8 +128,10 @@ static void sweep_some(struct store *store)
 	if (result)
 		more = true;
 	/* An empty transaction says nothing of the disk. */
-	if (result || swept)
+	if (result || swept) {
 		note_result(store, result);
+		store_measure(store);
+	}
 	pthread_mutex_lock(&store->lock);
 	store->garbage = more;
 	pthread_mutex_unlock(&store->lock);
