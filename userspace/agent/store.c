@@ -64,13 +64,14 @@ static void read_back(void *context, struct zone_version *version, const char *e
 	struct reading *reading = context;
 	struct keeper *keeper = reading->keeper;
 	struct agent *agent = keeper->agent;
+	const struct agent_zone *zone = agent->stopping ? NULL : agent_find_zone(agent, reading->apex);
 
 	keeper->reads--;
-	if (version && !agent->stopping && agent_find_zone(agent, reading->apex)) {
+	if (version && zone) {
 		struct store_clocks clocks = clocks_of(agent, reading->apex);
 
 		clocks.checked_at = 0;
-		store_put_version(agent->store, version, &clocks, STORE_JOURNAL_DEFAULT);
+		store_put_version(agent->store, version, &clocks, zone->config->journal_size);
 	}
 	zone_unref(version);
 	free(reading);
@@ -181,9 +182,9 @@ static void keep(struct handing *handing)
 		return;
 	clocks = clocks_of(agent, handing->apex);
 	if (handing->version) {
-		store_put_version(agent->store, handing->version, &clocks, STORE_JOURNAL_DEFAULT);
+		store_put_version(agent->store, handing->version, &clocks, zone->config->journal_size);
 	} else if (handing->edit) {
-		store_put_edit(agent->store, handing->edit, &clocks, STORE_JOURNAL_DEFAULT);
+		store_put_edit(agent->store, handing->edit, &clocks, zone->config->journal_size);
 		handing->edit = NULL;
 	} else {
 		want_whole(zone);

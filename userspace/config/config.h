@@ -69,6 +69,7 @@ struct config_zone {
 	size_t primary_count;
 	struct config_outgoing outgoing;
 	struct config_clocks clocks;
+	uint64_t journal_size; /* octets; 0: as large as the zone */
 };
 
 struct config {
