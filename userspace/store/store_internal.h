@@ -59,7 +59,8 @@ struct stored_value {
 
 /* What calls into LMDB return, and ours beside. */
 #define STORE_E_MISFIT (-1)
-#define STORE_E_BIG (-2) /* not to be done along with others */
+#define STORE_E_BIG (-2)   /* not to be done along with others */
+#define STORE_E_EMPTY (-3) /* a file in which nothing was ever written */
 static inline int damaged(void)
 {
 	return MDB_CORRUPTED;

@@ -38,6 +38,14 @@ static int check_format(MDB_txn *txn, MDB_dbi meta, bool make)
 	return value.mv_size == sizeof(ours) && !memcmp(value.mv_data, &ours, sizeof(ours)) ? 0 : MDB_VERSION_MISMATCH;
 }
 
+/* Whether whoever made the file did not come to make databases in it, which are all made at once. */
+static bool is_empty(MDB_env *env)
+{
+	MDB_stat names;
+
+	return !mdb_env_stat(env, &names) && !names.ms_entries;
+}
+
 static int open_databases(MDB_env *env, unsigned flags, MDB_dbi *dbi)
 {
 	bool reads = flags & MDB_RDONLY;
@@ -48,6 +56,8 @@ static int open_databases(MDB_env *env, unsigned flags, MDB_dbi *dbi)
 		return result;
 	for (int i = 0; !result && i < DB_COUNT; i++) {
 		result = mdb_dbi_open(txn, database_names[i], reads ? 0 : MDB_CREATE, &dbi[i]);
+		if (result == MDB_NOTFOUND && !i && is_empty(env))
+			result = STORE_E_EMPTY;
 		if (!result && i == DB_META)
 			result = check_format(txn, dbi[i], !reads);
 	}
@@ -350,7 +360,8 @@ struct store *store_open_to_read(const char *directory, char *why, size_t why_si
 
 	if (!result)
 		return store;
-	snprintf(why, why_size, "%s: cannot be read: %s", directory, mdb_strerror(result));
+	snprintf(why, why_size, "%s: cannot be read: %s", directory,
+	         result == STORE_E_EMPTY ? "nothing is stored yet" : mdb_strerror(result));
 	if (store)
 		store_free(store);
 	return NULL;
