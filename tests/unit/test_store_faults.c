@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -210,16 +211,18 @@ static void killed(void **state)
 static void in_slices(void **state)
 {
 	struct store_status status;
+	char path[128];
 	uint64_t first;
+	int reader;
 
 	store_world_start(&world, 0);
-	assert_int_equal(STORE_WRITTEN, put_version(1, 150000));
-	assert_int_equal(1, check_whole(150000));
+	assert_int_equal(STORE_WRITTEN, put_version(1, 220000));
+	assert_int_equal(1, check_whole(220000));
 	store_get_status(world.store, &status);
 	first = status.used;
 	assert_true(first > 4U << 20);
-	assert_int_equal(STORE_WRITTEN, put_version(2, 150000));
-	assert_int_equal(2, check_whole(150000));
+	assert_int_equal(STORE_WRITTEN, put_version(2, 220000));
+	assert_int_equal(2, check_whole(220000));
 	for (int i = 0; i < 1000 && (store_get_status(world.store, &status), status.used > first + first / 8); i++)
 		usleep(10000);
 	assert_true(status.used <= first + first / 8);
@@ -228,10 +231,25 @@ static void in_slices(void **state)
 	for (int i = 0; i < 1000 && (store_get_status(world.store, &status), status.used > first / 8); i++)
 		usleep(10000);
 	assert_true(status.used < first / 8);
-	/* Opened again, the file is written anew. */
+	store_world_stop(&world);
+	/* Opened again while another process reads, it stays; else the file is written anew. */
+	snprintf(path, sizeof(path), "%s/readers", world.path);
+	reader = open(path, O_RDWR | O_CREAT, 0600);
+	assert_int_equal(0, flock(reader, LOCK_SH));
+	store_world_start(&world, 0);
+	store_get_status(world.store, &status);
+	assert_true(status.octets > first);
+	store_world_stop(&world);
+	close(reader);
+	store_world_start(&world, 0);
+	store_get_status(world.store, &status);
+	assert_true(status.octets < first / 8);
+	assert_int_equal(3, check_whole(10));
+	assert_int_equal(STORE_WRITTEN, put_version(4, 10));
+	assert_int_equal(4, check_whole(10));
 	store_world_stop(&world);
 	store_world_start(&world, 0);
-	assert_int_equal(3, check_whole(10));
+	assert_int_equal(4, check_whole(10));
 }
 
 static void map_grows(void **state)
@@ -341,6 +359,14 @@ static void damaged_files(void **state)
 	for (size_t i = 0; i < sizeof(garbage); i++)
 		garbage[i] = rand_r(&seed);
 	assert_int_equal(0, mkdir(world.path, 0700));
+	/* Nothing was written in it yet, which is no damage. */
+	assert_int_equal(0, mdb_env_create(&env));
+	assert_int_equal(0, mdb_env_open(env, world.path, 0, 0600));
+	mdb_env_close(env);
+	write_at("owner", 0, "1", 1);
+	store_world_start(&world, 0);
+	assert_int_equal(0, set_aside());
+	store_world_stop(&world);
 	write_at("data.mdb", 0, garbage, sizeof(garbage));
 	expect_set_aside();
 	/* Another format. */

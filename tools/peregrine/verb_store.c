@@ -176,14 +176,38 @@ static enum cli_exit export_to_file(struct stored *stored, const char *path)
 	return exit;
 }
 
+/* What is no file is written to, and not replaced. */
+static enum cli_exit export_to_device(struct stored *stored, const char *path)
+{
+	FILE *out = fopen(path, "we");
+	enum cli_exit exit;
+
+	if (!out) {
+		cli_error("%s: cannot be opened: %s", path, strerror(errno));
+		return CLI_FAILED;
+	}
+	exit = export_to(stored, out);
+	if (fclose(out)) {
+		cli_error("%s: cannot be written: %s", path, strerror(errno));
+		exit = CLI_FAILED;
+	}
+	return exit;
+}
+
 enum cli_exit verb_zone_export(const struct cli *cli, int count, char **arguments)
 {
 	struct stored stored;
+	struct stat status;
 	enum cli_exit exit = open_stored(cli, arguments[0], &stored);
 
 	if (exit != CLI_OK)
 		return exit;
-	exit = count > 1 ? export_to_file(&stored, arguments[1]) : export_to(&stored, stdout);
+	if (count < 2 || strcmp(arguments[1], "-") == 0)
+		exit = export_to(&stored, stdout);
+	else if (stat(arguments[1], &status) == 0 && !S_ISREG(status.st_mode))
+		exit = export_to_device(&stored, arguments[1]);
+	else
+		exit = export_to_file(&stored, arguments[1]);
 	close_stored(&stored);
 	return exit;
 }

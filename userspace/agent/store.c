@@ -37,6 +37,7 @@ struct keeper {
 	size_t reads;
 	uint64_t pause; /* after a failure, milliseconds; doubled with each */
 	uv_timer_t timer;
+	char directory[512];
 };
 
 static struct store_clocks clocks_of(struct agent *agent, const uint8_t *apex)
@@ -404,7 +405,6 @@ void agent_forget_strays(struct agent *agent)
 void agent_open_store(struct agent *agent)
 {
 	struct store_hooks hooks = {.written = written};
-	char directory[512];
 
 	agent->keeper = calloc(1, sizeof(*agent->keeper));
 	if (!agent->keeper)
@@ -415,8 +415,9 @@ void agent_open_store(struct agent *agent)
 	agent->keeper->timer.data = agent->keeper;
 	uv_unref((uv_handle_t *)&agent->keeper->timer);
 	hooks.context = agent->keeper;
-	snprintf(directory, sizeof(directory), "%s/store", agent->config->state_directory);
-	agent->store = store_open(directory, 0, &hooks, agent->loop);
+	snprintf(agent->keeper->directory, sizeof(agent->keeper->directory), "%s/store",
+	         agent->config->state_directory);
+	agent->store = store_open(agent->keeper->directory, 0, &hooks, agent->loop);
 }
 
 static void timer_closed(uv_handle_t *handle)
@@ -452,7 +453,7 @@ json_t *report_store(struct agent *agent)
 		state = status.failing ? "failing" : "ok";
 	}
 	return json_pack("{s:s, s:o, s:I, s:I, s:I, s:f, s:o}", "state", state, "directory",
-	                 json_sprintf("%s/store", agent->config->state_directory), "bytes", (json_int_t)status.octets,
+	                 json_string(agent->keeper ? agent->keeper->directory : ""), "bytes", (json_int_t)status.octets,
 	                 "used", (json_int_t)status.used, "waiting", (json_int_t)status.waiting, "behind",
 	                 (double)status.behind_ms / 1000, "error",
 	                 !agent->store     ? json_string("it could not be opened; the log says why")

@@ -101,6 +101,7 @@ struct store {
 	uint64_t map; /* octets of address space */
 	MDB_env *env;
 	MDB_dbi dbi[DB_COUNT];
+	int readers_lock; /* shared while another process than the owner reads: nothing is moved then; -1 */
 	int owner; /* file whose lock says who writes, and whose octet that it did not end; -1 when reading alone */
 
 	/* Transactions that read; while it is held none begins. The map grows when there are none. */
@@ -114,7 +115,7 @@ struct store {
 	pthread_mutex_t lock; /* of all that follows */
 	pthread_cond_t wake;
 	struct jobs waiting, done;
-	size_t heavy; /* of those waiting, versions and edits */
+	size_t heavy, light; /* of those waiting: versions and edits, and others */
 	bool stopping;
 	bool failing;
 	bool garbage; /* there may be some */

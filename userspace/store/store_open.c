@@ -18,7 +18,7 @@
 /* Address space, not disk: nothing of it is taken before it is written. */
 #define MAP_DEFAULT (64ULL << 30)
 /* A file that is at least so large and more than half empty is written anew when it is opened. */
-#define COMPACT_LEAST (64ULL << 20)
+#define COMPACT_LEAST (16ULL << 20)
 
 static const char *const database_names[DB_COUNT] = {"meta", "zones", "clocks", "records", "journal", "garbage"};
 
@@ -202,12 +202,41 @@ static int take_ownership(const char *directory, bool *clean)
 
 /* ---- opening ---- */
 
-/* Writes the file anew without what is free, when that is most of it. */
+/* Other processes that read do so with a lock of theirs on a file. Returns it open, with the lock, or -1. */
+static int lock_readers(const char *directory, int operation)
+{
+	char path[PATH_MAX];
+	int file;
+
+	snprintf(path, sizeof(path), "%s/readers", directory);
+	file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (file >= 0 && flock(file, operation)) {
+		close(file);
+		file = -1;
+	}
+	return file;
+}
+
+/* Puts what was copied in the file's place. LMDB's lock file goes by the file that it was made for. */
+static int exchange(struct store *store, const char *path, const char *new_path)
+{
+	char lock[PATH_MAX];
+
+	snprintf(lock, sizeof(lock), "%s/lock.mdb", store->directory);
+	mdb_env_close(store->env);
+	store->env = NULL;
+	if (rename(new_path, path))
+		log_warning("%s: cannot be renamed: %s", new_path, strerror(errno));
+	unlink(lock);
+	return env_open(store->directory, 0, store->map, &store->env, store->dbi);
+}
+
+/* Writes the file anew without what is free, when that is most of it and no other process reads it. */
 static int compact(struct store *store)
 {
 	char path[PATH_MAX], new_path[PATH_MAX];
 	struct stat status;
-	int file, result;
+	int file, readers, result;
 
 	snprintf(path, sizeof(path), "%s/data.mdb", store->directory);
 	snprintf(new_path, sizeof(new_path), "%s/data.new", store->directory);
@@ -215,21 +244,26 @@ static int compact(struct store *store)
 	if (stat(path, &status) || (uint64_t)status.st_size < COMPACT_LEAST ||
 	    store->used > (uint64_t)status.st_size / 2)
 		return 0;
-	file = open(new_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (file < 0)
+	readers = lock_readers(store->directory, LOCK_EX | LOCK_NB);
+	if (readers < 0)
 		return 0;
-	result = mdb_env_copyfd2(store->env, file, MDB_CP_COMPACT);
+	file = open(new_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	result = file < 0 ? errno : mdb_env_copyfd2(store->env, file, MDB_CP_COMPACT);
 	if (!result && fsync(file))
 		result = errno;
-	close(file);
-	if (result || rename(new_path, path)) {
-		log_warning("%s: cannot be compacted: %s; it is used as it is", path,
-		            mdb_strerror(result ? result : errno));
+	if (file >= 0)
+		close(file);
+	if (result) {
+		log_warning("%s: cannot be compacted: %s; it is used as it is", path, mdb_strerror(result));
 		unlink(new_path);
-		return 0;
+		result = 0;
+	} else {
+		result = exchange(store, path, new_path);
+		if (!result)
+			store_measure(store);
 	}
-	mdb_env_close(store->env);
-	return env_open(store->directory, 0, store->map, &store->env, store->dbi);
+	close(readers);
+	return result;
 }
 
 /* Whether the file is shorter than its pages would have it. It may be: pages at its end that were given up in the
@@ -308,7 +342,7 @@ static struct store *make_store(const char *directory)
 		free(store);
 		return NULL;
 	}
-	store->owner = -1;
+	store->owner = store->readers_lock = -1;
 	pthread_mutex_init(&store->gate, NULL);
 	pthread_mutex_init(&store->lock, NULL);
 	pthread_cond_init(&store->wake, NULL);
@@ -325,6 +359,8 @@ void store_free(struct store *store)
 			log_debug("%s: %s", store->directory, strerror(errno));
 		close(store->owner);
 	}
+	if (store->readers_lock >= 0)
+		close(store->readers_lock);
 	pthread_cond_destroy(&store->wake);
 	pthread_mutex_destroy(&store->lock);
 	pthread_mutex_destroy(&store->gate);
@@ -356,8 +392,13 @@ struct store *store_open(const char *directory, uint64_t map, const struct store
 struct store *store_open_to_read(const char *directory, char *why, size_t why_size)
 {
 	struct store *store = make_store(directory);
-	int result = store ? env_open(directory, MDB_RDONLY, 0, &store->env, store->dbi) : ENOMEM;
+	int result = ENOMEM;
 
+	if (store) {
+		/* On a file system that cannot be written nothing is moved either. */
+		store->readers_lock = lock_readers(directory, LOCK_SH);
+		result = env_open(directory, MDB_RDONLY, 0, &store->env, store->dbi);
+	}
 	if (!result)
 		return store;
 	snprintf(why, why_size, "%s: cannot be read: %s", directory,
