@@ -4,7 +4,7 @@
  * share, in a queue or, up to a bound, under way.
  *
  *   idle ──changed──▶ queued ──its turn──▶ under way ──answer, or tries used up──▶ idle
- *                                              └── changed meanwhile: queued again when it ends
+ *                                              └── changed meanwhile: begun again when it ends, or after a pause
  */
 #include "transfer_out/notify_out.h"
 
@@ -19,7 +19,7 @@
 
 #define TICK 100 /* milliseconds between two looks at what is due; answers are taken as they come */
 
-struct notify_limits notify_limits = {.at_once = 32, .tries = 5, .wait = 2000, .log_pause = 60000};
+struct notify_limits notify_limits = {.at_once = 32, .tries = 5, .wait = 2000, .pause = 1000, .log_pause = 60000};
 
 struct entry {
 	struct notify_zone *zone;
@@ -28,7 +28,7 @@ struct entry {
 	struct entry *next; /* in the target's queue, or among those under way */
 	bool queued, under_way, again;
 	struct notify_message message;
-	uint64_t due; /* loop time: the end of the wait */
+	uint64_t sent, due; /* loop time: of the last message, and the end of the wait for its answer */
 	struct notify_status status;
 };
 
@@ -160,7 +160,8 @@ static void try_once(struct entry *entry)
 	size_t length = notify_message_make(&entry->message, wire);
 	uv_buf_t buffer = uv_buf_init((char *)wire, (unsigned)length);
 
-	entry->due = uv_now(target->out->loop) + (notify_limits.wait << entry->status.tries);
+	entry->sent = uv_now(target->out->loop);
+	entry->due = entry->sent + (notify_limits.wait << entry->status.tries);
 	entry->status.tries++;
 	/* What the host could not send is as lost as what the network lost. */
 	if (length)
@@ -293,6 +294,11 @@ static void target_look(struct target *target, uint64_t now)
 		next = entry->next;
 		if (entry->due > now)
 			continue;
+		if (entry->again) {
+			/* It ends unanswered, to be begun for the newer version. */
+			ended(entry, NOTIFY_WAITING);
+			continue;
+		}
 		if (entry->status.tries < notify_limits.tries) {
 			try_once(entry);
 			continue;
@@ -481,10 +487,13 @@ void notify_zone_changed(struct notify_zone *zone, uint32_t serial, const uint8_
 	for (size_t i = 0; i < zone->count; i++) {
 		struct entry *entry = &zone->entries[i];
 
-		if (entry->under_way)
+		if (entry->under_way) {
 			entry->again = true;
-		else if (!entry->queued)
+			if (entry->due > entry->sent + notify_limits.pause)
+				entry->due = entry->sent + notify_limits.pause;
+		} else if (!entry->queued) {
 			enqueue(entry);
+		}
 		target_go_on(entry->target);
 	}
 }
