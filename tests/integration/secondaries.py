@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""NSD, Knot DNS and BIND as secondaries, of one zone, with what they need to be told by NOTIFY and to ask for changes."""
+"""NSD, Knot DNS and BIND as secondaries of one zone, which are told by NOTIFY and ask for changes."""
 
 from __future__ import annotations
 
