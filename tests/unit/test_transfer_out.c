@@ -159,9 +159,9 @@ static struct transfer_out *ask(struct client *client, const uint32_t *have, con
 		assert_int_equal(
 		    knot_tsig_key_init(&client->key, algorithm, "Key.Example.", "c2VjcmV0IG9mIHRoZSB0ZXN0"), 0);
 	assert_int_equal(tsig_session_init(&client->tsig, algorithm ? &client->key : NULL, why), 0);
-	client->query_length = query_make(client->query, sizeof(client->query), 4711, client->apex,
-	                                  have ? KNOT_RRTYPE_IXFR : KNOT_RRTYPE_AXFR, request.serial, false,
-	                                  &client->tsig);
+	client->query_length =
+	    query_make(client->query, sizeof(client->query), 4711, client->apex,
+	               have ? KNOT_RRTYPE_IXFR : KNOT_RRTYPE_AXFR, request.serial, false, &client->tsig);
 	assert_true(client->query_length > 0);
 	if (algorithm)
 		assert_int_equal(tsig_server_check(&client->server, &client->key, client->query, &client->query_length),
@@ -537,7 +537,8 @@ static void test_bad_signatures(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		assert_int_equal(knot_tsig_key_init(&theirs, cases[i].algorithm, "kEY.", cases[i].secret), 0);
 		assert_int_equal(tsig_session_init(&session, &theirs, why), 0);
-		length = query_make(wire, sizeof(wire), 1, (const uint8_t *)"\4zone\0", KNOT_RRTYPE_SOA, 0, false, &session);
+		length =
+		    query_make(wire, sizeof(wire), 1, (const uint8_t *)"\4zone\0", KNOT_RRTYPE_SOA, 0, false, &session);
 		assert_int_equal(tsig_server_check(&server, &key, wire, &length), cases[i].result);
 		assert_int_equal(server.error, cases[i].error);
 		assert_int_equal(server.on, cases[i].on);
