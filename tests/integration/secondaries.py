@@ -13,13 +13,19 @@ if TYPE_CHECKING:
 
 
 class Secondary(NameServer):
-    """`primaries`: the addresses that are asked, and that NOTIFY comes from."""
+    """`primaries`: the addresses that are asked, and that NOTIFY comes from; `more`: how (BIND alone)."""
 
     def __init__(
-        self, lab: Lab, namespace: Namespace, zone: str, primaries: Sequence[str], key: Key | None = None
+        self,
+        lab: Lab,
+        namespace: Namespace,
+        zone: str,
+        primaries: Sequence[str],
+        key: Key | None = None,
+        more: str = "",
     ) -> None:
         super().__init__(lab, namespace, [], key=key)
-        self.primaries = list(primaries)
+        self.primaries, self.more = list(primaries), more
         self.zones = [Zone(zone, self.directory / "zone")]
 
     def key_name(self) -> str:
@@ -58,7 +64,7 @@ class BindSecondary(Secondary, Bind):
         base = Bind.configuration(self)
         self.zones = [zone]
         key = f" key {self.key.name}" if self.key else ""
-        primaries = " ".join(f"{address}{key};" for address in self.primaries)
+        primaries = " ".join(f"{address}{self.more}{key};" for address in self.primaries)
         own = f'zone "{zone.name}" {{ type secondary; file "{zone.path}"; primaries {{ {primaries} }}; }};\n'
         return base + own
 

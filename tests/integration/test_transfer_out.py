@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -262,6 +264,73 @@ def test_silent_secondary(lab: Lab) -> None:
         states = {entry["secondary"]: entry for entry in agent.zone_status(NAME)["notify"]}
         assert states["gone"]["state"] == "waiting" and states["gone"]["serial"] == 2
         assert states["gone"]["tries"] >= 1
+
+
+def make_certificate(lab: Lab) -> tuple[str, str]:
+    """A certificate and its key, as files."""
+    place = lab.make_directory("tls")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+        + ["-subj", "/CN=ns.out.example", "-keyout", place / "key", "-out", place / "certificate"],
+        check=True,
+        capture_output=True,
+    )
+    return str(place / "certificate"), str(place / "key")
+
+
+def over_tls(lab: Lab, query: dns.message.Message, protocols: list[str], records: int = 0) -> list[dns.message.Message]:
+    """The messages that answer one query, until there are so many records."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if protocols:
+        context.set_alpn_protocols(protocols)
+    made: list[dns.message.Message] = []
+    with lab.client.tcp(lab.service[0], 853) as plain, context.wrap_socket(plain) as sock:
+        wire = query.to_wire()
+        sock.sendall(len(wire).to_bytes(2, "big") + wire)
+        stream = sock.makefile("rb")
+        while not made or sum(len(rrset) for message in made for rrset in message.answer) < records:
+            size = stream.read(2)
+            assert len(size) == 2, "closed"
+            made.append(dns.message.from_wire(stream.read(int.from_bytes(size, "big"))))
+    return made
+
+
+def test_tls(lab: Lab) -> None:
+    """RFC 9103: transfers and SOA by TLS 1.3 with ALPN dot, also to BIND; nothing else, and nothing else's clients."""
+    certificate, private = make_certificate(lab)
+    server = {"tls-listen": list(lab.service), "certificate": certificate, "private-key": private}
+    place = lab.make_directory("zones")
+    written = zone_file(1, 8000).write(place)
+    change = {**settings(lab.client_addresses[0]), "server": server}
+    with (
+        lab.primary_server(Knot, [written], key=KEY, ixfr=True) as primary,
+        lab.peregrine([NAME], key=KEY, change=change) as agent,
+    ):
+        agent.wait_serving(1)
+        wait_stored(agent, 1)
+        whole = over_tls(lab, dns.message.make_query(NAME, "AXFR"), ["dot"], 8006)
+        assert sum(len(rrset) for message in whole for rrset in message.answer) == 8006 and len(whole) > 5
+        soa = over_tls(lab, dns.message.make_query(NAME, "SOA"), ["dot"])[0]
+        assert soa.answer[0][0].serial == 1
+        assert over_tls(lab, dns.message.make_query(f"n1.{NAME}", "A"), ["dot"])[0].rcode() == dns.rcode.REFUSED
+        for protocols in ([], ["h2"]):
+            with pytest.raises((ssl.SSLError, AssertionError, ConnectionError)):
+                over_tls(lab, dns.message.make_query(NAME, "SOA"), protocols)
+        with lab.client.tcp(lab.service[0], 853) as plain:
+            plain.sendall(b"\0\x11no TLS at all....")
+            plain.settimeout(5)
+            while plain.recv(100):
+                pass
+        with SECONDARIES["bind"](lab, lab.client, NAME, lab.service, more=" port 853 tls ephemeral") as secondary:
+            assert secondary.wait_for(NAME, 1) == 1
+            update(primary, 2, 8000)
+            secondary.wait_for(NAME, 2, timeout=10)
+        # Another certificate is taken up without a word to those who are connected.
+        server["certificate"], server["private-key"] = make_certificate(lab)
+        agent.write_config({"server": server})
+        agent.cli("reload")
+        assert over_tls(lab, dns.message.make_query(NAME, "SOA"), ["dot"])[0].answer[0][0].serial == 2
 
 
 # What follows shares one agent, which is there from here to the end.
