@@ -52,7 +52,8 @@ complete -c peregrine -n "__peregrine_verb $refresh" -l wait -d 'return when the
 complete -c peregrine -n "__peregrine_verb $refresh" -l force -d 'serve it even if verification is against it'
 complete -c peregrine -n "__peregrine_verb zone-status" -l problems -d 'what is wrong, with whom, and the way out'
 complete -c peregrine -n "__peregrine_verb $refresh" -l timeout -x -d 'wait no longer than this, in seconds'
-complete -c peregrine -n "__peregrine_verb $refresh zone-status stats explain" -a '(__peregrine_zones)'
+complete -c peregrine -n "__peregrine_verb $refresh zone-status zone-export zone-diff stats explain" -a '(__peregrine_zones)'
+complete -c peregrine -n '__peregrine_verb zone-export' -F
 complete -c peregrine -n '__peregrine_verb attach detach' -a '(command ls /sys/class/net 2>/dev/null)'
 complete -c peregrine -n '__peregrine_verb detach' -l pins -xa '(__fish_complete_directories)' -d 'where the agent left its pins'
 complete -c peregrine -n '__peregrine_verb explain' -a 'A AAAA CNAME DS MX NS PTR SOA SRV TXT +do +tcp +bufsize='

@@ -42,6 +42,8 @@ _peregrine() {
 		_arguments $common '--wait[return when the zones are served]' \
 			'--timeout[wait no longer than this]:seconds:' \
 			'--force[serve it even if verification is against it]' '*:zone:_peregrine_zones' ;;
+	zone-export) _arguments $common '1:zone:_peregrine_zones' '2:file:_files' ;;
+	zone-diff) _arguments $common '1:zone:_peregrine_zones' '2:serial:' ;;
 	zone-status) _arguments $common '--problems[what is wrong, with whom, and the way out]' '*:zone:_peregrine_zones' ;;
 	stats) _arguments $common '1:zone:_peregrine_zones' ;;
 	attach) _arguments $common '*:interface:_net_interfaces' ;;

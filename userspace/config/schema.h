@@ -13,6 +13,10 @@ struct raw_server {
 	char **listen;
 	unsigned listen_count;
 	char *port;
+	char **tls_listen;
+	unsigned tls_listen_count;
+	char *certificate;
+	char *private_key;
 	char *state_directory;
 	char *run_directory;
 };
@@ -94,6 +98,7 @@ struct raw_zone {
 	unsigned primaries_count;
 	struct raw_verify verify;
 	struct raw_clocks clocks;
+	char *journal_size;
 };
 
 struct raw_config {

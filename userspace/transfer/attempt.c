@@ -289,6 +289,7 @@ static void on_transfer_message(void *context, uint8_t *wire, size_t length)
 {
 	struct attempt *attempt = context;
 	bool opened = attempt->incoming.opened;
+	enum transfer_result result;
 	char why[TRANSFER_WHY];
 
 	mark_heard(attempt);
@@ -298,7 +299,10 @@ static void on_transfer_message(void *context, uint8_t *wire, size_t length)
 			attempt_failed(attempt, why);
 		return;
 	}
-	switch (transfer_in_message(&attempt->incoming, wire, length)) {
+	result = transfer_in_message(&attempt->incoming, wire, length);
+	if (attempt->incoming.expire.given)
+		attempt->expire = attempt->incoming.expire;
+	switch (result) {
 	case TRANSFER_FAILED:
 		memcpy(why, attempt->incoming.why, sizeof(why));
 		transfer_failed(attempt, why);
@@ -313,8 +317,6 @@ static void on_transfer_message(void *context, uint8_t *wire, size_t length)
 		attempt->transfer_ms = schedule_clock() - attempt->transfer_begun;
 		exchange_end(attempt->exchange);
 		attempt->exchange = NULL;
-		if (attempt->incoming.expire.given)
-			attempt->expire = attempt->incoming.expire;
 		if (attempt->incoming.shape == SHAPE_DIFFERENCES)
 			change_begin(attempt);
 		else
@@ -334,8 +336,6 @@ static void on_transfer_failed(void *context, const char *cause)
 		snprintf(why + used, sizeof(why) - used, ", after %llu records",
 		         (unsigned long long)attempt->incoming.records);
 	note_connected(attempt);
-	if (connected)
-		mark_heard(attempt);
 	/* Where there is no connection, another one is not to be had either. */
 	if (connected)
 		transfer_failed(attempt, why);
@@ -476,8 +476,6 @@ static void on_soa_failed(void *context, const char *cause)
 		return;
 	}
 	note_connected(attempt);
-	if (exchange_connected(attempt->exchange))
-		mark_heard(attempt);
 	snprintf(why, sizeof(why), "SOA query failed: nothing good over UDP, and over TCP: %.150s", cause);
 	attempt_failed(attempt, why);
 }

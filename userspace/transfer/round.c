@@ -183,7 +183,7 @@ void round_begin(struct follower *follower)
 	    .urgent = follower->notified || is_urgent(follower->attending),
 	    .full = wants(follower->attending, FOLLOWER_FULL),
 	    .unverified = wants(follower->attending, FOLLOWER_UNVERIFIED),
-	    .hinted = follower->notified,
+	    .hinted = follower->notified && follower->hint_known,
 	    .hint = follower->hinted,
 	};
 	if (follower->notified)
