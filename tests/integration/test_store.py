@@ -23,9 +23,8 @@ from signed import CHAIN_NSEC3, sign
 from wire import SOA, TXT, A, parse, wire
 from zones import family, serial_zone
 
-pytestmark = pytest.mark.timeout(120)
-
 KILLS = int(os.environ.get("PEREGRINE_STORE_KILLS", 10))
+pytestmark = pytest.mark.timeout(120 + 4 * KILLS)
 
 
 @pytest.fixture
