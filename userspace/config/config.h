@@ -72,6 +72,7 @@ struct config_zone {
 	struct config_clocks clocks;
 	struct config_access *allow_notify; /* besides its primaries */
 	size_t allow_notify_count;
+	uint64_t journal_size; /* octets; 0: as large as the zone */
 };
 
 struct config {
