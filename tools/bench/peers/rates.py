@@ -227,7 +227,7 @@ class Rates:
             place = lab.make_directory("loads")
             served = zones(place, self.plan.size)
             primary = Primary(lab, served)
-            primary.start()
+            primary.start(timeout=300)
             made, threads = framer(lab), Threads(lab)
             wanted = [load for load in loads(self.plan.size, served) if self.only in load.key]
             prepared = [prepare(lab, load, place, made) for load in wanted]
@@ -250,7 +250,7 @@ class Rates:
     ) -> None:
         """One server's turn: all loads."""
         if subject.answers:
-            subject.wait_serving()
+            subject.wait_serving(timeout=300)
         time.sleep(1.0)
         samples = lab.make_directory("samples") / "samples"
         for load, row in zip(prepared, self.rows):
