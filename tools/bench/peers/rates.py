@@ -251,18 +251,16 @@ class Rates:
         """One server's turn: all loads."""
         if subject.answers:
             subject.wait_serving(timeout=300)
-        time.sleep(1.0)
+        subject.settle()
         samples = lab.make_directory("samples") / "samples"
         for load, row in zip(prepared, self.rows):
             self.step(
                 self.plan.one(),
                 f"loads: round {number + 1} of {self.plan.rounds}, {subject.title}, {load.load.title}",
             )
-            pids = [*threads.pin(), *(subject.account.pids() or [subject.process.pid])]
+            pids = [*threads.pin(), *subject.pids()]
             seen = generate(lab, load, self.plan, subject, pids, samples)
             bad = wrong_samples(load, samples) if subject.answers else []
             why = doubt(seen, subject, bad)
-            if os.environ.get("BENCH_VERBOSE"):
-                print(f"{subject.name} {load.load.key} {seen} {why} {bad[:3]}", flush=True)
             row.add(subject.name, seen["replies"] / max(seen["tasks"], 0.001), why)
             subject.check()

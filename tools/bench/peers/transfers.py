@@ -100,7 +100,7 @@ class Transfers:
         way.open()
         add["axfr"](watch.until(LARGE, primary.serial(LARGE)) * 1000)
         watch.until(SMALL, primary.serial(SMALL))
-        time.sleep(1)  # what is done after serving, is done
+        subject.settle()
         before = subject.account.now()
         subject.account.begin_peak()
         with Control(primary.directory / "control") as control:
