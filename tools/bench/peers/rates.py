@@ -12,7 +12,6 @@ import os
 import random
 import re
 import subprocess
-import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
