@@ -42,6 +42,11 @@ void load_keys(struct load *load);
 void load_primaries(struct load *load);
 void load_zones(struct load *load);
 
+/* What of a zone's verification stands in a mapping, in load_verify.c. What does not stands as it is in `verify`, which
+ * begins with load_verify_default. */
+extern const struct config_verify load_verify_default;
+void load_verify(struct load *load, const struct raw_verify *raw, const yaml_node_t *mapping,
+                 struct config_verify *verify);
 /* Transfers out, in load_outgoing.c: secondaries; and of a zone's mapping `allow-transfer` and `notify`, which refer to
  * keys and secondaries: what is not given stays as it is in `outgoing`. */
 void load_secondaries(struct load *load);
