@@ -43,6 +43,9 @@ static const char *const slots[][OPTIONS] = {
     {"\\043.a A 192.0.2.18\n", "z.a A 192.0.2.18\n", "*.a A 192.0.2.18\n", "a A 192.0.2.1\n"},
     {"e.n.t.s A 192.0.2.20\n", "n.t.s A 192.0.2.20\n", "x.t.s A 192.0.2.20\n", "t.s A 192.0.2.20\n"},
     {"a.e.n.t.s MX 1 n.t.s\n", "b.n.t.s MX 1 a.e.n.t.s\n", "*.t.s A 192.0.2.21\n", "zz.s A 192.0.2.22\n"},
+    /* What comes before an asterisk. */
+    {"\\002 A 192.0.2.23\n", "\\036.q A 192.0.2.23\n", "\\041 TXT \"x\"\n", "x.\\033.a A 192.0.2.23\n"},
+    {"\\040 A 192.0.2.24\n", "\\041.a MX 1 \\002\n", "\\038.e.n.t.s A 192.0.2.24\n", "\\041.q A 192.0.2.24\n"},
 };
 #define SLOTS (sizeof(slots) / sizeof(slots[0]))
 
@@ -311,7 +314,7 @@ static unsigned steps(void)
 {
 	const char *asked = getenv("PG_STEPS");
 
-	return asked ? strtoul(asked, NULL, 0) : 120;
+	return asked ? strtoul(asked, NULL, 0) : 200;
 }
 
 static void history(const struct signing *how, unsigned least)
