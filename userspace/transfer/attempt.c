@@ -56,6 +56,16 @@ static size_t address_now(const struct follower *follower)
 	       primary_now(follower)->address_count;
 }
 
+/* How the present address is reached. */
+static struct exchange_peer peer_now(const struct follower *follower)
+{
+	const struct config_primary *primary = primary_now(follower);
+	const struct sockaddr_storage *address = &primary->addresses[address_now(follower)];
+
+	return (struct exchange_peer){
+	    .address = address, .source = config_reach_source(&primary->reach, address), .tls = primary->reach.tls};
+}
+
 static void source_text(const struct follower *follower, char *text, size_t size)
 {
 	const struct config_primary *primary = primary_now(follower);
@@ -275,6 +285,9 @@ static void on_transfer_message(void *context, uint8_t *wire, size_t length)
 
 	switch (transfer_in_message(&follower->incoming, wire, length)) {
 	case TRANSFER_FAILED:
+		/* A refusal is one message, after which the connection is as good as before. */
+		if (follower->incoming.rcode != KNOT_RCODE_NOERROR)
+			exchange_answered(follower->exchange);
 		memcpy(why, follower->incoming.why, sizeof(why));
 		transfer_failed(follower, why);
 		break;
@@ -283,6 +296,7 @@ static void on_transfer_message(void *context, uint8_t *wire, size_t length)
 			wanted(follower);
 		break;
 	case TRANSFER_DONE:
+		exchange_answered(follower->exchange);
 		if (!opened && !wanted(follower))
 			break;
 		follower->transfer_ms = uv_now(follower->loop) - follower->transfer_begun;
@@ -339,19 +353,21 @@ static int start_transfer(struct follower *follower, bool incremental, char *why
 	uint8_t query[TRANSFER_QUERY];
 	char cause[TRANSFER_WHY];
 	const uint32_t *have = incremental ? &follower->served.serial : NULL;
+	struct exchange_peer peer = peer_now(follower);
+	const struct config_reach *reach = &primary_now(follower)->reach;
 	size_t length = make_query(follower, query, incremental ? KNOT_RRTYPE_IXFR : KNOT_RRTYPE_AXFR, cause);
 
 	follower->state = FOLLOWER_TRANSFER;
 	follower->transfer_begun = uv_now(follower->loop);
-	if (length > 0 && transfer_in_init(&follower->incoming, follower->zone->apex, follower->expected.id, have,
-	                                   &follower->tsig) != 0) {
+	if (length > 0 && (transfer_in_init(&follower->incoming, follower->zone->apex, follower->expected.id, have,
+	                                    &follower->tsig) != 0 ||
+	                   transfer_in_bound(&follower->incoming, reach->max_records, reach->max_octets) != 0)) {
 		snprintf(cause, sizeof(cause), "out of memory");
 		length = 0;
 	}
 	if (length > 0)
 		follower->exchange =
-		    exchange_tcp(follower->loop, &primary_now(follower)->addresses[address_now(follower)], query,
-		                 length, &transfer_events, follower, cause);
+		    exchange_stream(follower->pool, &peer, query, length, &transfer_events, follower, cause);
 	if (follower->exchange != NULL)
 		return 0;
 	snprintf(why, TRANSFER_WHY, "%s failed: %.200s", incremental ? "IXFR" : "AXFR", cause);
@@ -402,6 +418,7 @@ static void on_soa_message(void *context, uint8_t *wire, size_t length)
 	 * judged, and a failure shown rather than waited out: a forger who guessed it only costs this one poll. */
 	if (!follower->over_tcp && !reply_matches(&follower->expected, wire, length))
 		return;
+	exchange_answered(follower->exchange);
 	switch (soa_reply(&follower->expected, wire, length, &follower->tsig, &soa, why)) {
 	case SOA_ANSWERED:
 		compare(follower, &soa);
@@ -427,7 +444,10 @@ static void on_soa_failed(void *context, const char *cause)
 		go_on_over_tcp(follower);
 		return;
 	}
-	snprintf(why, sizeof(why), "SOA query failed: nothing good over UDP, and over TCP: %.150s", cause);
+	if (primary_now(follower)->reach.tls != NULL)
+		snprintf(why, sizeof(why), "SOA query failed: %.230s", cause);
+	else
+		snprintf(why, sizeof(why), "SOA query failed: nothing good over UDP, and over TCP: %.150s", cause);
 	attempt_address_failed(follower, why);
 }
 
@@ -435,17 +455,20 @@ static const struct exchange_events soa_events = {on_soa_message, on_soa_failed}
 
 static int start_soa(struct follower *follower, bool over_tcp, char *why)
 {
-	const struct sockaddr_storage *address = &primary_now(follower)->addresses[address_now(follower)];
+	struct exchange_peer peer = peer_now(follower);
 	uint8_t query[TRANSFER_QUERY];
 	char cause[TRANSFER_WHY];
 	size_t length = make_query(follower, query, KNOT_RRTYPE_SOA, cause);
 
 	follower->state = FOLLOWER_SOA;
+	/* Over TLS or not at all. */
+	over_tcp |= peer.tls != NULL;
 	follower->over_tcp = over_tcp;
 	if (length > 0 && over_tcp)
-		follower->exchange = exchange_tcp(follower->loop, address, query, length, &soa_events, follower, cause);
+		follower->exchange =
+		    exchange_stream(follower->pool, &peer, query, length, &soa_events, follower, cause);
 	else if (length > 0)
-		follower->exchange = exchange_udp(follower->loop, address, query, length, &soa_events, follower, cause);
+		follower->exchange = exchange_udp(follower->loop, &peer, query, length, &soa_events, follower, cause);
 	if (follower->exchange != NULL)
 		return 0;
 	snprintf(why, TRANSFER_WHY, "SOA query failed: %.200s", cause);

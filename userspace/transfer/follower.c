@@ -5,6 +5,7 @@
  * Every attempt begins from the follower's one timer, even one that is asked for now: so no call from outside, and no
  * callback, ever runs into the state machine while it is at work.
  */
+#include "tls/tls.h"
 #include "transfer_internal.h"
 
 #include <stdlib.h>
@@ -181,7 +182,10 @@ struct follower *follower_new(uv_loop_t *loop, const struct config_zone *zone, c
 
 	if (follower == NULL)
 		return NULL;
-	if (make_turns(follower, zone) != 0) {
+	follower->pool = pool_open(loop);
+	if (follower->pool == NULL || make_turns(follower, zone) != 0) {
+		if (follower->pool != NULL)
+			pool_close(follower->pool);
 		free(follower);
 		return NULL;
 	}
@@ -219,6 +223,15 @@ static bool same_address(const struct sockaddr_storage *one, const struct sockad
 	return strcmp(first, second) == 0;
 }
 
+static bool same_reach(const struct config_reach *one, const struct config_reach *other)
+{
+	for (size_t i = 0; i < 2; i++)
+		if (!exchange_same_address(&one->source[i], &other->source[i]))
+			return false;
+	return tls_profile_same(one->tls, other->tls) && one->max_records == other->max_records &&
+	       one->max_octets == other->max_octets;
+}
+
 static bool same_primary(const struct config_primary *one, const struct config_primary *other)
 {
 	if (strcmp(one->name, other->name) != 0 || one->address_count != other->address_count ||
@@ -227,7 +240,7 @@ static bool same_primary(const struct config_primary *one, const struct config_p
 	for (size_t i = 0; i < one->address_count; i++)
 		if (!same_address(&one->addresses[i], &other->addresses[i]))
 			return false;
-	return true;
+	return same_reach(&one->reach, &other->reach);
 }
 
 static bool same_primaries(const struct config_zone *one, const struct config_zone *other)
@@ -287,6 +300,7 @@ void follower_free(struct follower *follower)
 		return;
 	follower->gone = true;
 	attempt_cancel(follower);
+	pool_close(follower->pool);
 	waiters_init(&waiters);
 	waiters_move(&waiters, &follower->attending);
 	waiters_move(&waiters, &follower->waiting);

@@ -6,7 +6,7 @@
  *   message.c       making a query, judging a reply's header, question and rcode; the SOA reply
  *   transfer_in.c   the messages of one AXFR or IXFR, in order, into a zone builder; no sockets
  *   ixfr_in.c       ... the differences of an IXFR, into changes
- *   exchange.c      one query to one address over UDP or TCP, with its deadlines; no DNS but the length prefix
+ *   exchange.c      one query to one address over UDP or a connection, with its deadlines; exchange.h: what is below
  *   transfer_log.c  what operators read
  *   attempt.c       the state machine: one attempt over all primaries
  *   attempt_build.c its second half: sorting and publishing what came
@@ -142,6 +142,7 @@ struct transfer_in {
 	uint8_t first_soa[TRANSFER_SOA_ROOM];
 	size_t first_soa_length;
 	unsigned rcode;
+	uint64_t max_records, max_octets;
 	uint64_t records;  /* the closing SOA not counted */
 	uint64_t octets;   /* on the wire */
 	uint64_t expanded; /* as the builder gets them */
@@ -154,6 +155,9 @@ enum transfer_result { TRANSFER_MORE, TRANSFER_DONE, TRANSFER_FAILED };
  * `tsig` must outlive it. */
 int transfer_in_init(struct transfer_in *in, const knot_dname_t *apex, uint16_t id, const uint32_t *have,
                      struct tsig_session *tsig);
+/* Other bounds than those of all transfers, before the first message; 0: as it is. Returns 0, or -1 when memory is
+ * short. */
+int transfer_in_bound(struct transfer_in *in, uint64_t max_records, uint64_t max_octets);
 void transfer_in_clear(struct transfer_in *in);
 /* Takes the next message; changes it. */
 enum transfer_result transfer_in_message(struct transfer_in *in, uint8_t *wire, size_t length);
@@ -166,26 +170,49 @@ int ixfr_in_begin(struct transfer_in *in, const knot_rrset_t *rr, uint32_t seria
 /* What follows it. */
 int ixfr_in_record(struct transfer_in *in, const knot_rrset_t *rr, const knot_rdata_t *rdata);
 
-/* ---- exchange.c ---- */
+/* ---- exchange.c, and below it pool.c, lane.c, channel.c: exchange.h ---- */
 
 struct exchange;
+struct exchange_pool;
+
+/* Whom a query goes to, and how. All of it is copied. */
+struct exchange_peer {
+	const struct sockaddr_storage *address;
+	const struct sockaddr_storage *source; /* to send from; NULL: as the kernel chooses */
+	struct tls_profile *tls;               /* NULL: in the clear */
+};
 
 struct exchange_events {
-	/* A whole message, to be changed at will. Over TCP more may follow, until exchange_end. */
+	/* A whole message, to be changed at will. Over a connection more may follow, until exchange_end. */
 	void (*message)(void *context, uint8_t *wire, size_t length);
 	/* Nothing more will come; exchange_end is still to be called. */
 	void (*failed)(void *context, const char *why);
 };
 
+/* The connections of the process, opened once for each of its users. `loop` is one for all. NULL when memory is short.
+ */
+struct exchange_pool *pool_open(uv_loop_t *loop);
+/* The last one closes the connections. */
+void pool_close(struct exchange_pool *pool);
+
 /* Both return NULL with the reason when nothing could be begun; no event comes before they return. */
-struct exchange *exchange_udp(uv_loop_t *loop, const struct sockaddr_storage *address, const uint8_t *query,
-                              size_t length, const struct exchange_events *events, void *context, char *why);
-struct exchange *exchange_tcp(uv_loop_t *loop, const struct sockaddr_storage *address, const uint8_t *query,
-                              size_t length, const struct exchange_events *events, void *context, char *why);
-/* Whether it stands over TCP: what fails from then on is not the network's way there. */
+struct exchange *exchange_udp(uv_loop_t *loop, const struct exchange_peer *peer, const uint8_t *query, size_t length,
+                              const struct exchange_events *events, void *context, char *why);
+/* Over a connection, TLS where the peer has it, that other queries may go over too. It may have to wait its turn. */
+struct exchange *exchange_stream(struct exchange_pool *pool, const struct exchange_peer *peer, const uint8_t *query,
+                                 size_t length, const struct exchange_events *events, void *context, char *why);
+/* Whether it has been sent over a connection: what fails from then on is not the network's way there. */
 bool exchange_connected(const struct exchange *exchange);
-/* No event comes after this; handles are closed and memory freed by the loop. NULL is allowed. */
+/* The answer is whole, so that the connection can be used on; without this exchange_end gives the connection up. */
+void exchange_answered(struct exchange *exchange);
+/* How long the primary wants the connection to be kept with nothing to do (RFC 7828). */
+void exchange_keep(struct exchange *exchange, uint64_t idle);
+/* No event comes after this. NULL is allowed. */
 void exchange_end(struct exchange *exchange);
+
+/* Why nothing can be sent from there. */
+void exchange_source_text(const struct sockaddr_storage *source, int error, char *why);
+bool exchange_same_address(const struct sockaddr_storage *one, const struct sockaddr_storage *other);
 
 /* ---- the follower: follower.c, attempt.c, attempt_build.c, notify_in.c ---- */
 
@@ -260,6 +287,7 @@ struct follower {
 	bool over_tcp;
 	uint64_t transfer_begun;
 	uint64_t transfer_ms;
+	struct exchange_pool *pool;
 	struct exchange *exchange;
 	struct reply_expected expected;
 	struct tsig_session tsig;
