@@ -121,6 +121,8 @@ void query_unlink(struct query *query);
 /* At the end of those that wait for a connection to their peer. */
 void query_wait(struct pool_peer *peer, struct query *query);
 void query_put(struct lane *lane, struct query *query);
+/* Whether it has to have a connection of its own. */
+bool query_alone(const struct pool_peer *peer, const struct query *query);
 /* Unlinks it, and tells who asked. */
 void query_fail(struct query *query, const char *why);
 

@@ -47,12 +47,17 @@ void query_wait(struct pool_peer *peer, struct query *query)
 void query_put(struct lane *lane, struct query *query)
 {
 	query->lane = lane;
-	query->next = lane->queries;
+	query->next = NULL;
 	query->place = &lane->queries;
-	if (query->next != NULL)
-		query->next->place = &query->next;
-	lane->queries = query;
+	while (*query->place != NULL)
+		query->place = &(*query->place)->next;
+	*query->place = query;
 	lane->count++;
+}
+
+bool query_alone(const struct pool_peer *peer, const struct query *query)
+{
+	return query->again || now(peer) < peer->single_until;
 }
 
 /* ---- lanes ---- */
@@ -97,7 +102,7 @@ void lane_settle(struct lane *lane)
 {
 	if (lane->held)
 		return;
-	if (lane->count == 0 && (lane->retired || !lane->open)) {
+	if (lane->count == 0 && (lane->retired || !lane->open || now(lane->peer) < lane->peer->single_until)) {
 		lane_end(lane);
 		return;
 	}

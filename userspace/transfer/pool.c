@@ -41,29 +41,34 @@ void pool_pump(struct exchange_pool *pool)
 
 /* ---- choosing ---- */
 
-/* The longest idle of all makes room for another. */
-static bool make_room(struct exchange_pool *pool)
+/* The longest idle, of a peer or (NULL) of all, makes room for another. */
+static bool end_idle(struct exchange_pool *pool, const struct pool_peer *of)
 {
 	struct lane *oldest = NULL;
 
-	if (pool->lane_count < pool_limits.connections_all)
-		return true;
 	for (struct pool_peer *peer = pool->peers; peer != NULL; peer = peer->next)
 		for (struct lane *lane = peer->lanes; lane != NULL; lane = lane->next)
-			if (lane->open && lane->count == 0 && (oldest == NULL || lane->idle_since < oldest->idle_since))
+			if ((of == NULL || of == peer) && lane->open && lane->count == 0 && !lane->held &&
+			    (oldest == NULL || lane->idle_since < oldest->idle_since))
 				oldest = lane;
 	if (oldest != NULL)
 		lane_end(oldest);
 	return oldest != NULL;
 }
 
-static bool takes(const struct lane *lane, const struct query *query, bool alone)
+static bool has_room(struct pool_peer *peer, bool alone)
 {
-	if (lane->retired || lane->count >= (alone ? 1 : pool_limits.in_flight))
+	unsigned most = peer->lanes_most < pool_limits.connections ? peer->lanes_most : pool_limits.connections;
+
+	if (peer->lane_count >= most && !(alone && end_idle(peer->pool, peer)))
 		return false;
-	if (lane->queries != NULL && lane->queries->again)
-		return false;
-	return lane_find(lane, query->id) == NULL;
+	return peer->pool->lane_count < pool_limits.connections_all || end_idle(peer->pool, NULL);
+}
+
+static bool takes(const struct lane *lane, const struct query *query)
+{
+	return !lane->retired && lane->count < pool_limits.in_flight &&
+	       (lane->queries == NULL || !lane->queries->again) && lane_find(lane, query->id) == NULL;
 }
 
 /* Something before it takes its time. */
@@ -75,19 +80,19 @@ static bool is_busy(const struct lane *lane)
 	return false;
 }
 
-/* Returns NULL with the reason, or with none ("") when the query has to wait. */
+/* Returns NULL with the reason, or with none ("") when the query has to wait. What goes alone has a connection of its
+ * own, a new one: whatever may be wrong with another does not matter to it. */
 static struct lane *choose(struct pool_peer *peer, const struct query *query, char *why)
 {
-	bool alone = query->again || now(peer) < peer->single_until;
-	unsigned most = peer->lanes_most < pool_limits.connections ? peer->lanes_most : pool_limits.connections;
+	bool alone = query_alone(peer, query);
 	struct lane *best = NULL;
 	bool best_busy = false;
 
 	why[0] = '\0';
-	for (struct lane *lane = peer->lanes; lane != NULL; lane = lane->next) {
+	for (struct lane *lane = alone ? NULL : peer->lanes; lane != NULL; lane = lane->next) {
 		bool busy = is_busy(lane);
 
-		if (!takes(lane, query, alone))
+		if (!takes(lane, query))
 			continue;
 		if (best != NULL && (busy > best_busy || (busy == best_busy && lane->count >= best->count)))
 			continue;
@@ -96,9 +101,7 @@ static struct lane *choose(struct pool_peer *peer, const struct query *query, ch
 	}
 	if (best != NULL && !best_busy)
 		return best;
-	if (peer->lane_count >= most || !make_room(peer->pool))
-		return best;
-	return lane_open(peer, why);
+	return has_room(peer, alone) ? lane_open(peer, why) : best;
 }
 
 /* Returns 0, also when it waits now, or -1 with the reason. */
@@ -253,7 +256,7 @@ void pool_forget(struct query *query)
 
 struct exchange_pool *pool_open(uv_loop_t *loop)
 {
-	if (shared == NULL) {
+	if (shared == NULL || shared->loop != loop) {
 		shared = calloc(1, sizeof(*shared));
 		if (shared == NULL)
 			return NULL;
