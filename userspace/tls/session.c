@@ -68,6 +68,11 @@ static void alert_text(struct tls_session *session)
 	case GNUTLS_A_PROTOCOL_VERSION:
 		snprintf(session->why, TLS_WHY, "the server does not speak TLS 1.3, which RFC 9103 asks for");
 		break;
+	case GNUTLS_A_HANDSHAKE_FAILURE:
+		snprintf(session->why, TLS_WHY,
+		         "the server finds nothing in common with us; it may not speak TLS 1.3, "
+		         "which RFC 9103 asks for");
+		break;
 	case GNUTLS_A_NO_APPLICATION_PROTOCOL:
 		snprintf(session->why, TLS_WHY, "the server does not know ALPN dot: no DNS is spoken at this port");
 		break;

@@ -35,7 +35,6 @@ struct channel {
 
 struct sending {
 	uv_write_t write;
-	struct channel *channel;
 	char octets[];
 };
 
@@ -172,14 +171,10 @@ void channel_wake(struct channel *channel, uint64_t at)
 
 /* ---- out ---- */
 
+/* An error shows on the reading side too, and behind what the primary said last, which is the better reason. */
 static void on_written(uv_write_t *write, int error)
 {
-	struct sending *sending = write->data;
-	struct channel *channel = sending->channel;
-
-	free(sending);
-	if (error != 0 && error != UV_ECANCELED && !channel->closed)
-		fail_errno(channel, "TCP", error);
+	free(write->data);
 }
 
 /* Onto the wire, as it is. */
@@ -194,7 +189,6 @@ static int put(void *context, const uint8_t *octets, size_t length)
 	sending = malloc(sizeof(*sending) + length);
 	if (sending == NULL)
 		return -1;
-	sending->channel = channel;
 	sending->write.data = sending;
 	memcpy(sending->octets, octets, length);
 	buffer = uv_buf_init(sending->octets, (unsigned)length);
