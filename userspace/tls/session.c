@@ -19,6 +19,7 @@ struct tls_session {
 	void *context;
 	const uint8_t *in;
 	size_t in_length;
+	bool read; /* something came behind the handshake */
 	char why[TLS_WHY];
 };
 
@@ -226,8 +227,10 @@ ssize_t tls_session_read(struct tls_session *session, uint8_t *octets, size_t ro
 		size_t before = session->in_length;
 		ssize_t got = gnutls_record_recv(session->tls, octets, room);
 
-		if (got > 0)
+		if (got > 0) {
+			session->read = true;
 			return got;
+		}
 		if (got == 0 || got == GNUTLS_E_PREMATURE_TERMINATION)
 			return -2;
 		if (gnutls_error_is_fatal((int)got)) {
@@ -259,6 +262,21 @@ int tls_session_write(struct tls_session *session, const uint8_t *octets, size_t
 void tls_session_bye(struct tls_session *session)
 {
 	gnutls_bye(session->tls, GNUTLS_SHUT_WR);
+}
+
+/* In TLS 1.3 a server judges the client's certificate when the client has done with the handshake; not every one says
+ * so before it closes. */
+const char *tls_session_ended(struct tls_session *session)
+{
+	if (session->read || gnutls_certificate_client_get_request_status(session->tls) == 0)
+		return NULL;
+	if (gnutls_certificate_get_ours(session->tls) == NULL)
+		snprintf(session->why, TLS_WHY,
+		         "the server asks for a client certificate; give tls %.60s certificate and private-key",
+		         session->profile->name);
+	else
+		snprintf(session->why, TLS_WHY, "the server closed the connection, it seems for our certificate");
+	return session->why;
 }
 
 const char *tls_session_why(const struct tls_session *session)

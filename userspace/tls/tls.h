@@ -65,6 +65,8 @@ ssize_t tls_session_read(struct tls_session *session, uint8_t *octets, size_t ro
 int tls_session_write(struct tls_session *session, const uint8_t *octets, size_t length);
 /* Says goodbye; nothing is waited for. */
 void tls_session_bye(struct tls_session *session);
+/* The connection has ended behind the handshake: what that means, or NULL when there is nothing to be said of it. */
+const char *tls_session_ended(struct tls_session *session);
 /* Why it failed, for people. */
 const char *tls_session_why(const struct tls_session *session);
 

@@ -238,7 +238,9 @@ static void open_up(struct channel *channel)
 
 static void ended_by_primary(struct channel *channel)
 {
-	if (channel->phase == HANDSHAKE)
+	if (channel->tls != NULL && channel->phase == OPEN && tls_session_ended(channel->tls) != NULL)
+		fail_tls(channel);
+	else if (channel->phase == HANDSHAKE)
 		fail(channel, "TLS: the primary closed the connection during the handshake");
 	else
 		fail(channel, channel->fill > 0 ? "the primary closed the connection in the middle of a message"
@@ -292,6 +294,10 @@ static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
 	if (channel->closed || length == 0)
 		return;
 	if (length == UV_EOF) {
+		ended_by_primary(channel);
+		return;
+	}
+	if (length == UV_ECONNRESET && channel->tls != NULL) {
 		ended_by_primary(channel);
 		return;
 	}
