@@ -113,7 +113,8 @@ static int start(struct agent *agent)
 	agent->netlink = netlink_open(agent->loop, host_changed, agent);
 	if (!agent->netlink || open_servers(agent) || agent_apply_policy(agent))
 		return -1;
-	if (agent_apply_zones(agent, config, &added, &removed))
+	agent->schedule = schedule_new(agent->loop);
+	if (!agent->schedule || agent_apply_zones(agent, config, &added, &removed))
 		return -1;
 	agent_attach_at_start(agent);
 	agent_follow_host(agent);
@@ -146,6 +147,7 @@ static void stop(struct agent *agent)
 	agent_keep_off(agent, NULL, false);
 	free(agent->detached);
 	agent_drop_zones(agent);
+	schedule_free(agent->schedule);
 	if (agent->fallback)
 		fallback_close(agent->fallback);
 	if (agent->notify)

@@ -29,6 +29,7 @@ struct agent {
 	struct config *config;     /* RCU: the fallback's threads look up NOTIFY senders in it */
 	struct agent_zone **zones; /* as many as, and in the order of, the configuration's */
 	size_t zone_count;
+	struct schedule *schedule; /* of all followers */
 	struct publisher *publisher;
 	struct fastpath *fastpath; /* NULL under mode off */
 	struct fallback *fallback;

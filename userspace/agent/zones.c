@@ -35,8 +35,8 @@ static uint64_t expiry(uint32_t seconds)
 	return agent_boottime() + (uint64_t)seconds * 1000000000ULL;
 }
 
-static void publish(void *context, struct zone_version *version, void (*done)(void *context, const char *error),
-                    void *done_context)
+static void publish(void *context, struct zone_version *version, uint32_t expire,
+                    void (*done)(void *context, const char *error), void *done_context)
 {
 	struct agent_zone *zone = context;
 	struct publication *publication = malloc(sizeof(*publication));
@@ -46,7 +46,7 @@ static void publish(void *context, struct zone_version *version, void (*done)(vo
 		return;
 	}
 	*publication = (struct publication){.done = done, .context = done_context};
-	publisher_publish(zone->agent->publisher, version, expiry(version->expire), published, publication);
+	publisher_publish(zone->agent->publisher, version, expiry(expire), published, publication);
 }
 
 static void changed(void *context, bool fits, const char *error)
@@ -100,15 +100,16 @@ static struct agent_zone *add_zone(struct agent *agent, const struct config_zone
 	if (publisher_zone(agent->publisher, config->apex, &served)) {
 		start.loaded = served.loaded;
 		start.serial = served.serial;
+		start.expires_at = served.expires_at;
 		zone->settled = served.loaded;
 	}
-	zone->follower = follower_new(agent->loop, config, &start, &hooks, agent->config->zone_count > 100);
+	zone->follower = follower_new(agent->schedule, config, &start, &hooks);
 	if (!zone->follower) {
 		free(zone);
 		return NULL;
 	}
 	if (!zone->settled)
-		follower_refresh(zone->follower, FOLLOWER_IF_NEWER, first_attempt_done, zone);
+		follower_refresh(zone->follower, FOLLOWER_AS_DUE, first_attempt_done, zone);
 	return zone;
 }
 

@@ -23,12 +23,20 @@ struct config_reach {
 	uint64_t max_records, max_octets;  /* of a transfer from there; 0: no other bound than that of all */
 };
 
+/* Bounds on a zone's clocks, in seconds; 0: the default. */
+struct config_clocks {
+	uint32_t refresh_min, refresh_max;
+	uint32_t retry_min, retry_max;
+	uint32_t expire_min, expire_max;
+};
+
 struct config_primary {
 	char *name;
 	struct sockaddr_storage *addresses; /* with port, 53 unless given by @port */
 	size_t address_count;
 	const knot_tsig_key_t *key; /* or NULL; belongs to the configuration */
 	struct config_reach reach;
+	unsigned rate; /* SOA queries a second, to each address; 0: the default */
 };
 
 /* A prefix of addresses; an IPv4 one in its IPv4-mapped form, so that `length` is at least 96 then. */
@@ -45,6 +53,7 @@ struct config_zone {
 	knot_dname_t *apex;                      /* wire format, lower case */
 	const struct config_primary **primaries; /* in the order given */
 	size_t primary_count;
+	struct config_clocks clocks;
 };
 
 struct config {

@@ -54,6 +54,10 @@ void load_reach_limits(struct load *load, const char *records, const char *size,
 /* Notes that a list or value is missing or empty; an empty value was reported before. */
 void load_need(struct load *load, const yaml_node_t *mapping, const char *key, const char *way_out);
 
+/* Bounds on a zone's clocks, in load_clocks.c: what is not given stays as it is in `clocks`. */
+void load_clocks(struct load *load, const struct raw_clocks *raw, const yaml_node_t *mapping,
+                 struct config_clocks *clocks);
+
 /* A value that is there and was not reported by the check of the shape. */
 static inline bool load_given(const char *value)
 {

@@ -180,6 +180,7 @@ static void load_primary(struct load *load, const struct raw_primary *raw, const
 	load_reach(load, &raw->reach, mapping, &primary->reach);
 	load_reach_limits(load, raw->max_records, raw->max_size, mapping, &primary->reach);
 	load_addresses(load, raw, mapping, primary);
+	primary->rate = (unsigned)load_number(load, mapping, "rate", raw->rate, 1, 100000, 0);
 	if (!load_given(raw->key))
 		return;
 	knot_dname_t *name = NULL;
@@ -248,6 +249,7 @@ static void load_zone(struct load *load, const struct raw_zone *raw, const yaml_
 		zone->name = load_text(load, raw->name);
 	}
 	load_references(load, raw, mapping, zone);
+	load_clocks(load, &raw->clocks, mapping, &zone->clocks);
 }
 
 static int compare_apex(const void *a, const void *b)

@@ -80,15 +80,26 @@ static const cyaml_schema_field_t tls_fields[] = {
 };
 
 static const cyaml_schema_field_t primary_fields[] = {
-    TEXT("name", struct raw_primary, name),         LIST("addresses", struct raw_primary, addresses, &text_entry),
-    TEXT("key", struct raw_primary, key),           LIST("source", struct raw_primary, reach.source, &text_entry),
-    TEXT("tls", struct raw_primary, reach.tls),     TEXT("max-records", struct raw_primary, max_records),
-    TEXT("max-size", struct raw_primary, max_size), CYAML_FIELD_END,
+    TEXT("name", struct raw_primary, name),
+    LIST("addresses", struct raw_primary, addresses, &text_entry),
+    TEXT("key", struct raw_primary, key),
+    TEXT("rate", struct raw_primary, rate),
+    TEXT("max-records", struct raw_primary, max_records),
+    TEXT("max-size", struct raw_primary, max_size),
+    LIST("source", struct raw_primary, reach.source, &text_entry),
+    TEXT("tls", struct raw_primary, reach.tls),
+    CYAML_FIELD_END,
 };
 
 static const cyaml_schema_field_t zone_fields[] = {
     TEXT("name", struct raw_zone, name),
     LIST("primaries", struct raw_zone, primaries, &text_entry),
+    TEXT("refresh-min", struct raw_zone, clocks.refresh_min),
+    TEXT("refresh-max", struct raw_zone, clocks.refresh_max),
+    TEXT("retry-min", struct raw_zone, clocks.retry_min),
+    TEXT("retry-max", struct raw_zone, clocks.retry_max),
+    TEXT("expire-min", struct raw_zone, clocks.expire_min),
+    TEXT("expire-max", struct raw_zone, clocks.expire_max),
     CYAML_FIELD_END,
 };
 

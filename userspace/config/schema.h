@@ -82,6 +82,13 @@ struct raw_primary {
 	struct raw_reach reach;
 	char *max_records;
 	char *max_size;
+	char *rate;
+};
+
+struct raw_clocks {
+	char *refresh_min, *refresh_max;
+	char *retry_min, *retry_max;
+	char *expire_min, *expire_max;
 };
 
 /* Zones and catalogs are written alike. */
@@ -89,6 +96,7 @@ struct raw_zone {
 	char *name;
 	char **primaries;
 	unsigned primaries_count;
+	struct raw_clocks clocks;
 };
 
 struct raw_config {

@@ -108,7 +108,7 @@ struct pool_peer {
 struct exchange_pool {
 	uv_loop_t *loop;
 	uv_timer_t timer; /* places what waits, from the loop */
-	unsigned users;
+	unsigned users;   /* whoever opened it, and callbacks of ours that must not lose it */
 	unsigned lane_count;
 	unsigned waiting; /* queries, of all peers */
 	struct pool_peer *peers;

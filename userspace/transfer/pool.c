@@ -21,9 +21,6 @@ struct pool_limits pool_limits = {
     .single = 600000,
 };
 
-/* One loop, one pool. */
-static struct exchange_pool *shared;
-
 static uint64_t now(const struct pool_peer *peer)
 {
 	return uv_now(peer->pool->loop);
@@ -256,16 +253,15 @@ void pool_forget(struct query *query)
 
 struct exchange_pool *pool_open(uv_loop_t *loop)
 {
-	if (shared == NULL || shared->loop != loop) {
-		shared = calloc(1, sizeof(*shared));
-		if (shared == NULL)
-			return NULL;
-		shared->loop = loop;
-		uv_timer_init(loop, &shared->timer);
-		shared->timer.data = shared;
-	}
-	shared->users++;
-	return shared;
+	struct exchange_pool *pool = calloc(1, sizeof(*pool));
+
+	if (pool == NULL)
+		return NULL;
+	pool->loop = loop;
+	pool->users = 1;
+	uv_timer_init(loop, &pool->timer);
+	pool->timer.data = pool;
+	return pool;
 }
 
 static void on_pool_closed(uv_handle_t *handle)
@@ -283,7 +279,5 @@ void pool_close(struct exchange_pool *pool)
 			lane_end(peer->lanes);
 	}
 	forget_peers(pool);
-	if (pool == shared)
-		shared = NULL;
 	uv_close((uv_handle_t *)&pool->timer, on_pool_closed);
 }
