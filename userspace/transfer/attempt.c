@@ -61,6 +61,15 @@ static struct exchange_pool *pool_of(const struct attempt *attempt)
 
 /* ---- outcomes ---- */
 
+/* All that was asked has come: the connection, if there is one, is free for others. */
+static void answered(struct attempt *attempt)
+{
+	if (attempt->keep.given)
+		exchange_keep(attempt->exchange, attempt->keep.idle);
+	attempt->keep.given = false;
+	exchange_answered(attempt->exchange);
+}
+
 /* Ends what has been begun with the address. */
 static void drop_exchange(struct attempt *attempt)
 {
@@ -233,7 +242,7 @@ static void on_transfer_message(void *context, uint8_t *wire, size_t length)
 
 	mark_heard(attempt);
 	if (!opened && without_edns(attempt, wire, length)) {
-		exchange_answered(attempt->exchange);
+		answered(attempt);
 		if (start_transfer(attempt, attempt->expected.type == KNOT_RRTYPE_IXFR, why) != 0)
 			attempt_failed(attempt, why);
 		return;
@@ -242,7 +251,7 @@ static void on_transfer_message(void *context, uint8_t *wire, size_t length)
 	case TRANSFER_FAILED:
 		/* A refusal is one message, after which the connection is as good as before. */
 		if (attempt->incoming.rcode != KNOT_RCODE_NOERROR)
-			exchange_answered(attempt->exchange);
+			answered(attempt);
 		memcpy(why, attempt->incoming.why, sizeof(why));
 		transfer_failed(attempt, why);
 		break;
@@ -251,7 +260,7 @@ static void on_transfer_message(void *context, uint8_t *wire, size_t length)
 			wanted(attempt);
 		break;
 	case TRANSFER_DONE:
-		exchange_answered(attempt->exchange);
+		answered(attempt);
 		if (!opened && !wanted(attempt))
 			break;
 		attempt->transfer_ms = schedule_clock() - attempt->transfer_begun;
@@ -293,15 +302,17 @@ static size_t make_query(struct attempt *attempt, uint8_t *query, uint16_t type,
 {
 	struct follower *follower = attempt->follower;
 	const knot_dname_t *apex = follower->zone->apex;
+	bool stream = type != KNOT_RRTYPE_SOA || attempt->over_tcp;
+	enum query_edns options = !edns ? QUERY_PLAIN : stream ? QUERY_EDNS_STREAM : QUERY_EDNS;
 	uint16_t id = (uint16_t)random_below(65536);
 	size_t length;
 
 	drop_exchange(attempt);
-	attempt->expected =
-	    (struct reply_expected){.what = "SOA query", .id = id, .type = type, .apex = apex, .first = true};
+	attempt->expected = (struct reply_expected){
+	    .what = "SOA query", .id = id, .type = type, .apex = apex, .first = true, .keep = &attempt->keep};
 	if (tsig_session_init(&attempt->tsig, round_primary(follower)->key, why) != 0)
 		return 0;
-	length = query_make(query, TRANSFER_QUERY, id, apex, type, follower->served.serial, edns, &attempt->tsig);
+	length = query_make(query, TRANSFER_QUERY, id, apex, type, follower->served.serial, options, &attempt->tsig);
 	if (length == 0)
 		snprintf(why, TRANSFER_WHY, "the query cannot be made");
 	return length;
@@ -327,6 +338,7 @@ static int start_transfer(struct attempt *attempt, bool incremental, char *why)
 		snprintf(cause, sizeof(cause), "out of memory");
 		length = 0;
 	}
+	attempt->incoming.expected.keep = &attempt->keep;
 	if (length > 0)
 		attempt->exchange =
 		    exchange_stream(pool_of(attempt), &peer, query, length, &transfer_events, attempt, cause);
@@ -376,6 +388,7 @@ static void compare(struct attempt *attempt, const struct soa_timers *soa)
 static void on_soa_message(void *context, uint8_t *wire, size_t length)
 {
 	struct attempt *attempt = context;
+	enum soa_verdict verdict;
 	struct soa_timers soa;
 	char why[TRANSFER_WHY];
 
@@ -384,13 +397,15 @@ static void on_soa_message(void *context, uint8_t *wire, size_t length)
 	if (!attempt->over_tcp && !reply_matches(&attempt->expected, wire, length))
 		return;
 	mark_heard(attempt);
-	exchange_answered(attempt->exchange);
 	if (without_edns(attempt, wire, length)) {
+		answered(attempt);
 		if (start_soa(attempt, attempt->over_tcp, false, why) != 0)
 			attempt_failed(attempt, why);
 		return;
 	}
-	switch (soa_reply(&attempt->expected, wire, length, &attempt->tsig, &soa, &attempt->expire, why)) {
+	verdict = soa_reply(&attempt->expected, wire, length, &attempt->tsig, &soa, &attempt->expire, why);
+	answered(attempt);
+	switch (verdict) {
 	case SOA_ANSWERED:
 		attempt->edns_taken = true;
 		compare(attempt, &soa);
@@ -433,12 +448,13 @@ static int start_soa(struct attempt *attempt, bool over_tcp, bool edns, char *wh
 	struct exchange_peer peer = peer_of(attempt->follower);
 	uint8_t query[TRANSFER_QUERY];
 	char cause[TRANSFER_WHY];
-	size_t length = make_query(attempt, query, KNOT_RRTYPE_SOA, edns, cause);
+	size_t length;
 
 	attempt->state = FOLLOWER_SOA;
 	/* Over TLS or not at all. */
 	over_tcp |= peer.tls != NULL;
 	attempt->over_tcp = over_tcp;
+	length = make_query(attempt, query, KNOT_RRTYPE_SOA, edns, cause);
 	if (length > 0 && over_tcp)
 		attempt->exchange =
 		    exchange_stream(pool_of(attempt), &peer, query, length, &soa_events, attempt, cause);

@@ -3,6 +3,7 @@
  * What the files of this room share. From the bottom to the top:
  *
  *   tsig.c          signing a query, verifying its replies
+ *   refusal.c       what a primary says that refuses
  *   message.c       making a query, judging a reply's header, question and rcode; the SOA reply
  *   transfer_in.c   the messages of one AXFR or IXFR, in order, into a zone builder; no sockets
  *   ixfr_in.c       ... the differences of an IXFR, into changes
@@ -100,19 +101,35 @@ int tsig_key_fits(knot_rrset_t *tsig, const knot_tsig_key_t *key);
 /* "the primary's clock is 400 seconds ahead" */
 void tsig_skew_text(uint64_t theirs, char *text, size_t size);
 
+/* ---- refusal.c ---- */
+
+/* "AXFR refused: NOTAUTH, TSIG BADKEY; ..." of a reply with another RCODE than NOERROR; `reply` NULL: it is malformed
+ * besides. What stands there is what an unsigned reply claims, good enough for a reason. */
+void refusal_text(const char *what, unsigned rcode, const knot_pkt_t *reply, char *why);
+
 /* ---- message.c ---- */
 
-/* Writes a query for the zone's SOA, AXFR, or IXFR from serial `have`, with EDNS and its EXPIRE option or without, and
- * signs it. Returns its length, 0 when it cannot be made. */
+/* Without EDNS; with it and its EXPIRE option; and with keepalive besides, which only a connection has. */
+enum query_edns { QUERY_PLAIN, QUERY_EDNS, QUERY_EDNS_STREAM };
+
+/* Writes a query for the zone's SOA, AXFR, or IXFR from serial `have`, and signs it. Returns its length, 0 when it
+ * cannot be made. */
 size_t query_make(uint8_t *wire, size_t room, uint16_t id, const knot_dname_t *apex, uint16_t type, uint32_t have,
-                  bool edns, struct tsig_session *tsig);
+                  enum query_edns edns, struct tsig_session *tsig);
+
+/* EDNS keepalive: how long a connection may be idle, in milliseconds. */
+struct keep_option {
+	bool given;
+	uint64_t idle;
+};
 
 struct reply_expected {
 	const char *what; /* "SOA query", "AXFR" or "IXFR", for reasons */
 	uint16_t id;
 	uint16_t type;
 	const knot_dname_t *apex;
-	bool first; /* of its answer: it must repeat the question (RFC 5936 section 2.2.1) */
+	bool first;               /* of its answer: it must repeat the question (RFC 5936 section 2.2.1) */
+	struct keep_option *keep; /* where keepalive goes if there is one; or NULL */
 };
 
 /* Whether this is a reply to this query at all: what a forger who sees nothing cannot know. */
@@ -346,6 +363,7 @@ struct attempt {
 	bool edns_taken; /* it has answered such a query: what it says to another is about that */
 	bool over_tcp;
 	bool heard; /* the address answered, whatever it said */
+	struct keep_option keep;
 	struct expire_option expire;
 	uint64_t transfer_begun;
 	uint64_t transfer_ms;
