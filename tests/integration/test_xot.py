@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from lab import Key, Lab, NameServer, Nsd, Peregrine, Zone
 from scripted import ZONE, ScriptedPrimary
-from servers import Bind
+from servers import Bind, Knot
 from zones import serial_zone
 
 pytestmark = pytest.mark.timeout(120)
@@ -78,18 +78,25 @@ def certificate(name: str, issuer: Certificate | None = None, days: int = 5, add
 
 
 class TlsBind(Bind):
-    """At port 853 too; `clients`: the authority that must have signed its clients' certificates."""
+    """At port 853 too. If there are `old` files, they are shown at port 854; with `clients`, an authority, a certificate
+    signed by that is wanted of who comes to port 855.
+    """
 
     files: tuple[Path, Path]
+    old: tuple[Path, Path] | None = None
     clients: Path | None = None
 
     def configuration(self) -> str:
-        clients = f'ca-file "{self.clients}";' if self.clients else ""
-        files = f'cert-file "{self.files[0]}"; key-file "{self.files[1]}";'
+        ports = [(853, self.files, "")]
+        ports += [(854, self.old, "")] if self.old else []
+        ports += [(855, self.files, f'ca-file "{self.clients}";')] if self.clients else []
         v4 = " ".join(f"{address};" for address in self.addresses if ":" not in address)
-        listen = f"listen-on port 853 tls lab {{ {v4} }};"
-        tls = f"tls lab {{ {files} {clients} protocols {{ TLSv1.3; }}; }};\n"
-        return tls + super().configuration().replace("options {", f"options {{ {listen}", 1)
+        listen = " ".join(f"listen-on port {port} tls lab{port} {{ {v4} }};" for port, _, _ in ports)
+        tls = [
+            f'tls lab{port} {{ cert-file "{cert}"; key-file "{key}"; {more} protocols {{ TLSv1.3; }}; }};\n'
+            for port, (cert, key), more in ports
+        ]
+        return "".join(tls) + super().configuration().replace("options {", f"options {{ {listen}", 1)
 
 
 class TlsNsd(Nsd):
@@ -113,19 +120,16 @@ class Place:
         self.server = certificate(SERVER, self.authority, address=self.address)
         self.ca_file = self.authority.write(self.directory, "authority")[0]
 
-    def primary(
-        self, kind: type[Any], zones: list[Zone], shown: Certificate | None = None, **more: Any
-    ) -> NameServer:
-        clients = more.pop("clients", None)
+    def primary(self, kind: type[Any], zones: list[Zone], **more: Any) -> NameServer:
+        old, clients = more.pop("old", None), more.pop("clients", None)
         more.setdefault("addresses", [self.address])
         made = kind(self.lab, self.lab.primary, zones, allow=self.lab.back_addresses + self.lab.service, **more)
-        made.files = (shown or self.server).write(self.directory, "server")
-        if clients:
-            made.clients = clients
+        made.files = self.server.write(self.directory, "server")
+        made.old, made.clients = old and old.write(self.directory, "old"), clients
         return made.start()
 
-    def settings(self, tls: dict[str, Any], key: Key | None = None) -> dict[str, Any]:
-        origin: dict[str, Any] = {"name": "origin", "addresses": [self.address], "tls": "lab"}
+    def settings(self, tls: dict[str, Any], key: Key | None = None, port: int = 853) -> dict[str, Any]:
+        origin: dict[str, Any] = {"name": "origin", "addresses": [f"{self.address}@{port}"], "tls": "lab"}
         return {"tls": [{"name": "lab", **tls}], "primaries": [{**origin, **({"key": key.name} if key else {})}]}
 
     def verified(self) -> dict[str, Any]:
@@ -167,20 +171,24 @@ def test_transfer(place: Place, kind: type[Any]) -> None:
         assert kind is TlsNsd or status["transferred_by"].startswith("IXFR"), status
 
 
-def test_many_zones(place: Place) -> None:
-    """Many zones of one primary share its connections."""
+@pytest.mark.parametrize("kind", [TlsBind, Nsd, Knot], ids=["bind", "nsd", "knot"])
+def test_many_zones(place: Place, kind: type[Any]) -> None:
+    """Many zones of one primary share its connections, over TLS and in the clear; none has to be asked twice."""
     names = [f"z{k}.many.example." for k in range(40)]
     zones = []
     for name in names:
         path = place.directory / f"{name}zone"
         path.write_text(f"@ 300 SOA ns1 host 1 3600 600 86400 300\n@ NS ns1\nns1 A 192.0.2.1\n@ TXT {name}\n")
         zones.append(Zone(name, path))
-    with place.primary(TlsBind, zones):
-        with place.lab.peregrine(names, change=place.settings(place.verified())) as agent:
-            agent.wait_serving(1, timeout=30)
-            assert 1 <= len(connections(place)) <= 4 and set(connections(place)) == {"853"}
+    port = 853 if kind is TlsBind else 53
+    change = place.settings(place.verified()) if kind is TlsBind else {}
+    with place.primary(kind, zones):
+        with place.lab.peregrine(names, change=change, primary_addresses=[place.address]) as agent:
             agent.cli("zone-reload", "--wait")
-            assert not [line for line in agent.log().splitlines() if "failed" in line], agent.log()
+            assert {entry["state"] for entry in agent.cli("zone-status")} == {"serving"}
+            assert 1 <= len(connections(place)) <= 4 and set(connections(place)) == {str(port)}
+            agent.cli("zone-reload", "--wait")
+            assert not [line for line in agent.log().splitlines() if "warning" in line], agent.log()
 
 
 def expect_refusal(agent: Peregrine, cause: str) -> None:
@@ -191,23 +199,29 @@ def expect_refusal(agent: Peregrine, cause: str) -> None:
     status = agent.zone_status(NAME)
     assert status["state"] == "failing" and re.search(cause, status["error"]), status
     lines = [line for line in agent.log()[before:].splitlines() if NAME.rstrip(".") in line]
-    assert lines and all(re.search(r"primary origin \(.*@853\): (AXFR|SOA query) failed: TLS: ", line) for line in lines)
+    expected = r"primary origin \(.*@85\d\): (AXFR|SOA query) failed: TLS: "
+    assert all(re.search(expected, line) for line in lines), lines
 
 
 def test_who_is_the_primary(place: Place) -> None:
     """One primary, and settings under which it is what it should be, or not; each taken up by a reload."""
     zone = serial_zone(20, 1).write(place.directory)
     verified, pin = place.verified(), {"pins": [place.server.pin()]}
-    with place.primary(TlsBind, [zone], notify=()):
+    old = certificate(SERVER, place.authority, days=-2)
+    day = (datetime.datetime.utcnow() - datetime.timedelta(days=2)).strftime("%Y-%m-%d")
+    certificate_file, key_file = certificate("us.example", place.authority).write(place.directory, "us")
+    ours = {"certificate": str(certificate_file), "private-key": str(key_file)}
+    with place.primary(TlsBind, [zone], old=old, clients=place.ca_file):
         with place.lab.peregrine([NAME], change=place.settings(pin)) as agent:
             agent.wait_serving(1, timeout=20)
 
-            def take_up(tls: dict[str, Any]) -> None:
-                agent.write_config(place.settings(tls))
+            def take_up(tls: dict[str, Any], port: int = 853) -> None:
+                agent.write_config(place.settings(tls, port=port))
                 agent.cli("reload")
 
-            for good in ({}, verified, verified | pin, {"ca-file": str(place.ca_file)}):
-                take_up(good)
+            goods = ({}, 853), (verified, 853), (verified | pin, 853), ({"ca-file": str(place.ca_file)}, 853)
+            for good, port in (*goods, (verified | ours, 855)):
+                take_up(good, port)
                 agent.cli("zone-retransfer", "--wait", NAME)
                 assert agent.zone_status(NAME)["error"] is None
             take_up(verified | {"server-name": "other.example"})
@@ -216,29 +230,11 @@ def test_who_is_the_primary(place: Place) -> None:
             expect_refusal(agent, rf"no pin matches: the server's key is {re.escape(place.server.pin())};")
             take_up({"server-name": SERVER})
             expect_refusal(agent, r"not signed by an authority of this host's")
-            assert agent.zone_status(NAME)["serial"] == 1
-
-
-def test_expired(place: Place) -> None:
-    zone = serial_zone(20, 1).write(place.directory)
-    old = certificate(SERVER, place.authority, days=-2)
-    day = (datetime.datetime.utcnow() - datetime.timedelta(days=2)).strftime("%Y-%m-%d")
-    with place.primary(TlsBind, [zone], shown=old):
-        with place.lab.peregrine([NAME], change=place.settings(place.verified())) as agent:
+            take_up(verified, 854)
             expect_refusal(agent, rf"the server's certificate expired on {day}")
-
-
-def test_mutual(place: Place) -> None:
-    """The primary wants a certificate of ours: without, the line says what to do."""
-    zone = serial_zone(20, 1).write(place.directory)
-    ours = certificate("us.example", place.authority).write(place.directory, "us")
-    with place.primary(TlsBind, [zone], clients=place.ca_file):
-        with place.lab.peregrine([NAME], change=place.settings(place.verified())) as agent:
+            take_up(verified, 855)
             expect_refusal(agent, r"asks for a client certificate; give tls lab certificate and private-key")
-            tls = place.verified() | {"certificate": str(ours[0]), "private-key": str(ours[1])}
-            agent.write_config(place.settings(tls))
-            agent.cli("reload")
-            agent.wait_serving(1, timeout=20)
+            assert agent.zone_status(NAME)["serial"] == 1
 
 
 def test_no_clear_text(place: Place) -> None:

@@ -36,6 +36,7 @@ struct exchange_world {
 
 static const struct pool_limits pool_quick = {
     .in_flight = 8,
+    .transfers = 2,
     .connections = 3,
     .connections_all = 16,
     .handshake = 1000,
@@ -79,7 +80,7 @@ static inline void on_asked_failed(void *context, const char *why)
 static const struct exchange_events asked_events = {on_asked_message, on_asked_failed};
 
 /* A query of that id, answered by so many messages. */
-static inline struct asked *ask(struct exchange_world *world, uint16_t id, unsigned wanted)
+static inline struct asked *ask_for(struct exchange_world *world, uint16_t id, unsigned wanted, bool transfer)
 {
 	struct asked *asked = &world->asked[world->count++];
 	uint8_t wire[20] = {0};
@@ -88,12 +89,17 @@ static inline struct asked *ask(struct exchange_world *world, uint16_t id, unsig
 	knot_wire_write_u16(wire, id);
 	*asked = (struct asked){.world = world, .id = id, .wanted = wanted};
 	asked->exchange =
-	    exchange_stream(world->pool, &world->peer, wire, sizeof(wire), &asked_events, asked, asked->why);
+	    exchange_stream(world->pool, &world->peer, transfer, wire, sizeof(wire), &asked_events, asked, asked->why);
 	if (asked->exchange == NULL) {
 		asked->failed = asked->done = true;
 		world->finished++;
 	}
 	return asked;
+}
+
+static inline struct asked *ask(struct exchange_world *world, uint16_t id, unsigned wanted)
+{
+	return ask_for(world, id, wanted, false);
 }
 
 /* Turns the loop until so many have come to an end. */

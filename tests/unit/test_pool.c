@@ -196,6 +196,44 @@ static void test_bounds(void **state)
 	exchange_world_close(world);
 }
 
+/* Answers when four are there, or no more come. */
+static void hesitates(struct stream *stream)
+{
+	uint8_t wire[4][512];
+	size_t length[4];
+
+	for (;;) {
+		unsigned count = 0;
+
+		if (!stream_query(stream, wire[0], &length[0]))
+			return;
+		for (count = 1; count < 4 && stream_waits(stream, 30); count++)
+			if (!stream_query(stream, wire[count], &length[count]))
+				return;
+		for (unsigned i = 0; i < count; i++)
+			stream_answer(stream, wire[i], length[i]);
+	}
+}
+
+/* Few transfers at a time, whichever connections they are on; others do not wait for them. */
+static void test_transfers(void **state)
+{
+	struct exchange_world *world = exchange_world_open(hesitates);
+	struct asked *last;
+
+	for (uint16_t i = 0; i < 6; i++)
+		ask_for(world, i, 1, true);
+	last = ask(world, 77, 1);
+	turn_until(world, &world->server.queries, 3);
+	finish(world, 3);
+	assert_true(last->done);
+	finish(world, 7);
+	assert_all_good(world);
+	/* Two transfers and the other; then two and two. */
+	assert_int_equal(world->server.accepted, 1);
+	exchange_world_close(world);
+}
+
 /* An idle connection elsewhere makes room where all the connections are in use. */
 static void test_bound_of_all(void **state)
 {
@@ -457,14 +495,23 @@ static void test_end_anywhere(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_any_order),     cmocka_unit_test(test_reuse),
-	    cmocka_unit_test(test_bounds),        cmocka_unit_test(test_bound_of_all),
-	    cmocka_unit_test(test_same_id),       cmocka_unit_test(test_no_pipelining),
-	    cmocka_unit_test(test_failures),      cmocka_unit_test(test_closed_while_idle),
-	    cmocka_unit_test(test_failing_again), cmocka_unit_test(test_unknown_id),
-	    cmocka_unit_test(test_patience),      cmocka_unit_test(test_stalled),
-	    cmocka_unit_test(test_endless),       cmocka_unit_test(test_abandoned),
-	    cmocka_unit_test(test_no_connection), cmocka_unit_test(test_source),
+	    cmocka_unit_test(test_any_order),
+	    cmocka_unit_test(test_reuse),
+	    cmocka_unit_test(test_bounds),
+	    cmocka_unit_test(test_bound_of_all),
+	    cmocka_unit_test(test_transfers),
+	    cmocka_unit_test(test_same_id),
+	    cmocka_unit_test(test_no_pipelining),
+	    cmocka_unit_test(test_failures),
+	    cmocka_unit_test(test_closed_while_idle),
+	    cmocka_unit_test(test_failing_again),
+	    cmocka_unit_test(test_unknown_id),
+	    cmocka_unit_test(test_patience),
+	    cmocka_unit_test(test_stalled),
+	    cmocka_unit_test(test_endless),
+	    cmocka_unit_test(test_abandoned),
+	    cmocka_unit_test(test_no_connection),
+	    cmocka_unit_test(test_source),
 	    cmocka_unit_test(test_end_anywhere),
 	};
 

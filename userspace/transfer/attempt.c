@@ -341,7 +341,7 @@ static int start_transfer(struct attempt *attempt, bool incremental, char *why)
 	attempt->incoming.expected.keep = &attempt->keep;
 	if (length > 0)
 		attempt->exchange =
-		    exchange_stream(pool_of(attempt), &peer, query, length, &transfer_events, attempt, cause);
+		    exchange_stream(pool_of(attempt), &peer, true, query, length, &transfer_events, attempt, cause);
 	if (attempt->exchange != NULL)
 		return 0;
 	snprintf(why, TRANSFER_WHY, "%s failed: %.200s", incremental ? "IXFR" : "AXFR", cause);
@@ -457,7 +457,7 @@ static int start_soa(struct attempt *attempt, bool over_tcp, bool edns, char *wh
 	length = make_query(attempt, query, KNOT_RRTYPE_SOA, edns, cause);
 	if (length > 0 && over_tcp)
 		attempt->exchange =
-		    exchange_stream(pool_of(attempt), &peer, query, length, &soa_events, attempt, cause);
+		    exchange_stream(pool_of(attempt), &peer, false, query, length, &soa_events, attempt, cause);
 	else if (length > 0)
 		attempt->exchange = exchange_udp(loop_of(attempt), &peer, query, length, &soa_events, attempt, cause);
 	if (attempt->exchange != NULL)

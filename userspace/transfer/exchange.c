@@ -163,8 +163,9 @@ struct exchange *exchange_udp(uv_loop_t *loop, const struct exchange_peer *peer,
 
 /* ---- connections ---- */
 
-struct exchange *exchange_stream(struct exchange_pool *pool, const struct exchange_peer *peer, const uint8_t *query,
-                                 size_t length, const struct exchange_events *events, void *context, char *why)
+struct exchange *exchange_stream(struct exchange_pool *pool, const struct exchange_peer *peer, bool transfer,
+                                 const uint8_t *query, size_t length, const struct exchange_events *events,
+                                 void *context, char *why)
 {
 	struct exchange *exchange = calloc(1, sizeof(*exchange));
 
@@ -172,7 +173,7 @@ struct exchange *exchange_stream(struct exchange_pool *pool, const struct exchan
 		snprintf(why, TRANSFER_WHY, "out of memory");
 		return NULL;
 	}
-	exchange->query = pool_ask(pool, peer, query, length, events, context, why);
+	exchange->query = pool_ask(pool, peer, transfer, query, length, events, context, why);
 	if (exchange->query != NULL)
 		return exchange;
 	free(exchange);

@@ -18,6 +18,7 @@
 /* One set for the process, at its defaults but in tests. */
 struct pool_limits {
 	unsigned in_flight;       /* queries on one connection that are not answered */
+	unsigned transfers;       /* of these, on all connections to one address: primaries refuse too many */
 	unsigned connections;     /* to one primary's address */
 	unsigned connections_all; /* in all */
 	uint64_t handshake;       /* of TLS, from the connection on */
@@ -71,6 +72,7 @@ struct query {
 	uint64_t asked;    /* when it was sent */
 	unsigned messages; /* that came in answer */
 	bool connected;    /* it was sent once */
+	bool transfer;     /* its answer may be large */
 	bool again;        /* it is asked for the second time, and alone */
 	uint16_t id;
 	size_t length;
@@ -101,6 +103,7 @@ struct pool_peer {
 	struct lane *lanes;
 	unsigned lane_count;
 	unsigned lanes_most; /* as many as it has let us have */
+	unsigned transfers;  /* on the lanes */
 	struct query *waiting, **waiting_end;
 	uint64_t single_until; /* it does not pipeline */
 };
@@ -140,8 +143,8 @@ struct query *lane_find(const struct lane *lane, uint16_t id);
 /* Has what waits placed, from the loop. */
 void pool_pump(struct exchange_pool *pool);
 /* Returns NULL with the reason when nothing could be begun. */
-struct query *pool_ask(struct exchange_pool *pool, const struct exchange_peer *peer, const uint8_t *wire, size_t length,
-                       const struct exchange_events *events, void *context, char *why);
+struct query *pool_ask(struct exchange_pool *pool, const struct exchange_peer *peer, bool transfer, const uint8_t *wire,
+                       size_t length, const struct exchange_events *events, void *context, char *why);
 /* The answer is whole: the connection is free for others. */
 void pool_answered(struct query *query);
 /* How long the primary wants the connection to be kept idle. */

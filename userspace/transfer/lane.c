@@ -27,10 +27,12 @@ void query_unlink(struct query *query)
 		query->next->place = query->place;
 	else if (query->lane == NULL)
 		query->peer->waiting_end = query->place;
-	if (query->lane != NULL)
+	if (query->lane != NULL) {
 		query->lane->count--;
-	else
+		query->peer->transfers -= query->transfer;
+	} else {
 		query->peer->pool->waiting--;
+	}
 	query->place = NULL;
 	query->next = NULL;
 	query->lane = NULL;
@@ -53,6 +55,7 @@ void query_put(struct lane *lane, struct query *query)
 		query->place = &(*query->place)->next;
 	*query->place = query;
 	lane->count++;
+	query->peer->transfers += query->transfer;
 }
 
 bool query_alone(const struct pool_peer *peer, const struct query *query)

@@ -11,6 +11,7 @@
 
 struct pool_limits pool_limits = {
     .in_flight = 16,
+    .transfers = 4, /* BIND gives 10 at a time to all its secondaries together, and SERVFAIL to the eleventh */
     .connections = 4,
     .connections_all = 256,
     .handshake = 5000,
@@ -86,6 +87,8 @@ static struct lane *choose(struct pool_peer *peer, const struct query *query, ch
 	bool best_busy = false;
 
 	why[0] = '\0';
+	if (query->transfer && peer->transfers >= pool_limits.transfers)
+		return NULL;
 	for (struct lane *lane = alone ? NULL : peer->lanes; lane != NULL; lane = lane->next) {
 		bool busy = is_busy(lane);
 
@@ -147,13 +150,15 @@ static void on_pump(uv_timer_t *timer)
 
 	pool->users++;
 	for (struct pool_peer *peer = pool->peers; peer != NULL; peer = peer->next) {
-		while (peer->waiting != NULL) {
-			struct query *query = peer->waiting;
+		struct query *query = peer->waiting, *next;
 
-			if (place(peer, query, why) != 0)
-				query_fail(query, why);
-			else if (query->lane == NULL)
-				break;
+		for (; query != NULL; query = next) {
+			next = query->next;
+			if (place(peer, query, why) == 0)
+				continue;
+			query_fail(query, why);
+			/* A callback may have changed the list. */
+			next = peer->waiting;
 		}
 	}
 	forget_peers(pool);
@@ -191,8 +196,8 @@ static struct pool_peer *find_peer(struct exchange_pool *pool, const struct exch
 
 /* ---- from above ---- */
 
-struct query *pool_ask(struct exchange_pool *pool, const struct exchange_peer *peer, const uint8_t *wire, size_t length,
-                       const struct exchange_events *events, void *context, char *why)
+struct query *pool_ask(struct exchange_pool *pool, const struct exchange_peer *peer, bool transfer, const uint8_t *wire,
+                       size_t length, const struct exchange_events *events, void *context, char *why)
 {
 	struct pool_peer *known = find_peer(pool, peer);
 	struct query *query = calloc(1, sizeof(*query) + 2 + length);
@@ -203,14 +208,15 @@ struct query *pool_ask(struct exchange_pool *pool, const struct exchange_peer *p
 		return NULL;
 	}
 	query->peer = known;
+	query->transfer = transfer;
 	query->events = events;
 	query->context = context;
 	query->id = knot_wire_get_id(wire);
 	query->length = 2 + length;
 	knot_wire_write_u16(query->octets, (uint16_t)length);
 	memcpy(query->octets + 2, wire, length);
-	/* Those who wait already come first. */
-	if (known->waiting != NULL)
+	/* Transfers that wait already come first; a SOA query does not wait for them. */
+	if (transfer && known->waiting != NULL)
 		query_wait(known, query);
 	else if (place(known, query, why) != 0) {
 		free(query);

@@ -245,9 +245,11 @@ void pool_close(struct exchange_pool *pool);
 /* Both return NULL with the reason when nothing could be begun; no event comes before they return. */
 struct exchange *exchange_udp(uv_loop_t *loop, const struct exchange_peer *peer, const uint8_t *query, size_t length,
                               const struct exchange_events *events, void *context, char *why);
-/* Over a connection, TLS where the peer has it, that other queries may go over too. It may have to wait its turn. */
-struct exchange *exchange_stream(struct exchange_pool *pool, const struct exchange_peer *peer, const uint8_t *query,
-                                 size_t length, const struct exchange_events *events, void *context, char *why);
+/* Over a connection, TLS where the peer has it, that other queries may go over too. It may have to wait its turn:
+ * `transfer` says that the answer may be large, of which there are few at a time. */
+struct exchange *exchange_stream(struct exchange_pool *pool, const struct exchange_peer *peer, bool transfer,
+                                 const uint8_t *query, size_t length, const struct exchange_events *events,
+                                 void *context, char *why);
 /* Whether it has been sent over a connection: what fails from then on is not the network's way there. */
 bool exchange_connected(const struct exchange *exchange);
 /* The answer is whole, so that the connection can be used on; without this exchange_end gives the connection up. */
