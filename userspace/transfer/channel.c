@@ -5,11 +5,14 @@
  */
 #include "exchange.h"
 
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define CHANNEL_ROOM (2 + TRANSFER_MESSAGE)
 #define CIPHER_ROOM 65536
+#define SMALL_READ 4096
 
 enum phase { CONNECTING, HANDSHAKE, OPEN };
 
@@ -287,6 +290,16 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 		    uv_buf_init((char *)channel->buffer + channel->fill, (unsigned)(CHANNEL_ROOM - channel->fill));
 }
 
+/* A server that answers several queries may hold an answer back until the one before it is acknowledged, for which the
+ * kernel would take its time. It has to be said again and again. */
+static void acknowledge(struct channel *channel)
+{
+	int fd, on = 1;
+
+	if (uv_fileno((uv_handle_t *)&channel->tcp, &fd) == 0)
+		setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
+}
+
 static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
 {
 	struct channel *channel = stream->data;
@@ -307,6 +320,8 @@ static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
 	}
 	channel->last_octet = now(channel);
 	channel->window_octets += (size_t)length;
+	if (length < SMALL_READ)
+		acknowledge(channel);
 	if (channel->tls != NULL) {
 		tls_session_feed(channel->tls, (const uint8_t *)buffer->base, (size_t)length);
 		decrypt(channel);
