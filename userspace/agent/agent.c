@@ -77,9 +77,13 @@ static int open_servers(struct agent *agent)
 	    .tcp_clients = config->tcp_clients,
 	    .notify = notify_receive,
 	    .notify_context = agent,
+	    .transfers_out = config->transfers_out,
+	    .outgoing = &agent->outgoing,
 	};
 	char path[512];
 
+	if (agent_outgoing_open(agent, agent->store))
+		return -1;
 	agent->notify = notify_open(agent);
 	agent->fallback = agent->notify ? fallback_open(publisher_image(agent->publisher), &options) : NULL;
 	if (!agent->fallback)
@@ -103,6 +107,7 @@ static int start(struct agent *agent)
 	if (make_directory(config->run_directory, 0755) || make_directory(config->state_directory, 0700))
 		return -1;
 	warn_of_what_is_not_applied(config);
+	agent_open_store(agent);
 	if (open_publisher(agent))
 		return -1;
 	if (config->mode != CONFIG_MODE_OFF) {
@@ -116,6 +121,8 @@ static int start(struct agent *agent)
 	agent->schedule = schedule_new(agent->loop);
 	if (!agent->schedule || agent_apply_zones(agent, config, &added, &removed))
 		return -1;
+	agent_wait_for_store(agent);
+	agent_forget_strays(agent);
 	agent_attach_at_start(agent);
 	agent_follow_host(agent);
 	if (config->mode == CONFIG_MODE_NATIVE && agent->fastpath && !agent->attach_waits) {
@@ -152,11 +159,13 @@ static void stop(struct agent *agent)
 		fallback_close(agent->fallback);
 	if (agent->notify)
 		notify_close(agent->notify);
+	notify_out_free(agent->notify_out);
 	if (agent->netlink)
 		netlink_close(agent->netlink);
 	if (agent->fastpath)
 		fastpath_close(agent->fastpath);
 	publisher_close(agent->publisher);
+	agent_close_store(agent);
 	uv_run(agent->loop, UV_RUN_NOWAIT);
 	for (size_t i = 0; i < sizeof(agent->signals) / sizeof(agent->signals[0]); i++)
 		close_handle((uv_handle_t *)&agent->signals[i], NULL);
@@ -189,6 +198,7 @@ static void on_signal(uv_signal_t *handle, int number)
 	           !agent->fastpath       ? "nothing stays behind"
 	           : agent->detach_at_end ? "the fast path is taken off"
 	                                  : "the fast path stays and answers until the zones expire");
+	agent->ending = true;
 	uv_stop(agent->loop);
 }
 
@@ -220,7 +230,7 @@ int agent_run(struct config *config, bool detach_at_end)
 	urcu_memb_register_thread();
 	watch_signals(&agent);
 	result = start(&agent);
-	if (!result) {
+	if (!result && !agent.ending) {
 		log_notice("peregrined %s serves %zu zones as %s", PEREGRINE_VERSION, agent.zone_count,
 		           agent.config->identity);
 		sd_notify(0, "READY=1");

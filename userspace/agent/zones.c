@@ -35,8 +35,8 @@ static uint64_t expiry(uint32_t seconds)
 	return agent_boottime() + (uint64_t)seconds * 1000000000ULL;
 }
 
-static void publish(void *context, struct zone_version *version, uint32_t expire,
-                    void (*done)(void *context, const char *error), void *done_context)
+void agent_publish(void *context, struct zone_version *version, uint32_t expire,
+                   void (*done)(void *context, const char *error), void *done_context)
 {
 	struct agent_zone *zone = context;
 	struct publication *publication = malloc(sizeof(*publication));
@@ -57,8 +57,8 @@ static void changed(void *context, bool fits, const char *error)
 	free(publication);
 }
 
-static void change(void *context, struct zone_changes *changes, uint32_t expire,
-                   void (*done)(void *context, bool fits, const char *error), void *done_context)
+void agent_change(void *context, struct zone_changes *changes, uint32_t expire,
+                  void (*done)(void *context, bool fits, const char *error), void *done_context)
 {
 	struct agent_zone *zone = context;
 	struct publication *publication = malloc(sizeof(*publication));
@@ -77,6 +77,7 @@ static void confirmed(void *context, uint32_t expire)
 	struct agent_zone *zone = context;
 
 	publisher_set_expiry(zone->agent->publisher, zone->config->apex, expiry(expire));
+	agent_keep_clocks(zone);
 }
 
 static void first_attempt_done(void *context, const char *error)
@@ -89,7 +90,8 @@ static struct agent_zone *add_zone(struct agent *agent, const struct config_zone
 	struct agent_zone *zone = calloc(1, sizeof(*zone));
 	struct publisher_zone served = {};
 	struct follower_start start = {};
-	struct follower_hooks hooks = {.publish = publish, .change = change, .confirmed = confirmed, .context = zone};
+	struct follower_hooks hooks = {
+	    .publish = agent_keep_version, .change = agent_keep_changes, .confirmed = confirmed, .context = zone};
 
 	if (!zone || publisher_add_zone(agent->publisher, config->apex)) {
 		free(zone);
@@ -98,6 +100,7 @@ static struct agent_zone *add_zone(struct agent *agent, const struct config_zone
 	zone->agent = agent;
 	zone->config = config;
 	if (publisher_zone(agent->publisher, config->apex, &served)) {
+		agent_begin_from_store(zone, &served);
 		start.loaded = served.loaded;
 		start.serial = served.serial;
 		start.expires_at = served.expires_at;
@@ -108,6 +111,9 @@ static struct agent_zone *add_zone(struct agent *agent, const struct config_zone
 		free(zone);
 		return NULL;
 	}
+	zone->notify = notify_zone_new(agent->notify_out, config);
+	if (!zone->notify)
+		log_error("zone %s: no memory for its secondaries: they are not notified", config->name);
 	if (!zone->settled)
 		follower_refresh(zone->follower, FOLLOWER_AS_DUE, first_attempt_done, zone);
 	return zone;
@@ -118,7 +124,15 @@ static void drop_zone(struct agent_zone *zone)
 	/* What its follower still reports does not count. */
 	zone->settled = true;
 	follower_free(zone->follower);
+	notify_zone_free(zone->notify);
 	free(zone);
+}
+
+/* It is configured no more. */
+static void remove_zone(struct agent_zone *zone)
+{
+	agent_forget_stored(zone->agent, zone->config->apex);
+	drop_zone(zone);
 }
 
 /* The image may hold zones that no configuration names any more. */
@@ -171,7 +185,7 @@ int agent_apply_zones(struct agent *agent, struct config *config, size_t *added,
 		while (at < agent->zone_count &&
 		       (!agent->zones[at] || knot_dname_cmp(agent->zones[at]->config->apex, wanted->apex) < 0)) {
 			if (agent->zones[at])
-				drop_zone(agent->zones[at]);
+				remove_zone(agent->zones[at]);
 			at++;
 			++*removed;
 		}
@@ -179,6 +193,9 @@ int agent_apply_zones(struct agent *agent, struct config *config, size_t *added,
 			zones[i] = agent->zones[at++];
 			zones[i]->config = wanted;
 			follower_reconfigure(zones[i]->follower, wanted);
+			if (zones[i]->notify && notify_zone_reconfigure(zones[i]->notify, wanted))
+				log_error("zone %s: no memory for other secondaries: the old ones are notified",
+				          wanted->name);
 			continue;
 		}
 		zones[i] = add_zone(agent, wanted);
@@ -190,7 +207,7 @@ int agent_apply_zones(struct agent *agent, struct config *config, size_t *added,
 	}
 	for (; at < agent->zone_count; at++) {
 		if (agent->zones[at])
-			drop_zone(agent->zones[at]);
+			remove_zone(agent->zones[at]);
 		++*removed;
 	}
 	remove_strays(agent, config);

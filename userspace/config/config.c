@@ -151,12 +151,14 @@ static void load_all(struct load *load)
 	load_keys(load);
 	load_tls(load);
 	load_primaries(load);
+	load_secondaries(load);
 	load_zones(load);
 	if (load->no_memory)
 		document_error(&load->document, NULL, "out of memory; free some memory and try again");
 	free(load->keys);
 	free(load->tls);
 	free(load->primaries);
+	free(load->secondaries);
 }
 
 struct config *config_load(const char *path, FILE *errors)
@@ -210,7 +212,13 @@ void config_free(struct config *config)
 		free(config->zones[i].name);
 		knot_dname_free(config->zones[i].apex, NULL);
 		free(config->zones[i].primaries);
+		config_outgoing_free(&config->zones[i].outgoing);
 	}
+	for (size_t i = 0; i < config->secondary_count; i++) {
+		free(config->secondaries[i].name);
+		free(config->secondaries[i].addresses);
+	}
+	free(config->secondaries);
 	free(config->path);
 	free(config->identity);
 	free(config->listen);

@@ -48,11 +48,36 @@ struct config_prefix {
 #define CONFIG_COOKIE_SECRETS 2
 #define CONFIG_COOKIE_SECRET_SIZE 16
 
+/* Who may have a zone: from one of the prefixes (none: any address), signed by the key (NULL: signed or not). */
+struct config_access {
+	struct config_prefix *prefixes;
+	size_t prefix_count;
+	const knot_tsig_key_t *key;
+};
+
+/* Whom NOTIFY goes to. */
+struct config_secondary {
+	char *name;
+	struct sockaddr_storage *addresses; /* with port, 53 unless given by @port */
+	size_t address_count;
+	const knot_tsig_key_t *key;        /* or NULL */
+	struct sockaddr_storage source[2]; /* sent from: IPv4, IPv6; AF_UNSPEC: as the host likes */
+};
+
+/* A zone's transfers out. */
+struct config_outgoing {
+	struct config_access *allow;
+	size_t allow_count; /* 0: nobody */
+	const struct config_secondary **notify;
+	size_t notify_count;
+};
+
 struct config_zone {
 	char *name;                              /* as written, for messages */
 	knot_dname_t *apex;                      /* wire format, lower case */
 	const struct config_primary **primaries; /* in the order given */
 	size_t primary_count;
+	struct config_outgoing outgoing;
 	struct config_clocks clocks;
 };
 
@@ -78,6 +103,9 @@ struct config {
 	size_t tls_count;
 	struct config_primary *primaries;
 	size_t primary_count;
+	struct config_secondary *secondaries;
+	size_t secondary_count;
+	unsigned transfers_out;    /* at a time */
 	struct config_zone *zones; /* sorted by apex (knot_dname_cmp), no two alike */
 	size_t zone_count;
 	size_t catalog_count;         /* catalogs named; followed by a later version, which is said at start */

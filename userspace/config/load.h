@@ -27,6 +27,8 @@ struct load {
 	size_t tls_count;
 	struct load_item *primaries;
 	size_t primary_count;
+	struct load_item *secondaries;
+	size_t secondary_count;
 };
 
 /* Sections, in load_sections.c: server, fast-path, fallback, metrics; in load_limits.c: rate-limit, cookies. */
@@ -53,6 +55,12 @@ void load_reach_limits(struct load *load, const char *records, const char *size,
 
 /* Notes that a list or value is missing or empty; an empty value was reported before. */
 void load_need(struct load *load, const yaml_node_t *mapping, const char *key, const char *way_out);
+
+/* Transfers out, in load_outgoing.c: secondaries; and of a zone's mapping `allow-transfer` and `notify`, which refer to
+ * keys and secondaries: what is not given stays as it is in `outgoing`. */
+void load_secondaries(struct load *load);
+void load_outgoing(struct load *load, const yaml_node_t *mapping, struct config_outgoing *outgoing);
+void config_outgoing_free(struct config_outgoing *outgoing);
 
 /* Bounds on a zone's clocks, in load_clocks.c: what is not given stays as it is in `clocks`. */
 void load_clocks(struct load *load, const struct raw_clocks *raw, const yaml_node_t *mapping,

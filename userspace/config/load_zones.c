@@ -249,6 +249,7 @@ static void load_zone(struct load *load, const struct raw_zone *raw, const yaml_
 		zone->name = load_text(load, raw->name);
 	}
 	load_references(load, raw, mapping, zone);
+	load_outgoing(load, mapping, &zone->outgoing);
 	load_clocks(load, &raw->clocks, mapping, &zone->clocks);
 }
 
@@ -294,6 +295,7 @@ void load_zones(struct load *load)
 		free(zones[i].name);
 		knot_dname_free(zones[i].apex, NULL);
 		free(zones[i].primaries);
+		config_outgoing_free(&zones[i].outgoing);
 	}
 	free(items);
 	if (item_count == total && config->zone_count)

@@ -43,6 +43,7 @@ struct raw_cookies {
 struct raw_fallback {
 	char *udp_workers;
 	char *tcp_clients;
+	char *transfers_out;
 };
 
 struct raw_metrics {
@@ -91,6 +92,15 @@ struct raw_clocks {
 	char *expire_min, *expire_max;
 };
 
+struct raw_secondary {
+	char *name;
+	char **addresses;
+	unsigned addresses_count;
+	char *key;
+	char **source;
+	unsigned source_count;
+};
+
 /* Zones and catalogs are written alike. */
 struct raw_zone {
 	char *name;
@@ -112,6 +122,8 @@ struct raw_config {
 	unsigned tls_count;
 	struct raw_primary *primaries;
 	unsigned primaries_count;
+	struct raw_secondary *secondaries;
+	unsigned secondaries_count;
 	struct raw_zone *zones;
 	unsigned zones_count;
 	struct raw_zone *catalogs;

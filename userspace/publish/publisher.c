@@ -14,7 +14,7 @@
 
 struct job {
 	struct job *next;
-	enum { JOB_PUBLISH, JOB_CHANGE, JOB_DROP, JOB_STOP } kind;
+	enum { JOB_PUBLISH, JOB_CHANGE, JOB_LOAD, JOB_READ, JOB_DROP, JOB_STOP } kind;
 	struct publisher *publisher;
 	struct zone_version *version;
 	struct zone_changes *changes;
@@ -22,6 +22,9 @@ struct job {
 	uint32_t slot; /* to drop */
 	publisher_done done;
 	publisher_changed changed; /* `done` of changes */
+	publisher_made made;       /* `done` of what is read back */
+	publisher_supply supply;
+	uint8_t apex[KNOT_DNAME_MAXLEN]; /* to load, to read */
 	bool misfit;
 	void *context;
 	char why[512]; /* "" when it went well */
@@ -151,6 +154,42 @@ static void run_change(struct publisher *publisher, struct job *job)
 	complete(job);
 }
 
+static void run_load(struct publisher *publisher, struct job *job)
+{
+	char why[sizeof(job->why)] = "";
+
+	job->version = job->supply(job->context, job->apex, why, sizeof(why));
+	if (job->version) {
+		run_publish(publisher, job);
+		return;
+	}
+	memcpy(job->why, why, sizeof(why));
+	complete(job);
+}
+
+static void run_read(struct publisher *publisher, struct job *job)
+{
+	struct image *image = publisher->image;
+	struct zone_builder *builder = NULL;
+	bool loaded = false;
+	int64_t slot;
+
+	pthread_mutex_lock(&image->zones_lock);
+	slot = image_find_zone(image, job->apex);
+	if (slot >= 0)
+		loaded = image_head(image, slot).ref;
+	pthread_mutex_unlock(&image->zones_lock);
+	/* The image changes in this thread alone. */
+	if (loaded)
+		builder = image_read_back(image, slot);
+	if (builder)
+		job->version = zone_builder_finish(builder, job->why, sizeof(job->why));
+	else
+		snprintf(job->why, sizeof(job->why), "%s",
+		         loaded ? "the version served cannot be read back" : "nothing of the zone is served");
+	complete(job);
+}
+
 static void *run(void *context)
 {
 	struct publisher *publisher = context;
@@ -167,6 +206,12 @@ static void *run(void *context)
 		case JOB_CHANGE:
 			run_change(publisher, job);
 			break;
+		case JOB_LOAD:
+			run_load(publisher, job);
+			break;
+		case JOB_READ:
+			run_read(publisher, job);
+			break;
 		case JOB_DROP:
 			image_drop_zone(publisher->image, job->slot);
 			free(job);
@@ -182,7 +227,9 @@ static void *run(void *context)
 
 static void report(const struct job *job, const char *error)
 {
-	if (job->changed)
+	if (job->made)
+		job->made(job->context, job->version, error);
+	else if (job->changed)
 		job->changed(job->context, !job->misfit, error);
 	else if (job->done)
 		job->done(job->context, error);
@@ -247,6 +294,7 @@ void publisher_close(struct publisher *publisher)
 	/* What has not begun is not begun any more: nothing is lost that the primaries do not have. */
 	while ((job = queue_take(publisher, &publisher->jobs, false))) {
 		zone_unref(job->version);
+		job->version = NULL;
 		zone_changes_free(job->changes);
 		report(job, "the agent is ending");
 		free(job);
@@ -371,6 +419,34 @@ void publisher_publish(struct publisher *publisher, struct zone_version *version
 		return;
 	}
 	zone_ref(version);
+	queue_put(publisher, &publisher->jobs, job);
+}
+
+void publisher_load(struct publisher *publisher, const uint8_t *apex, uint64_t expires_at, publisher_supply supply,
+                    publisher_done done, void *context)
+{
+	struct job *job = new_job(
+	    publisher,
+	    &(struct job){
+	        .kind = JOB_LOAD, .expires_at = expires_at, .supply = supply, .done = done, .context = context});
+
+	if (!job) {
+		done(context, "out of memory");
+		return;
+	}
+	knot_dname_to_wire(job->apex, apex, sizeof(job->apex));
+	queue_put(publisher, &publisher->jobs, job);
+}
+
+void publisher_read(struct publisher *publisher, const uint8_t *apex, publisher_made made, void *context)
+{
+	struct job *job = new_job(publisher, &(struct job){.kind = JOB_READ, .made = made, .context = context});
+
+	if (!job) {
+		made(context, NULL, "out of memory");
+		return;
+	}
+	knot_dname_to_wire(job->apex, apex, sizeof(job->apex));
 	queue_put(publisher, &publisher->jobs, job);
 }
 
