@@ -185,6 +185,11 @@ bool exchange_connected(const struct exchange *exchange)
 	return exchange->query != NULL && exchange->query->connected;
 }
 
+uint64_t exchange_connected_at(const struct exchange *exchange)
+{
+	return exchange->query != NULL ? exchange->query->asked : 0;
+}
+
 void exchange_answered(struct exchange *exchange)
 {
 	if (exchange->query != NULL)

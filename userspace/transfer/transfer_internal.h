@@ -252,6 +252,8 @@ struct exchange *exchange_stream(struct exchange_pool *pool, const struct exchan
                                  void *context, char *why);
 /* Whether it has been sent over a connection: what fails from then on is not the network's way there. */
 bool exchange_connected(const struct exchange *exchange);
+/* When that was, in the loop's time; the wait for a connection lies before it. */
+uint64_t exchange_connected_at(const struct exchange *exchange);
 /* The answer is whole, so that the connection can be used on; without this exchange_end gives the connection up. */
 void exchange_answered(struct exchange *exchange);
 /* How long the primary wants the connection to be kept with nothing to do (RFC 7828). */
