@@ -2,7 +2,7 @@
 #
 #   make deps demo test        one command each, on a fresh machine; as root
 #   make all install clean     BUILD=, DESTDIR=, PREFIX= as usual; V=1 shows the commands
-#   make unit asan test-bpf lint fuzz integration vm bench format      parts of `make test`, and more
+#   make unit asan test-bpf lint fuzz integration vm bench bench-quick format      parts of `make test`, and more
 
 VERSION = 0.1.0
 BUILD ?= build
@@ -56,7 +56,7 @@ export PEREGRINE_BUILD = $(abspath $(BUILD))
 .SECONDARY:
 .DEFAULT_GOAL = all
 .PHONY: all deps demo test install clean unit asan test-bpf lint fuzz integration vm bench format
-.PHONY: verifier-record unit-programs bpf-programs fuzz-programs tidy
+.PHONY: bench-quick bench-kernel verifier-record unit-programs bpf-programs fuzz-programs tidy
 
 all: $(BUILD)/peregrined $(BUILD)/peregrine $(BUILD)/peregrine-verifier
 
@@ -79,7 +79,16 @@ integration vm: all
 
 fuzz: export FUZZ_SECONDS ?= 600
 
-bench: $(BUILD)/peregrine-bench
+# What a reply costs in the kernel; then Peregrine and its peers, side by side; BENCH= takes further
+# options. Both run, whatever comes of the first.
+bench: all $(BUILD)/peregrine-bench $(BUILD)/peregrine-generator
+	$(Q)$(BUILD)/peregrine-bench $(if $(QUICK),--quick); status=$$?; \
+	$(PYTHON) tools/bench/peers/main.py $(if $(QUICK),--quick) --output $(BUILD)/bench $(BENCH) && exit $$status
+
+bench-quick:
+	$(Q)$(MAKE) --no-print-directory QUICK=1 bench
+
+bench-kernel: $(BUILD)/peregrine-bench
 	$(Q)$< $(if $(QUICK),--quick --force)
 
 # What the verifiers of this kernel and of those in QEMU make of the programs, taken down anew.
@@ -133,6 +142,7 @@ $(FUZZ_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o $(LIB)
 	$(Q)$(CC) $(SANITIZE) -fsanitize=fuzzer -o $@ $^ -lzscanner -ldnssec $(ALL_LIBS)
 
 -include tools/bench/bench.mk
+-include tools/generator/generator.mk
 
 C_FILES = $(sort $(wildcard bpf/*.[ch] bpf/*/*.[ch] userspace/*/*.[ch] tools/*/*.[ch] tests/*/*.[ch]))
 

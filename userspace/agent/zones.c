@@ -100,11 +100,11 @@ static struct agent_zone *add_zone(struct agent *agent, const struct config_zone
 	zone->agent = agent;
 	zone->config = config;
 	if (publisher_zone(agent->publisher, config->apex, &served)) {
-		agent_begin_from_store(zone, &served);
 		start.loaded = served.loaded;
 		start.serial = served.serial;
 		start.expires_at = served.expires_at;
-		zone->settled = served.loaded;
+		agent_begin_from_store(zone, &start);
+		zone->settled = start.loaded;
 	}
 	zone->follower = follower_new(agent->schedule, config, &start, &hooks);
 	if (!zone->follower) {

@@ -48,7 +48,8 @@ struct config_prefix {
 #define CONFIG_COOKIE_SECRETS 2
 #define CONFIG_COOKIE_SECRET_SIZE 16
 
-/* Who may have a zone: from one of the prefixes (none: any address), signed by the key (NULL: signed or not). */
+/* Who may have a zone, or notify us of it: from one of the prefixes (none: any address), signed by the key (NULL:
+ * signed or not). */
 struct config_access {
 	struct config_prefix *prefixes;
 	size_t prefix_count;
@@ -79,6 +80,9 @@ struct config_zone {
 	size_t primary_count;
 	struct config_outgoing outgoing;
 	struct config_clocks clocks;
+	struct config_access *allow_notify; /* besides its primaries */
+	size_t allow_notify_count;
+	uint64_t journal_size; /* octets; 0: as large as the zone */
 };
 
 struct config {
@@ -133,6 +137,11 @@ const struct config_zone *config_find_zone(const struct config *config, const kn
 /* The address to send from to that one, or NULL: as the kernel chooses. */
 const struct sockaddr_storage *config_reach_source(const struct config_reach *reach,
                                                    const struct sockaddr_storage *address);
+/* The address as IPv6, IPv4 being mapped, as prefixes are; without its port. */
+void config_plain_address(const struct sockaddr_storage *address, uint8_t out[16]);
+bool config_prefix_has(const struct config_prefix *prefix, const uint8_t address[16]);
+/* Whether the prefixes allow the address; who signed is not looked at. */
+bool config_access_from(const struct config_access *access, const uint8_t address[16]);
 
 /* "192.0.2.1@5353"-style text of an address, IPv6 without brackets, as in the configuration; `text` has room for
  * CONFIG_ADDRESS_TEXT. */

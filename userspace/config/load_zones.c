@@ -251,6 +251,7 @@ static void load_zone(struct load *load, const struct raw_zone *raw, const yaml_
 	load_references(load, raw, mapping, zone);
 	load_outgoing(load, mapping, &zone->outgoing);
 	load_clocks(load, &raw->clocks, mapping, &zone->clocks);
+	load_journal_size(load, raw->journal_size, mapping, &zone->journal_size);
 }
 
 static int compare_apex(const void *a, const void *b)

@@ -113,6 +113,7 @@ static const cyaml_schema_field_t zone_fields[] = {
     TEXT("retry-max", struct raw_zone, clocks.retry_max),
     TEXT("expire-min", struct raw_zone, clocks.expire_min),
     TEXT("expire-max", struct raw_zone, clocks.expire_max),
+    TEXT("journal-size", struct raw_zone, journal_size),
     CYAML_FIELD_END,
 };
 

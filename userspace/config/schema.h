@@ -107,6 +107,7 @@ struct raw_zone {
 	char **primaries;
 	unsigned primaries_count;
 	struct raw_clocks clocks;
+	char *journal_size;
 };
 
 struct raw_config {

@@ -238,6 +238,7 @@ static void on_transfer_message(void *context, uint8_t *wire, size_t length)
 {
 	struct attempt *attempt = context;
 	bool opened = attempt->incoming.opened;
+	enum transfer_result result;
 	char why[TRANSFER_WHY];
 
 	mark_heard(attempt);
@@ -247,7 +248,10 @@ static void on_transfer_message(void *context, uint8_t *wire, size_t length)
 			attempt_failed(attempt, why);
 		return;
 	}
-	switch (transfer_in_message(&attempt->incoming, wire, length)) {
+	result = transfer_in_message(&attempt->incoming, wire, length);
+	if (attempt->incoming.expire.given)
+		attempt->expire = attempt->incoming.expire;
+	switch (result) {
 	case TRANSFER_FAILED:
 		/* A refusal is one message, after which the connection is as good as before. */
 		if (attempt->incoming.rcode != KNOT_RCODE_NOERROR)
@@ -266,8 +270,6 @@ static void on_transfer_message(void *context, uint8_t *wire, size_t length)
 		attempt->transfer_ms = schedule_clock() - attempt->transfer_begun;
 		exchange_end(attempt->exchange);
 		attempt->exchange = NULL;
-		if (attempt->incoming.expire.given)
-			attempt->expire = attempt->incoming.expire;
 		if (attempt->incoming.shape == SHAPE_DIFFERENCES)
 			change_begin(attempt);
 		else
@@ -286,8 +288,6 @@ static void on_transfer_failed(void *context, const char *cause)
 	if (attempt->incoming.records > 0)
 		snprintf(why + used, sizeof(why) - used, ", after %llu records",
 		         (unsigned long long)attempt->incoming.records);
-	if (connected)
-		mark_heard(attempt);
 	/* Where there is no connection, another one is not to be had either. */
 	if (connected)
 		transfer_failed(attempt, why);
@@ -432,8 +432,6 @@ static void on_soa_failed(void *context, const char *cause)
 		go_on_over_tcp(attempt, false);
 		return;
 	}
-	if (exchange_connected(attempt->exchange))
-		mark_heard(attempt);
 	if (round_primary(attempt->follower)->reach.tls != NULL)
 		snprintf(why, sizeof(why), "SOA query failed: %.230s", cause);
 	else

@@ -330,6 +330,7 @@ struct follower {
 	uint64_t planned;       /* by the clocks */
 	unsigned failures;      /* rounds in a row, for the backoff */
 	bool notified;          /* a NOTIFY has not been followed yet */
+	bool hint_known;        /* by a primary, ... */
 	struct source hinted;   /* from where */
 	uint64_t notify_begun;  /* the last round for a NOTIFY; 0: none */
 	struct waiter *waiting; /* for a round that has not begun */
