@@ -168,6 +168,7 @@ static void test_defaults(void **state)
 	assert_int_equal(config->memory, 1 << 30);
 	assert_int_equal(config->udp_workers, 2);
 	assert_int_equal(config->tcp_clients, 1000);
+	assert_int_equal(config->transfers_out, 10);
 	assert_int_equal(config->rate_limit, 200);
 	assert_int_equal(config->rate_slip, 2);
 	assert_int_equal(config->exempt_count, 0);

@@ -2,6 +2,7 @@
 #include "config/config.h"
 #include "config/load.h"
 #include "tls/tls.h"
+#include "tls/tls_server.h"
 
 #include <arpa/inet.h>
 #include <malloc.h>
@@ -152,6 +153,7 @@ static void load_all(struct load *load)
 	load_tls(load);
 	load_primaries(load);
 	load_secondaries(load);
+	load_tls_listen(load);
 	load_zones(load);
 	if (load->no_memory)
 		document_error(&load->document, NULL, "out of memory; free some memory and try again");
@@ -219,6 +221,8 @@ void config_free(struct config *config)
 		free(config->secondaries[i].addresses);
 	}
 	free(config->secondaries);
+	free(config->tls_listen);
+	tls_identity_unref(config->tls_identity);
 	free(config->path);
 	free(config->identity);
 	free(config->listen);

@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
+struct tls_identity; /* tls/tls_server.h */
+
 enum config_mode { CONFIG_MODE_AUTO, CONFIG_MODE_NATIVE, CONFIG_MODE_GENERIC, CONFIG_MODE_OFF };
 
 struct tls_profile; /* tls/tls.h */
@@ -92,6 +94,9 @@ struct config {
 	size_t listen_count;
 	bool listen_any; /* the word `any` stands in `listen` */
 	uint16_t port;
+	struct sockaddr_storage *tls_listen; /* where transfers are given over TLS, port 853 unless given by @port */
+	size_t tls_listen_count;
+	struct tls_identity *tls_identity; /* tls/tls_server.h; there when one of these is */
 	char *state_directory;
 	char *run_directory;
 	char **interfaces;

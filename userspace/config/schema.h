@@ -13,6 +13,10 @@ struct raw_server {
 	char **listen;
 	unsigned listen_count;
 	char *port;
+	char **tls_listen;
+	unsigned tls_listen_count;
+	char *certificate;
+	char *private_key;
 	char *state_directory;
 	char *run_directory;
 };

@@ -6,6 +6,7 @@
  * within transfer_limits.notify_pause.
  */
 #include "transfer_internal.h"
+#include "tsig/tsig_server.h"
 
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -108,50 +109,30 @@ static size_t make_reply(const knot_pkt_t *message, unsigned rcode, uint8_t *rep
 	return length;
 }
 
-/* Verifies the signature, if there is one, against the sender's key, if it has one. Returns KNOT_EOK or the failure. */
-static int check_signature(const struct sender *sender, const knot_pkt_t *message)
+/* Verifies the signature, if there is one, against the sender's key, if it has one. Returns whether it is good. */
+static bool check_signature(const struct sender *sender, knot_pkt_t *message, struct tsig_server *session)
 {
 	const knot_tsig_key_t *key = sender->key;
-	knot_dname_storage_t name;
-	knot_tsig_key_t canonical;
-	int result;
 
 	if (message->tsig_rr == NULL)
-		return KNOT_EOK;
-	if (key == NULL)
-		return KNOT_TSIG_EBADKEY;
-	canonical = tsig_key_canonical(key, name);
-	result = tsig_key_fits(message->tsig_rr, &canonical);
-	return result != KNOT_EOK ? result
-	                          : knot_tsig_server_check(message->tsig_rr, message->wire, message->size, &canonical);
+		return true;
+	if (key != NULL)
+		return tsig_server_verify(session, key, message) == 0;
+	session->error = KNOT_RCODE_BADKEY;
+	return false;
 }
 
 /* Signs the reply, or says in it what was wrong with the signature (RFC 8945 section 5.2). Returns the new length. */
-static size_t finish_reply(const struct sender *sender, const knot_pkt_t *message, int result, uint8_t *reply,
-                           size_t length)
+static size_t finish_reply(struct tsig_server *session, const knot_pkt_t *message, uint8_t *reply, size_t length)
 {
-	uint16_t error = result == KNOT_EOK             ? 0
-	                 : result == KNOT_TSIG_EBADTIME ? KNOT_RCODE_BADTIME
-	                 : result == KNOT_TSIG_EBADKEY  ? KNOT_RCODE_BADKEY
-	                                                : KNOT_RCODE_BADSIG;
-	uint8_t mac[TSIG_MAC_ROOM];
-	size_t mac_length = sizeof(mac), plain = length;
-	knot_dname_storage_t name;
-	knot_tsig_key_t canonical;
-	int made;
+	size_t plain = length;
 
 	if (message->tsig_rr == NULL)
 		return length;
-	if (knot_tsig_can_sign(error)) {
-		canonical = tsig_key_canonical(sender->key, name);
-		made = knot_tsig_sign(reply, &length, REPLY_ROOM, knot_tsig_rdata_mac(message->tsig_rr),
-		                      knot_tsig_rdata_mac_length(message->tsig_rr), mac, &mac_length, &canonical, error,
-		                      knot_tsig_rdata_time_signed(message->tsig_rr));
-	} else {
-		made = knot_tsig_add(reply, &length, REPLY_ROOM, error, message->tsig_rr);
-	}
 	/* Names of full length do not fit beside a signature: the reply then goes out without. */
-	return made == KNOT_EOK ? length : plain;
+	if (session->on)
+		return tsig_server_sign(session, reply, &length, REPLY_ROOM) == 0 ? length : plain;
+	return knot_tsig_add(reply, &length, REPLY_ROOM, session->error, message->tsig_rr) == KNOT_EOK ? length : plain;
 }
 
 /* Whether the SOA it carries, a hint that nobody vouches for, is one that we have (section 3.7). */
@@ -174,8 +155,8 @@ static bool nothing_new(const struct follower *follower, const knot_pkt_t *messa
 static bool judge(const struct config_zone *zone, const struct sockaddr_storage *from, knot_pkt_t *message,
                   struct sender *sender, uint8_t *reply, size_t *reply_length)
 {
+	struct tsig_server session = {0};
 	unsigned rcode = KNOT_RCODE_NOERROR;
-	int result;
 
 	/* libknot allocates by the counts, so they have to be possible: a root owner's RR takes 11 octets. */
 	if (11U * knot_wire_get_ancount(message->wire) > message->size ||
@@ -190,14 +171,14 @@ static bool judge(const struct config_zone *zone, const struct sockaddr_storage 
 		*reply_length = make_reply(message, zone ? KNOT_RCODE_REFUSED : KNOT_RCODE_NOTAUTH, reply);
 		return false;
 	}
-	result = check_signature(sender, message);
-	if (result != KNOT_EOK || !knot_dname_is_case_equal(knot_pkt_qname(message), zone->apex) ||
-	    knot_pkt_qclass(message) != KNOT_CLASS_IN)
+	if (!check_signature(sender, message, &session) ||
+	    !knot_dname_is_case_equal(knot_pkt_qname(message), zone->apex) || knot_pkt_qclass(message) != KNOT_CLASS_IN)
 		rcode = KNOT_RCODE_NOTAUTH;
 	else if (knot_pkt_qtype(message) != KNOT_RRTYPE_SOA)
 		rcode = KNOT_RCODE_NOTIMPL;
 	*reply_length = make_reply(message, rcode, reply);
-	*reply_length = finish_reply(sender, message, result, reply, *reply_length);
+	*reply_length = finish_reply(&session, message, reply, *reply_length);
+	tsig_server_clear(&session);
 	return rcode == KNOT_RCODE_NOERROR;
 }
 
