@@ -214,6 +214,7 @@ void config_free(struct config *config)
 		free(config->zones[i].name);
 		knot_dname_free(config->zones[i].apex, NULL);
 		free(config->zones[i].primaries);
+		free(config->zones[i].verify.command);
 		config_outgoing_free(&config->zones[i].outgoing);
 	}
 	for (size_t i = 0; i < config->secondary_count; i++) {

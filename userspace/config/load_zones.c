@@ -249,6 +249,8 @@ static void load_zone(struct load *load, const struct raw_zone *raw, const yaml_
 		zone->name = load_text(load, raw->name);
 	}
 	load_references(load, raw, mapping, zone);
+	zone->verify = load_verify_default;
+	load_verify(load, &raw->verify, mapping, &zone->verify);
 	load_outgoing(load, mapping, &zone->outgoing);
 	load_clocks(load, &raw->clocks, mapping, &zone->clocks);
 	load_journal_size(load, raw->journal_size, mapping, &zone->journal_size);
@@ -296,6 +298,7 @@ void load_zones(struct load *load)
 		free(zones[i].name);
 		knot_dname_free(zones[i].apex, NULL);
 		free(zones[i].primaries);
+		free(zones[i].verify.command);
 		config_outgoing_free(&zones[i].outgoing);
 	}
 	free(items);

@@ -108,6 +108,10 @@ static const cyaml_schema_field_t secondary_fields[] = {
 static const cyaml_schema_field_t zone_fields[] = {
     TEXT("name", struct raw_zone, name),
     LIST("primaries", struct raw_zone, primaries, &text_entry),
+    TEXT("max-shrink", struct raw_zone, verify.max_shrink),
+    TEXT("zonemd", struct raw_zone, verify.zonemd),
+    TEXT("dnssec", struct raw_zone, verify.dnssec),
+    TEXT("verify-command", struct raw_zone, verify.command),
     NODES("allow-transfer"),
     NODES("notify"),
     TEXT("refresh-min", struct raw_zone, clocks.refresh_min),

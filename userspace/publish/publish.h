@@ -84,6 +84,10 @@ typedef void (*publisher_changed)(void *context, bool fits, const char *error);
 void publisher_change(struct publisher *publisher, struct zone_changes *changes, uint64_t expires_at,
                       publisher_changed done, void *context);
 
+/* Applies changes to the version served, and hands over what comes out, with one reference, without serving it: NULL
+ * with one line where they do not lead on. Takes the changes. */
+void publisher_make(struct publisher *publisher, struct zone_changes *changes, publisher_made made, void *context);
+
 /* Moves the expiry deadline of a loaded zone, at once. */
 void publisher_set_expiry(struct publisher *publisher, const uint8_t *apex, uint64_t expires_at);
 

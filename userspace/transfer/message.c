@@ -2,6 +2,7 @@
 /* Queries to a primary, and what every reply has to have, whatever was asked. */
 #include "transfer_internal.h"
 
+#include <ctype.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -121,6 +122,37 @@ static bool question_fits(const struct reply_expected *expected, const knot_pkt_
 	       knot_pkt_qclass(reply) == KNOT_CLASS_IN;
 }
 
+/* RFC 8914: why, in the primary's own words. Anyone may have written them. */
+static void note_ede(knot_pkt_t *reply, struct history_facts *facts)
+{
+	const uint8_t *option =
+	    reply->opt_rr != NULL ? knot_edns_get_option(reply->opt_rr, KNOT_EDNS_OPTION_EDE, NULL) : NULL;
+	size_t length = option != NULL ? knot_edns_opt_get_length(option) : 0;
+	size_t used = 0;
+
+	if (length < 2)
+		return;
+	facts->has_ede = true;
+	facts->ede = knot_wire_read_u16(knot_edns_opt_get_data((uint8_t *)option));
+	for (size_t i = 2; i < length && used < sizeof(facts->ede_text) - 1; i++)
+		facts->ede_text[used++] = isprint(option[4 + i]) ? (char)option[4 + i] : '?';
+	facts->ede_text[used] = '\0';
+}
+
+static void note_facts(const struct reply_expected *expected, unsigned rcode, knot_pkt_t *reply)
+{
+	struct history_facts *facts = expected->facts;
+
+	if (facts == NULL)
+		return;
+	*facts = (struct history_facts){.has_rcode = true, .rcode = (uint16_t)rcode};
+	if (reply == NULL)
+		return;
+	if (reply->tsig_rr != NULL)
+		facts->tsig_error = knot_tsig_rdata_error(reply->tsig_rr);
+	note_ede(reply, facts);
+}
+
 /* Names in rdata keep their case (NOCANON): lower-casing is for digests, and the primary's spelling is served. */
 static int parse(knot_pkt_t *reply)
 {
@@ -161,6 +193,7 @@ knot_pkt_t *reply_parse(const struct reply_expected *expected, uint8_t *wire, si
 	}
 	rcode = knot_wire_get_rcode(wire);
 	result = parse(reply);
+	note_facts(expected, rcode, result == KNOT_EOK ? reply : NULL);
 	if (rcode != KNOT_RCODE_NOERROR) {
 		refusal_text(expected->what, rcode, result == KNOT_EOK ? reply : NULL, why);
 	} else if (result != KNOT_EOK) {
@@ -168,6 +201,8 @@ knot_pkt_t *reply_parse(const struct reply_expected *expected, uint8_t *wire, si
 	} else if (!question_fits(expected, reply)) {
 		snprintf(why, TRANSFER_WHY, "%s failed: the reply is to another question", expected->what);
 	} else if (tsig_session_check(tsig, reply, why) != 0) {
+		if (expected->facts != NULL)
+			expected->facts->tsig_error = tsig->error;
 		snprintf(cause, sizeof(cause), "%s", why);
 		snprintf(why, TRANSFER_WHY, "%s failed: %s", expected->what, cause);
 	} else {
