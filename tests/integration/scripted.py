@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import base64
 import hmac
+import itertools
 import random
 import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -78,7 +79,7 @@ class ScriptedPrimary:
         head = struct.pack("!HHHHHH", asked.id, QR | AA | rcode, int(question), len(records), 0, 0)
         return head + (name + struct.pack("!HH", rrtype, rrclass) if question else b"") + b"".join(records)
 
-    def sign(self, query: bytes, data: bytes, *, skew: int = 0, spoil: bool = False) -> bytes:
+    def sign(self, query: bytes, data: bytes, *, skew: int = 0, spoil: bool = False, length: int = 64) -> bytes:
         """TSIG of the first message of a reply (RFC 8945)."""
         assert self.key
         key = base64.b64decode(self.key.secret)
@@ -89,7 +90,7 @@ class ScriptedPrimary:
         names = name_wire(self.key.name), name_wire(self.key.algorithm)
         variables = names[0] + struct.pack("!HI", 255, 0) + names[1] + stamp + bytes(4)
         made = hmac.new(key, struct.pack("!H", len(mac)) + mac + data + variables, digest).digest()
-        made = bytes(len(made)) if spoil else made
+        made = bytes(len(made)) if spoil else made[:length]
         rdata = names[1] + stamp + struct.pack("!H", len(made)) + made + data[:2] + bytes(4)
         count = struct.unpack_from("!H", data, 10)[0] + 1
         return data[:10] + struct.pack("!H", count) + data[12:] + record(self.key.name, TSIG, rdata, 255, 0)
@@ -100,7 +101,7 @@ class ScriptedPrimary:
 
     # What is answered: frames of a TCP stream, after which the connection is closed unless the last is complete.
 
-    def transfer(self, query: bytes) -> list[bytes]:
+    def transfer(self, query: bytes) -> Iterable[bytes]:
         return FAULTS[self.fault](self, query)
 
     def datagram(self, query: bytes) -> bytes | None:
@@ -224,12 +225,26 @@ def _forged(primary: ScriptedPrimary, query: bytes) -> list[bytes]:
     return [framed(primary.sign(query, data, spoil=True))]
 
 
+def _short_mac(primary: ScriptedPrimary, query: bytes) -> list[bytes]:
+    """Half of the signature, which RFC 8945 lets a server take."""
+    data = primary.message(query, [primary.soa(), *primary.contents(), primary.soa()])
+    return [framed(primary.sign(query, data, length=16))]
+
+
+def _endless(primary: ScriptedPrimary, query: bytes) -> Iterator[bytes]:
+    """The closing SOA never comes. Between two signatures there may be 99 messages."""
+    yield framed(primary.signed(query, [primary.soa(), *primary.contents()]))
+    for k in itertools.count():
+        more = [record(f"e{k}-{n}.{ZONE}", A, bytes([10, 0, 0, 1])) for n in range(500)]
+        yield framed(primary.message(query, more, question=False))
+
+
 def _malformed(primary: ScriptedPrimary, query: bytes) -> list[bytes]:
     """An A record of three octets."""
     return _with(record(f"bad.{ZONE}", A, bytes(3)))(primary, query)
 
 
-FAULTS: dict[str, Callable[[ScriptedPrimary, bytes], list[bytes]]] = {
+FAULTS: dict[str, Callable[[ScriptedPrimary, bytes], Iterable[bytes]]] = {
     "": _whole,
     "silent": lambda primary, query: [],
     "refused": lambda primary, query: [framed(primary.signed(query, [], 5))],
@@ -246,5 +261,7 @@ FAULTS: dict[str, Callable[[ScriptedPrimary, bytes], list[bytes]]] = {
     "skewed": _skewed,
     "unsigned": _unsigned,
     "forged": _forged,
+    "short MAC": _short_mac,
+    "endless": _endless,
     "no records": lambda primary, query: [framed(primary.signed(query, []))],
 }

@@ -122,6 +122,8 @@ CAUSES = {
     "skewed": r"clock is 4000 seconds behind \(BADTIME\)|clock is 3999 seconds behind",
     "unsigned": r"not signed",
     "forged": r"BADSIG",
+    "short MAC": r"signature is cut short, to 16 octets \(BADTRUNC\)",
+    "endless": r"AXFR failed: more than 5000 records",
     "no records": r"AXFR failed",
 }
 
@@ -132,7 +134,8 @@ def wronged() -> Iterator[tuple[Lab, ScriptedPrimary, Peregrine]]:
     with Lab() as lab:
         address = lab.primary_addresses[0]
         with ScriptedPrimary(lab.primary, address, key=Key()) as primary:
-            with lab.peregrine([ZONE], key=Key(), primary_addresses=[address]) as agent:
+            origin = {"name": "origin", "addresses": [address], "key": Key().name, "max-records": 5000}
+            with lab.peregrine([ZONE], key=Key(), change={"primaries": [origin]}) as agent:
                 agent.wait_serving(1)
                 yield lab, primary, agent
 

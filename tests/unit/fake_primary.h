@@ -78,7 +78,7 @@ struct fake_primary {
 	unsigned differences; /* in an IXFR's answer; 0: all of the zone instead */
 	bool expire_given;    /* EDNS EXPIRE is answered, where it was asked for, with */
 	uint32_t expire_option;
-	unsigned soa_udp, soa_tcp, axfrs, ixfrs, edns;
+	unsigned soa_udp, soa_tcp, axfrs, ixfrs, edns, connections;
 };
 
 #define FAKE_ROOM 65536
@@ -533,6 +533,8 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 	*buffer = uv_buf_init(scratch, sizeof(scratch));
 }
 
+static void serve_next(struct client *client);
+
 /* Sends on as the kernel takes it; one octet at a time when it drips. */
 static void on_client_timer(uv_timer_t *timer)
 {
@@ -547,8 +549,27 @@ static void on_client_timer(uv_timer_t *timer)
 	if (client->sent < answer->length && (sent >= 0 || sent == UV_EAGAIN))
 		return;
 	uv_timer_stop(timer);
-	if (answer->hang_up)
+	if (answer->hang_up) {
 		close_client(client);
+		return;
+	}
+	free_answer(answer);
+	memset(answer, 0, sizeof(*answer));
+	client->sent = 0;
+	serve_next(client);
+}
+
+/* One query after another, as most servers do. */
+static void serve_next(struct client *client)
+{
+	size_t length = client->fill >= 2 ? 2U + knot_wire_read_u16(client->query) : 0;
+
+	if (length == 0 || client->fill < length || client->answer.octets != NULL)
+		return;
+	make_answer(client->primary, &client->answer, client->query + 2, length - 2, false);
+	client->fill -= length;
+	memmove(client->query, client->query + length, client->fill);
+	uv_timer_start(&client->timer, on_client_timer, 0, client->answer.drip ? 10 : 1);
 }
 
 static void on_client_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
@@ -562,10 +583,7 @@ static void on_client_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *
 	assert(client->fill + (size_t)length <= sizeof(client->query));
 	memcpy(client->query + client->fill, buffer->base, (size_t)length);
 	client->fill += (size_t)length;
-	if (client->fill < 2 || client->fill < 2U + knot_wire_read_u16(client->query) || client->answer.octets != NULL)
-		return;
-	make_answer(client->primary, &client->answer, client->query + 2, client->fill - 2, false);
-	uv_timer_start(&client->timer, on_client_timer, 0, client->answer.drip ? 10 : 1);
+	serve_next(client);
 }
 
 static void on_connection(uv_stream_t *listener, int status)
@@ -575,6 +593,7 @@ static void on_connection(uv_stream_t *listener, int status)
 
 	assert(status == 0 && client != NULL);
 	client->primary = primary;
+	primary->connections++;
 	client->handles = 2;
 	uv_tcp_init(primary->loop, &client->tcp);
 	uv_timer_init(primary->loop, &client->timer);

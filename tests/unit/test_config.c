@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define PIN "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 #define SECRET "Wdr7gnmzHVWhG6A5BVcDSLfLn8MdBOEL7Nq7cBHWbXU="
 
 static char directory[] = "/tmp/peregrine-config-XXXXXX";
@@ -381,6 +382,72 @@ static void test_zones(void **state)
 	       "15: zone `example.ORG` stands twice, first in line 8", NULL);
 }
 
+static const char *address_text(const struct sockaddr_storage *address)
+{
+	static char text[CONFIG_ADDRESS_TEXT];
+	config_address_text(address, text);
+	return text;
+}
+
+static void test_reach(void **state)
+{
+	struct config *config =
+	    load(SMALL "tls: [ { name: open }, { name: pinned, pins: [ \"" PIN "\" ], alpn: optional } ]\n"
+	               "primaries:\n"
+	               "  - { name: one, addresses: [ 192.0.2.1, 192.0.2.2@8853, \"2001:db8::1\" ], tls: pinned,\n"
+	               "      source: [ \"2001:db8::7\", 192.0.2.7 ], max-records: 1000000, max-size: 64MiB }\n"
+	               "  - { name: two, addresses: [ 192.0.2.1 ] }\n"
+	               "zones: [ { name: a.example, primaries: [ one ] } ]\n");
+	assert_non_null(config);
+	const struct config_primary *one = &config->primaries[0], *two = &config->primaries[1];
+	assert_int_equal(config->tls_count, 2);
+	assert_ptr_equal(one->reach.tls, config->tls[1]);
+	assert_string_equal(address_text(&one->addresses[0]), "192.0.2.1@853");
+	assert_string_equal(address_text(&one->addresses[1]), "192.0.2.2@8853");
+	assert_string_equal(address_text(&one->addresses[2]), "2001:db8::1@853");
+	assert_string_equal(address_text(config_reach_source(&one->reach, &one->addresses[0])), "192.0.2.7@0");
+	assert_string_equal(address_text(config_reach_source(&one->reach, &one->addresses[2])), "2001:db8::7@0");
+	assert_int_equal(one->reach.max_records, 1000000);
+	assert_int_equal(one->reach.max_octets, 64 << 20);
+	assert_null(two->reach.tls);
+	assert_null(config_reach_source(&two->reach, &two->addresses[0]));
+	assert_string_equal(address_text(&two->addresses[0]), "192.0.2.1@53");
+	config_free(config);
+}
+
+static void test_reach_errors(void **state)
+{
+	static const char text[] = "-----BEGIN CERTIFICATE-----\nnot base64\n-----END CERTIFICATE-----\n";
+	char file[80], whole[2048], wanted[200];
+	snprintf(file, sizeof(file), "%s/malformed.pem", directory);
+	write_file(file, text, strlen(text));
+	assert_int_equal(chmod(file, 0600), 0);
+	snprintf(whole, sizeof(whole),
+	         SMALL "tls:\n"
+	               "  - { name: a, pins: [ short, \"" PIN "\" ] }\n"
+	               "  - { name: a, ca-file: /nonexistent/ca.pem }\n"
+	               "  - { name: b, certificate: %s, private-key: %s }\n"
+	               "  - { name: c, certificate: %s }\n"
+	               "  - { name: d, server-name: a..b, alpn: maybe, ca-file: ca.pem }\n"
+	               "  - { pins: [ \"" PIN "\" ] }\n"
+	               "primaries:\n"
+	               "  - { name: one, addresses: [ 192.0.2.1 ], tls: none }\n"
+	               "  - { name: two, addresses: [ 192.0.2.1 ], tls: b, max-records: 0, max-size: many,\n"
+	               "      source: [ 192.0.2.7, 192.0.2.8, 192.0.2.9@53, 0.0.0.0, \"::\", host ] }\n"
+	               "zones: [ { name: a.example, primaries: [ one ] } ]\n",
+	         file, file, file);
+	snprintf(wanted, sizeof(wanted), "6: tls b: %s: no certificate in it", file);
+	expect(whole, "4: pin `short`: not a SHA-256", "5: tls a: /nonexistent/ca.pem: cannot open: No such file",
+	       "5: tls `a` stands twice, first in line 4", wanted,
+	       "7: certificate and private-key belong together; write private-key too",
+	       "8: ca-file `ca.pem`: not an absolute path", "8: server-name `a..b`: not a domain name",
+	       "8: alpn `maybe`: neither required nor optional", "9: no name here", "11: tls `none`: no such entry",
+	       "12: max-records `0`: not a number", "12: max-size `many`: not a size", "13: a second IPv4 source",
+	       "13: source `192.0.2.9@53`: a port is not taken", "13: source `0.0.0.0`: stands for no address",
+	       "13: source `::`: stands for no address", "13: source `host`: not an IPv4", NULL);
+	remove(file);
+}
+
 static void test_clocks(void **state)
 {
 	struct config *config =
@@ -530,11 +597,12 @@ static int tear_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_full),         cmocka_unit_test(test_defaults),   cmocka_unit_test(test_not_yaml),
-	    cmocka_unit_test(test_shape),        cmocka_unit_test(test_server),     cmocka_unit_test(test_fast_path),
-	    cmocka_unit_test(test_cookies),      cmocka_unit_test(test_keys),       cmocka_unit_test(test_secret_file),
-	    cmocka_unit_test(test_zones),        cmocka_unit_test(test_clocks),     cmocka_unit_test(test_verify),
-	    cmocka_unit_test(test_journal_size), cmocka_unit_test(test_many_zones), cmocka_unit_test(test_mutated),
+	    cmocka_unit_test(test_full),       cmocka_unit_test(test_defaults),     cmocka_unit_test(test_not_yaml),
+	    cmocka_unit_test(test_shape),      cmocka_unit_test(test_server),       cmocka_unit_test(test_fast_path),
+	    cmocka_unit_test(test_cookies),    cmocka_unit_test(test_keys),         cmocka_unit_test(test_secret_file),
+	    cmocka_unit_test(test_zones),      cmocka_unit_test(test_clocks),       cmocka_unit_test(test_verify),
+	    cmocka_unit_test(test_reach),      cmocka_unit_test(test_reach_errors), cmocka_unit_test(test_journal_size),
+	    cmocka_unit_test(test_many_zones), cmocka_unit_test(test_mutated),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -114,7 +114,8 @@ static void test_failures(void **state)
 		refresh(world, FOLLOWER_IF_NEWER);
 		assert_logged(failures[i].text);
 		assert_logged("; AXFR instead; serving serial 3 on");
-		assert_int_equal(world->primary[0].ixfrs, 1);
+		/* On a connection that was used before, the close may have been for that: it is asked once more. */
+		assert_int_equal(world->primary[0].ixfrs, failures[i].fault == CLOSES_IXFR ? 2 : 1);
 		assert_int_equal(world->primary[0].axfrs, 1);
 		stop(world);
 	}

@@ -13,7 +13,7 @@ struct failure {
 static const struct failure failures[] = {
     {REFUSES, false, "AXFR refused: REFUSED"},
     {REFUSES, true, "AXFR refused: REFUSED"},
-    {NOTAUTH_BADKEY, true, "AXFR refused: NOTAUTH, TSIG BADKEY"},
+    {NOTAUTH_BADKEY, true, "AXFR refused: NOTAUTH, TSIG BADKEY; the primary has no key of that name and algorithm"},
     {NOTAUTH_BADTIME, true, "AXFR refused: NOTAUTH, TSIG BADTIME (the primary's clock is "},
     {CLOSES_AT_ONCE, false, "AXFR failed: the primary closed the connection before the end"},
     {CLOSES_MID_MESSAGE, false, "closed the connection in the middle of a message, after 3 records"},
@@ -172,6 +172,135 @@ static void test_limits(void **state)
 	assert_logged("AXFR failed: it took too long as a whole");
 }
 
+/* A primary's own bounds come before those of all. */
+static void test_own_limits(void **state)
+{
+	struct world *world = *state;
+
+	world->primary[0].messages = 100;
+	world->config_primary[0].reach.max_records = 20;
+	start(world, false, 0);
+	refresh(world, FOLLOWER_IF_NEWER);
+	assert_logged("AXFR failed: more than 20 records");
+	stop(world);
+	world->config_primary[0].reach.max_records = 2000;
+	world->config_primary[0].reach.max_octets = 600;
+	start(world, false, 0);
+	refresh(world, FOLLOWER_IF_NEWER);
+	assert_logged("AXFR failed: more than 600 octets");
+	stop(world);
+	/* More than all others may have. */
+	world->config_primary[0].reach.max_octets = 0;
+	transfer_limits.max_records = 30;
+	start(world, false, 0);
+	refresh(world, FOLLOWER_IF_NEWER);
+	assert_int_equal(world->published, 1);
+}
+
+static void test_source(void **state)
+{
+	struct world *world = *state;
+	struct sockaddr_in *source = (struct sockaddr_in *)&world->config_primary[0].reach.source[0];
+
+	uv_ip4_addr("192.0.2.77", 0, source);
+	start(world, true, 4);
+	refresh(world, FOLLOWER_IF_NEWER);
+	assert_logged("SOA query failed: cannot send from 192.0.2.77: address not available; give this host that "
+	              "address, or mend `source` of the primary; serving serial 4 on");
+	stop(world);
+	uv_ip4_addr("127.0.0.9", 0, source);
+	start(world, true, 4);
+	refresh(world, FOLLOWER_IF_NEWER);
+	assert_int_equal(world->serial, 5);
+}
+
+/* One connection carries whatever is asked of a primary over TCP. */
+static void test_one_connection(void **state)
+{
+	struct world *world = *state;
+
+	start(world, false, 0);
+	for (unsigned i = 0; i < 4; i++)
+		refresh(world, FOLLOWER_FULL);
+	assert_int_equal(world->primary[0].axfrs, 4);
+	assert_int_equal(world->primary[0].connections, 1);
+	/* What was refused leaves it as it was. */
+	world->primary[0].fault = REFUSES_IXFR;
+	world->primary[0].serial = 6;
+	refresh(world, FOLLOWER_IF_NEWER);
+	assert_int_equal(world->serial, 6);
+	assert_int_equal(world->primary[0].ixfrs, 1);
+	assert_int_equal(world->primary[0].connections, 1);
+	/* After what was no good another one is made. */
+	world->primary[0].fault = OUT_OF_ZONE;
+	refresh(world, FOLLOWER_FULL);
+	world->primary[0].fault = NO_FAULT;
+	refresh(world, FOLLOWER_FULL);
+	assert_int_equal(world->primary[0].connections, 2);
+}
+
+/* ---- what a reply says besides ---- */
+
+/* A reply with an OPT record of these options, parsed. */
+static void parse_options(uint16_t rcode, const char *options, uint16_t length, struct keep_option *keep, char *why)
+{
+	uint8_t wire[512];
+	struct tsig_session tsig = {0};
+	knot_dname_t *apex = knot_dname_from_str_alloc(ZONE);
+	struct reply_expected expected = {
+	    .what = "AXFR", .id = 7, .type = KNOT_RRTYPE_AXFR, .apex = apex, .first = true, .keep = keep};
+	size_t used = fake_header(wire, 7, 0x8000 | rcode, ZONE, KNOT_RRTYPE_AXFR, 1);
+	knot_pkt_t *reply;
+
+	knot_wire_set_arcount(wire, 1);
+	memcpy(wire + used, "\0\0\51\4\320\0\0\0\0", 9);
+	knot_wire_write_u16(wire + used + 9, length);
+	memcpy(wire + used + 11, options, length);
+	reply = reply_parse(&expected, wire, used + 11 + length, &tsig, why);
+	assert_int_equal(reply != NULL, rcode == 0);
+	knot_pkt_free(reply);
+	knot_dname_free(apex, NULL);
+}
+
+static void test_extended_error(void **state)
+{
+	char why[TRANSFER_WHY];
+
+	parse_options(5, "\0\17\0\20\0\22not from\033there", 20, NULL, why);
+	assert_string_equal(why, "AXFR refused: REFUSED, extended error 18 (Prohibited): \"not from?there\"");
+	parse_options(5, "\0\17\0\2\xff\xfe", 6, NULL, why);
+	assert_string_equal(why, "AXFR refused: REFUSED, extended error 65534");
+	/* Too short for what it should be. */
+	parse_options(5, "\0\17\0\1\0", 5, NULL, why);
+	assert_string_equal(why, "AXFR refused: REFUSED");
+}
+
+static void test_keepalive(void **state)
+{
+	static const enum query_edns kinds[] = {QUERY_PLAIN, QUERY_EDNS, QUERY_EDNS_STREAM};
+	struct keep_option keep = {0};
+	struct tsig_session tsig = {0};
+	uint8_t wire[TRANSFER_QUERY];
+	char why[TRANSFER_WHY];
+
+	for (int i = 0; i < 3; i++) {
+		size_t length = query_make(wire, sizeof(wire), 9, (const uint8_t *)"\4zone\7example", KNOT_RRTYPE_SOA,
+		                           0, kinds[i], &tsig);
+		knot_pkt_t *query = knot_pkt_new(wire, (uint16_t)length, NULL);
+
+		assert_int_equal(knot_pkt_parse(query, 0), KNOT_EOK);
+		assert_int_equal(query->opt_rr != NULL, i > 0);
+		assert_int_equal(knot_pkt_edns_option(query, KNOT_EDNS_OPTION_EXPIRE) != NULL, i > 0);
+		assert_int_equal(knot_pkt_edns_option(query, KNOT_EDNS_OPTION_TCP_KEEPALIVE) != NULL, i > 1);
+		knot_pkt_free(query);
+	}
+	parse_options(0, "\0\13\0\0", 4, &keep, why);
+	assert_false(keep.given);
+	parse_options(0, "\0\13\0\2\0\62", 6, &keep, why);
+	assert_true(keep.given);
+	assert_int_equal(keep.idle, 5000);
+}
+
 /* ---- SOA ---- */
 
 static void test_soa_equal(void **state)
@@ -296,9 +425,23 @@ static void test_serials(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    WORLD(test_failures),           WORLD(test_good),        WORLD(test_unsigned_run), WORLD(test_algorithms),
-	    WORLD(test_signed_unasked),     WORLD(test_limits),      WORLD(test_soa_equal),    WORLD(test_soa_newer),
-	    WORLD(test_soa_older),          WORLD(test_soa_changes), WORLD(test_soa_faults),   WORLD(test_soa_over_tcp),
+	    WORLD(test_failures),
+	    WORLD(test_good),
+	    WORLD(test_unsigned_run),
+	    WORLD(test_algorithms),
+	    WORLD(test_signed_unasked),
+	    WORLD(test_limits),
+	    WORLD(test_own_limits),
+	    WORLD(test_source),
+	    WORLD(test_one_connection),
+	    cmocka_unit_test(test_extended_error),
+	    cmocka_unit_test(test_keepalive),
+	    WORLD(test_soa_equal),
+	    WORLD(test_soa_newer),
+	    WORLD(test_soa_older),
+	    WORLD(test_soa_changes),
+	    WORLD(test_soa_faults),
+	    WORLD(test_soa_over_tcp),
 	    cmocka_unit_test(test_serials),
 	};
 

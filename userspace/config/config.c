@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "config/config.h"
 #include "config/load.h"
+#include "tls/tls.h"
 #include "tls/tls_server.h"
 
 #include <arpa/inet.h>
@@ -149,6 +150,7 @@ static void load_all(struct load *load)
 	load_rate_limit(load);
 	load_cookies(load);
 	load_keys(load);
+	load_tls(load);
 	load_primaries(load);
 	load_secondaries(load);
 	load_tls_listen(load);
@@ -156,6 +158,7 @@ static void load_all(struct load *load)
 	if (load->no_memory)
 		document_error(&load->document, NULL, "out of memory; free some memory and try again");
 	free(load->keys);
+	free(load->tls);
 	free(load->primaries);
 	free(load->secondaries);
 }
@@ -205,6 +208,8 @@ void config_free(struct config *config)
 		free(config->primaries[i].name);
 		free(config->primaries[i].addresses);
 	}
+	for (size_t i = 0; i < config->tls_count; i++)
+		tls_profile_unref(config->tls[i]);
 	for (size_t i = 0; i < config->zone_count; i++) {
 		free(config->zones[i].name);
 		knot_dname_free(config->zones[i].apex, NULL);
@@ -227,6 +232,7 @@ void config_free(struct config *config)
 	free(config->interfaces);
 	free(config->pin_directory);
 	free(config->keys);
+	free(config->tls);
 	free(config->primaries);
 	free(config->zones);
 	free(config->metrics_listen);
@@ -243,6 +249,14 @@ static int compare_apex(const void *key, const void *zone)
 const struct config_zone *config_find_zone(const struct config *config, const knot_dname_t *apex)
 {
 	return bsearch(apex, config->zones, config->zone_count, sizeof(*config->zones), compare_apex);
+}
+
+const struct sockaddr_storage *config_reach_source(const struct config_reach *reach,
+                                                   const struct sockaddr_storage *address)
+{
+	const struct sockaddr_storage *source = &reach->source[address->ss_family == AF_INET6];
+
+	return source->ss_family == AF_UNSPEC ? NULL : source;
 }
 
 void config_address_text(const struct sockaddr_storage *address, char *text)

@@ -16,6 +16,15 @@ struct tls_identity; /* tls/tls_server.h */
 
 enum config_mode { CONFIG_MODE_AUTO, CONFIG_MODE_NATIVE, CONFIG_MODE_GENERIC, CONFIG_MODE_OFF };
 
+struct tls_profile; /* tls/tls.h */
+
+/* How a server is reached, besides where. */
+struct config_reach {
+	struct sockaddr_storage source[2]; /* to send from, by family; AF_UNSPEC: as the kernel chooses */
+	struct tls_profile *tls;           /* or NULL: in the clear; belongs to the configuration */
+	uint64_t max_records, max_octets;  /* of a transfer from there; 0: no other bound than that of all */
+};
+
 /* Bounds on a zone's clocks, in seconds; 0: the default. */
 struct config_clocks {
 	uint32_t refresh_min, refresh_max;
@@ -28,7 +37,8 @@ struct config_primary {
 	struct sockaddr_storage *addresses; /* with port, 53 unless given by @port */
 	size_t address_count;
 	const knot_tsig_key_t *key; /* or NULL; belongs to the configuration */
-	unsigned rate;              /* SOA queries a second, to each address; 0: the default */
+	struct config_reach reach;
+	unsigned rate; /* SOA queries a second, to each address; 0: the default */
 };
 
 /* A prefix of addresses; an IPv4 one in its IPv4-mapped form, so that `length` is at least 96 then. */
@@ -109,6 +119,8 @@ struct config {
 	unsigned tcp_clients;
 	knot_tsig_key_t *keys; /* name, algorithm, secret: libknot/tsig.h */
 	size_t key_count;
+	struct tls_profile **tls;
+	size_t tls_count;
 	struct config_primary *primaries;
 	size_t primary_count;
 	struct config_secondary *secondaries;
@@ -138,6 +150,9 @@ void config_free(struct config *config);
 /* The zone with this apex (wire format, lower case), or NULL. For any thread. */
 const struct config_zone *config_find_zone(const struct config *config, const knot_dname_t *apex);
 
+/* The address to send from to that one, or NULL: as the kernel chooses. */
+const struct sockaddr_storage *config_reach_source(const struct config_reach *reach,
+                                                   const struct sockaddr_storage *address);
 /* The address as IPv6, IPv4 being mapped, as prefixes are; without its port. */
 void config_plain_address(const struct sockaddr_storage *address, uint8_t out[16]);
 bool config_prefix_has(const struct config_prefix *prefix, const uint8_t address[16]);

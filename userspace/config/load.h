@@ -23,6 +23,8 @@ struct load {
 	bool no_memory;
 	struct load_item *keys; /* sorted: load_find */
 	size_t key_count;
+	struct load_item *tls;
+	size_t tls_count;
 	struct load_item *primaries;
 	size_t primary_count;
 	struct load_item *secondaries;
@@ -41,6 +43,18 @@ void load_cookies(struct load *load);
 void load_keys(struct load *load);
 void load_primaries(struct load *load);
 void load_zones(struct load *load);
+
+/* In load_reach.c: tls, after which primaries refer to its entries; and how a server is reached. */
+void load_tls(struct load *load);
+void load_reach(struct load *load, const struct raw_reach *raw, const yaml_node_t *mapping, struct config_reach *reach);
+/* max-records and max-size. */
+void load_reach_limits(struct load *load, const char *records, const char *size, const yaml_node_t *mapping,
+                       struct config_reach *reach);
+#define LOAD_PORT 53
+#define LOAD_TLS_PORT 853
+
+/* Notes that a list or value is missing or empty; an empty value was reported before. */
+void load_need(struct load *load, const yaml_node_t *mapping, const char *key, const char *way_out);
 
 /* What of a zone's verification stands in a mapping, in load_verify.c. What does not stands as it is in `verify`, which
  * begins with load_verify_default. */

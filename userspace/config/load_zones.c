@@ -15,8 +15,7 @@ static yaml_node_t *list_of(struct load *load, const char *name)
 	return document_field(&load->document, document_root(&load->document), name);
 }
 
-/* Notes that a list or value is missing or empty; an empty value was reported before. */
-static void need(struct load *load, const yaml_node_t *mapping, const char *key, const char *way_out)
+void load_need(struct load *load, const yaml_node_t *mapping, const char *key, const char *way_out)
 {
 	const yaml_node_t *node = document_field(&load->document, mapping, key);
 	if (node)
@@ -101,12 +100,12 @@ static void load_key(struct load *load, const struct raw_key *raw, const yaml_no
 	struct document *document = &load->document;
 	const char *algorithm = NULL;
 	if (!load_given(raw->name))
-		need(load, mapping, "name", "write the name that the key has at the primary");
+		load_need(load, mapping, "name", "write the name that the key has at the primary");
 	else
 		load_judge(load, document_field(document, mapping, "name"), "key", raw->name,
 		           value_name(raw->name, &name));
 	if (!load_given(raw->algorithm))
-		need(load, mapping, "algorithm", "write the key's algorithm, like hmac-sha256");
+		load_need(load, mapping, "algorithm", "write the key's algorithm, like hmac-sha256");
 	else if (load_judge(load, document_field(document, mapping, "algorithm"), "algorithm", raw->algorithm,
 	                    judge_algorithm(raw->algorithm)))
 		algorithm = raw->algorithm;
@@ -153,15 +152,17 @@ static void load_addresses(struct load *load, const struct raw_primary *raw, con
                            struct config_primary *primary)
 {
 	const yaml_node_t *list = document_field(&load->document, mapping, "addresses");
+	uint16_t port = primary->reach.tls ? LOAD_TLS_PORT : LOAD_PORT;
 	if (raw->addresses_count == 0)
-		need(load, mapping, "addresses", "write the primary's addresses, like [ 198.51.100.1 ]");
+		load_need(load, mapping, "addresses", "write the primary's addresses, like [ 198.51.100.1 ]");
 	primary->addresses = load_array(load, raw->addresses_count, sizeof(*primary->addresses));
 	struct load_item *items = load_array(load, raw->addresses_count, sizeof(*items));
 	for (size_t i = 0; primary->addresses && items && i < raw->addresses_count; i++) {
 		const yaml_node_t *node = document_entry(&load->document, list, i);
 		const char *text = raw->addresses[i];
 		struct sockaddr_storage *address = &primary->addresses[primary->address_count];
-		if (load_given(text) && load_judge(load, node, "address", text, value_address_port(text, 53, address)))
+		if (load_given(text) &&
+		    load_judge(load, node, "address", text, value_address_port(text, port, address)))
 			items[primary->address_count++] =
 			    (struct load_item){address, sizeof(*address), text, node, NULL};
 	}
@@ -173,9 +174,11 @@ static void load_primary(struct load *load, const struct raw_primary *raw, const
                          struct config_primary *primary)
 {
 	if (!load_given(raw->name))
-		need(load, mapping, "name", "write the name by which zones refer to this primary");
+		load_need(load, mapping, "name", "write the name by which zones refer to this primary");
 	else
 		primary->name = load_text(load, raw->name);
+	load_reach(load, &raw->reach, mapping, &primary->reach);
+	load_reach_limits(load, raw->max_records, raw->max_size, mapping, &primary->reach);
 	load_addresses(load, raw, mapping, primary);
 	primary->rate = (unsigned)load_number(load, mapping, "rate", raw->rate, 1, 100000, 0);
 	if (!load_given(raw->key))
@@ -216,7 +219,7 @@ static void load_references(struct load *load, const struct raw_zone *raw, const
 {
 	const yaml_node_t *list = document_field(&load->document, mapping, "primaries");
 	if (raw->primaries_count == 0)
-		need(load, mapping, "primaries", "name at least one of the top-level `primaries`");
+		load_need(load, mapping, "primaries", "name at least one of the top-level `primaries`");
 	zone->primaries = load_array(load, raw->primaries_count, sizeof(*zone->primaries));
 	struct load_item *items = load_array(load, raw->primaries_count, sizeof(*items));
 	for (size_t i = 0; zone->primaries && items && i < raw->primaries_count; i++) {
@@ -239,7 +242,7 @@ static void load_zone(struct load *load, const struct raw_zone *raw, const yaml_
                       struct config_zone *zone)
 {
 	if (!load_given(raw->name)) {
-		need(load, mapping, "name", "write the zone's name, like example.org");
+		load_need(load, mapping, "name", "write the zone's name, like example.org");
 	} else {
 		load_judge(load, document_field(&load->document, mapping, "name"), "zone", raw->name,
 		           value_name(raw->name, &zone->apex));

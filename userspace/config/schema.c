@@ -74,11 +74,26 @@ static const cyaml_schema_field_t key_fields[] = {
     CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t tls_fields[] = {
+    TEXT("name", struct raw_tls, name),
+    TEXT("server-name", struct raw_tls, server_name),
+    LIST("pins", struct raw_tls, pins, &text_entry),
+    TEXT("ca-file", struct raw_tls, ca_file),
+    TEXT("certificate", struct raw_tls, certificate),
+    TEXT("private-key", struct raw_tls, private_key),
+    TEXT("alpn", struct raw_tls, alpn),
+    CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t primary_fields[] = {
     TEXT("name", struct raw_primary, name),
     LIST("addresses", struct raw_primary, addresses, &text_entry),
     TEXT("key", struct raw_primary, key),
     TEXT("rate", struct raw_primary, rate),
+    TEXT("max-records", struct raw_primary, max_records),
+    TEXT("max-size", struct raw_primary, max_size),
+    LIST("source", struct raw_primary, reach.source, &text_entry),
+    TEXT("tls", struct raw_primary, reach.tls),
     CYAML_FIELD_END,
 };
 
@@ -113,6 +128,10 @@ static const cyaml_schema_value_t key_entry = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_key, key_fields),
 };
 
+static const cyaml_schema_value_t tls_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_tls, tls_fields),
+};
+
 static const cyaml_schema_value_t primary_entry = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_primary, primary_fields),
 };
@@ -133,6 +152,7 @@ static const cyaml_schema_field_t config_fields[] = {
     SECTION("fallback", fallback, fallback_fields),
     SECTION("metrics", metrics, metrics_fields),
     LIST("keys", struct raw_config, keys, &key_entry),
+    LIST("tls", struct raw_config, tls, &tls_entry),
     LIST("primaries", struct raw_config, primaries, &primary_entry),
     LIST("secondaries", struct raw_config, secondaries, &secondary_entry),
     LIST("zones", struct raw_config, zones, &zone_entry),

@@ -61,11 +61,32 @@ struct raw_key {
 	char *secret_file;
 };
 
+struct raw_tls {
+	char *name;
+	char *server_name;
+	char **pins;
+	unsigned pins_count;
+	char *ca_file;
+	char *certificate;
+	char *private_key;
+	char *alpn;
+};
+
+/* How a server is reached. */
+struct raw_reach {
+	char **source;
+	unsigned source_count;
+	char *tls;
+};
+
 struct raw_primary {
 	char *name;
 	char **addresses;
 	unsigned addresses_count;
 	char *key;
+	struct raw_reach reach;
+	char *max_records;
+	char *max_size;
 	char *rate;
 };
 
@@ -110,6 +131,8 @@ struct raw_config {
 	struct raw_metrics metrics;
 	struct raw_key *keys;
 	unsigned keys_count;
+	struct raw_tls *tls;
+	unsigned tls_count;
 	struct raw_primary *primaries;
 	unsigned primaries_count;
 	struct raw_secondary *secondaries;

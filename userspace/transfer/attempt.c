@@ -44,7 +44,31 @@ static uv_loop_t *loop_of(const struct attempt *attempt)
 	return schedule_loop(attempt->follower->schedule);
 }
 
+/* How the present address is reached. */
+static struct exchange_peer peer_of(const struct follower *follower)
+{
+	const struct config_reach *reach = &round_primary(follower)->reach;
+	const struct sockaddr_storage *address = round_address(follower);
+
+	return (struct exchange_peer){
+	    .address = address, .source = config_reach_source(reach, address), .tls = reach->tls};
+}
+
+static struct exchange_pool *pool_of(const struct attempt *attempt)
+{
+	return schedule_pool(attempt->follower->schedule);
+}
+
 /* ---- outcomes ---- */
+
+/* All that was asked has come: the connection, if there is one, is free for others. */
+static void answered(struct attempt *attempt)
+{
+	if (attempt->keep.given)
+		exchange_keep(attempt->exchange, attempt->keep.idle);
+	attempt->keep.given = false;
+	exchange_answered(attempt->exchange);
+}
 
 /* Ends what has been begun with the address. */
 static void drop_exchange(struct attempt *attempt)
@@ -295,6 +319,7 @@ static void on_transfer_message(void *context, uint8_t *wire, size_t length)
 	mark_heard(attempt);
 	note_message(attempt, length);
 	if (!opened && without_edns(attempt, wire, length)) {
+		answered(attempt);
 		if (start_transfer(attempt, attempt->expected.type == KNOT_RRTYPE_IXFR, why) != 0)
 			attempt_failed(attempt, why);
 		return;
@@ -304,6 +329,9 @@ static void on_transfer_message(void *context, uint8_t *wire, size_t length)
 		attempt->expire = attempt->incoming.expire;
 	switch (result) {
 	case TRANSFER_FAILED:
+		/* A refusal is one message, after which the connection is as good as before. */
+		if (attempt->incoming.rcode != KNOT_RCODE_NOERROR)
+			answered(attempt);
 		memcpy(why, attempt->incoming.why, sizeof(why));
 		transfer_failed(attempt, why);
 		break;
@@ -312,6 +340,7 @@ static void on_transfer_message(void *context, uint8_t *wire, size_t length)
 			wanted(attempt);
 		break;
 	case TRANSFER_DONE:
+		answered(attempt);
 		if (!opened && !wanted(attempt))
 			break;
 		attempt->transfer_ms = schedule_clock() - attempt->transfer_begun;
@@ -350,15 +379,22 @@ static size_t make_query(struct attempt *attempt, uint8_t *query, uint16_t type,
 {
 	struct follower *follower = attempt->follower;
 	const knot_dname_t *apex = follower->zone->apex;
+	bool stream = type != KNOT_RRTYPE_SOA || attempt->over_tcp;
+	enum query_edns options = !edns ? QUERY_PLAIN : stream ? QUERY_EDNS_STREAM : QUERY_EDNS;
 	uint16_t id = (uint16_t)random_below(65536);
 	size_t length;
 
 	drop_exchange(attempt);
-	attempt->expected = (struct reply_expected){
-	    .what = "SOA query", .id = id, .type = type, .apex = apex, .first = true, .facts = &attempt->facts};
+	attempt->expected = (struct reply_expected){.what = "SOA query",
+	                                            .id = id,
+	                                            .type = type,
+	                                            .apex = apex,
+	                                            .first = true,
+	                                            .keep = &attempt->keep,
+	                                            .facts = &attempt->facts};
 	if (tsig_session_init(&attempt->tsig, round_primary(follower)->key, why) != 0)
 		return 0;
-	length = query_make(query, TRANSFER_QUERY, id, apex, type, follower->served.serial, edns, &attempt->tsig);
+	length = query_make(query, TRANSFER_QUERY, id, apex, type, follower->served.serial, options, &attempt->tsig);
 	if (length == 0)
 		snprintf(why, TRANSFER_WHY, "the query cannot be made");
 	return length;
@@ -371,21 +407,26 @@ static int start_transfer(struct attempt *attempt, bool incremental, char *why)
 	uint8_t query[TRANSFER_QUERY];
 	char cause[TRANSFER_WHY];
 	const uint32_t *have = incremental ? &follower->served.serial : NULL;
+	const struct config_reach *reach = &round_primary(follower)->reach;
+	struct exchange_peer peer = peer_of(follower);
 	size_t length =
 	    make_query(attempt, query, incremental ? KNOT_RRTYPE_IXFR : KNOT_RRTYPE_AXFR, attempt->edns, cause);
 
 	attempt->state = FOLLOWER_TRANSFER;
-	note_begin(attempt, incremental ? HISTORY_IXFR : HISTORY_AXFR, HISTORY_TCP);
+	note_begin(attempt, incremental ? HISTORY_IXFR : HISTORY_AXFR,
+	           peer.tls != NULL ? HISTORY_OVER_TLS : HISTORY_TCP);
 	attempt->transfer_begun = schedule_clock();
-	if (length > 0 && transfer_in_init(&attempt->incoming, follower->zone->apex, attempt->expected.id, have,
-	                                   &attempt->tsig) != 0) {
+	if (length > 0 && (transfer_in_init(&attempt->incoming, follower->zone->apex, attempt->expected.id, have,
+	                                    &attempt->tsig) != 0 ||
+	                   transfer_in_bound(&attempt->incoming, reach->max_records, reach->max_octets) != 0)) {
 		snprintf(cause, sizeof(cause), "out of memory");
 		length = 0;
 	}
+	attempt->incoming.expected.keep = &attempt->keep;
 	attempt->incoming.expected.facts = &attempt->facts;
 	if (length > 0)
-		attempt->exchange = exchange_tcp(loop_of(attempt), round_address(follower), query, length,
-		                                 &transfer_events, attempt, cause);
+		attempt->exchange =
+		    exchange_stream(pool_of(attempt), &peer, true, query, length, &transfer_events, attempt, cause);
 	if (attempt->exchange != NULL)
 		return 0;
 	snprintf(why, TRANSFER_WHY, "%s failed: %.200s", incremental ? "IXFR" : "AXFR", cause);
@@ -434,6 +475,7 @@ static void compare(struct attempt *attempt, const struct soa_timers *soa)
 static void on_soa_message(void *context, uint8_t *wire, size_t length)
 {
 	struct attempt *attempt = context;
+	enum soa_verdict verdict;
 	struct soa_timers soa;
 	char why[TRANSFER_WHY];
 
@@ -444,11 +486,14 @@ static void on_soa_message(void *context, uint8_t *wire, size_t length)
 	mark_heard(attempt);
 	note_message(attempt, length);
 	if (without_edns(attempt, wire, length)) {
+		answered(attempt);
 		if (start_soa(attempt, attempt->over_tcp, false, why) != 0)
 			attempt_failed(attempt, why);
 		return;
 	}
-	switch (soa_reply(&attempt->expected, wire, length, &attempt->tsig, &soa, &attempt->expire, why)) {
+	verdict = soa_reply(&attempt->expected, wire, length, &attempt->tsig, &soa, &attempt->expire, why);
+	answered(attempt);
+	switch (verdict) {
 	case SOA_ANSWERED:
 		attempt->edns_taken = true;
 		compare(attempt, &soa);
@@ -476,7 +521,10 @@ static void on_soa_failed(void *context, const char *cause)
 		return;
 	}
 	note_connected(attempt);
-	snprintf(why, sizeof(why), "SOA query failed: nothing good over UDP, and over TCP: %.150s", cause);
+	if (round_primary(attempt->follower)->reach.tls != NULL)
+		snprintf(why, sizeof(why), "SOA query failed: %.230s", cause);
+	else
+		snprintf(why, sizeof(why), "SOA query failed: nothing good over UDP, and over TCP: %.150s", cause);
 	attempt_failed(attempt, why);
 }
 
@@ -484,18 +532,25 @@ static const struct exchange_events soa_events = {on_soa_message, on_soa_failed}
 
 static int start_soa(struct attempt *attempt, bool over_tcp, bool edns, char *why)
 {
-	const struct sockaddr_storage *address = round_address(attempt->follower);
+	struct exchange_peer peer = peer_of(attempt->follower);
 	uint8_t query[TRANSFER_QUERY];
 	char cause[TRANSFER_WHY];
-	size_t length = make_query(attempt, query, KNOT_RRTYPE_SOA, edns, cause);
+	size_t length;
 
 	attempt->state = FOLLOWER_SOA;
-	note_begin(attempt, HISTORY_ASK_SOA, over_tcp ? HISTORY_TCP : HISTORY_UDP);
+	/* Over TLS or not at all. */
+	over_tcp |= peer.tls != NULL;
+	note_begin(attempt, HISTORY_ASK_SOA,
+	           peer.tls != NULL ? HISTORY_OVER_TLS
+	           : over_tcp       ? HISTORY_TCP
+	                            : HISTORY_UDP);
 	attempt->over_tcp = over_tcp;
+	length = make_query(attempt, query, KNOT_RRTYPE_SOA, edns, cause);
 	if (length > 0 && over_tcp)
-		attempt->exchange = exchange_tcp(loop_of(attempt), address, query, length, &soa_events, attempt, cause);
+		attempt->exchange =
+		    exchange_stream(pool_of(attempt), &peer, false, query, length, &soa_events, attempt, cause);
 	else if (length > 0)
-		attempt->exchange = exchange_udp(loop_of(attempt), address, query, length, &soa_events, attempt, cause);
+		attempt->exchange = exchange_udp(loop_of(attempt), &peer, query, length, &soa_events, attempt, cause);
 	if (attempt->exchange != NULL)
 		return 0;
 	snprintf(why, TRANSFER_WHY, "SOA query failed: %.200s", cause);

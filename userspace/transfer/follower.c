@@ -6,6 +6,7 @@
  * Every round begins from the schedule's timer, even one that is asked for now: so no call from outside, and no
  * callback, ever runs into the state machine while it is at work.
  */
+#include "tls/tls.h"
 #include "transfer_internal.h"
 
 #include <stdlib.h>
@@ -225,14 +226,13 @@ static bool same_key(const knot_tsig_key_t *one, const knot_tsig_key_t *other)
 	       memcmp(one->secret.data, other->secret.data, one->secret.size) == 0;
 }
 
-static bool same_address(const struct sockaddr_storage *one, const struct sockaddr_storage *other)
+static bool same_reach(const struct config_reach *one, const struct config_reach *other)
 {
-	char first[CONFIG_ADDRESS_TEXT], second[CONFIG_ADDRESS_TEXT];
-
-	/* By their text: the padding of a sockaddr_storage means nothing. */
-	config_address_text(one, first);
-	config_address_text(other, second);
-	return strcmp(first, second) == 0;
+	for (size_t i = 0; i < 2; i++)
+		if (!exchange_same_address(&one->source[i], &other->source[i]))
+			return false;
+	return tls_profile_same(one->tls, other->tls) && one->max_records == other->max_records &&
+	       one->max_octets == other->max_octets;
 }
 
 static bool same_primary(const struct config_primary *one, const struct config_primary *other)
@@ -241,9 +241,9 @@ static bool same_primary(const struct config_primary *one, const struct config_p
 	    !same_key(one->key, other->key))
 		return false;
 	for (size_t i = 0; i < one->address_count; i++)
-		if (!same_address(&one->addresses[i], &other->addresses[i]))
+		if (!exchange_same_address(&one->addresses[i], &other->addresses[i]))
 			return false;
-	return true;
+	return same_reach(&one->reach, &other->reach);
 }
 
 static bool same_primaries(const struct config_zone *one, const struct config_zone *other)

@@ -22,7 +22,7 @@ int ixfr_in_begin(struct transfer_in *in, const knot_rrset_t *rr, uint32_t seria
 {
 	if (serial != in->have)
 		return fail_serial(in, "a difference starts from", serial, in->have);
-	in->changes = zone_changes_new(in->expected.apex, in->have, transfer_limits.max_records);
+	in->changes = zone_changes_new(in->expected.apex, in->have, in->max_records);
 	if (in->changes == NULL)
 		return transfer_in_fail(in, rr, "out of memory");
 	in->reached = serial;

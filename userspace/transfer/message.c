@@ -9,8 +9,8 @@
 /* The smallest RR: root owner, type, class, TTL, no rdata. */
 #define RR_MIN 11
 
-#define OPT_LENGTH 15    /* an OPT record with an option of no octets */
-#define UDP_PAYLOAD 1232 /* what passes everywhere */
+#define OPT_LENGTH (11 + 4 + 4) /* with two empty options */
+#define UDP_PAYLOAD 1232        /* what passes everywhere */
 
 uint32_t random_below(uint32_t bound)
 {
@@ -48,24 +48,26 @@ static size_t put_version(uint8_t *wire, size_t length, uint32_t serial)
 	return length + 12 + soa_length;
 }
 
-/* An OPT record with an empty EXPIRE option, which asks for it (RFC 7314 section 2). */
-static size_t put_expire(uint8_t *wire, size_t length)
+/* An OPT record with an empty EXPIRE option, which asks for it (RFC 7314 section 2); over a connection with an empty
+ * keepalive option besides (RFC 7828 section 3.2.1). */
+static size_t put_options(uint8_t *wire, size_t length, bool keepalive)
 {
 	uint8_t *opt = wire + length;
 
 	knot_wire_set_arcount(wire, 1);
-	opt[0] = 0; /* the root */
+	memset(opt, 0, OPT_LENGTH); /* the owner is the root; no extended RCODE, version, flags */
 	knot_wire_write_u16(opt + 1, KNOT_RRTYPE_OPT);
 	knot_wire_write_u16(opt + 3, UDP_PAYLOAD);
-	knot_wire_write_u32(opt + 5, 0); /* extended RCODE, version, flags */
-	knot_wire_write_u16(opt + 9, 4);
+	knot_wire_write_u16(opt + 9, keepalive ? 8 : 4);
 	knot_wire_write_u16(opt + 11, KNOT_EDNS_OPTION_EXPIRE);
-	knot_wire_write_u16(opt + 13, 0);
+	if (!keepalive)
+		return length + OPT_LENGTH - 4;
+	knot_wire_write_u16(opt + 15, KNOT_EDNS_OPTION_TCP_KEEPALIVE);
 	return length + OPT_LENGTH;
 }
 
 size_t query_make(uint8_t *wire, size_t room, uint16_t id, const knot_dname_t *apex, uint16_t type, uint32_t have,
-                  bool edns, struct tsig_session *tsig)
+                  enum query_edns edns, struct tsig_session *tsig)
 {
 	size_t length = KNOT_WIRE_HEADER_SIZE;
 	int name;
@@ -84,8 +86,8 @@ size_t query_make(uint8_t *wire, size_t room, uint16_t id, const knot_dname_t *a
 	length += 4;
 	if (type == KNOT_RRTYPE_IXFR)
 		length = put_version(wire, length, have);
-	if (edns)
-		length = put_expire(wire, length);
+	if (edns != QUERY_PLAIN)
+		length = put_options(wire, length, edns == QUERY_EDNS_STREAM);
 	return tsig_session_sign(tsig, wire, &length, room) == 0 ? length : 0;
 }
 
@@ -118,32 +120,6 @@ static bool question_fits(const struct reply_expected *expected, const knot_pkt_
 		return !expected->first;
 	return knot_dname_is_equal(qname, expected->apex) && knot_pkt_qtype(reply) == expected->type &&
 	       knot_pkt_qclass(reply) == KNOT_CLASS_IN;
-}
-
-/* "NOTAUTH, TSIG BADKEY". The TSIG error is what an unsigned reply claims, good enough for a reason. */
-static void refusal_text(const struct reply_expected *expected, unsigned rcode, knot_pkt_t *reply, char *why)
-{
-	const knot_lookup_t *name = knot_lookup_by_id(knot_rcode_names, (int)rcode);
-	uint16_t error = reply != NULL && reply->tsig_rr != NULL ? knot_tsig_rdata_error(reply->tsig_rr) : 0;
-	size_t used;
-	char skew[80];
-
-	used = (size_t)snprintf(why, TRANSFER_WHY, "%s refused: ", expected->what);
-	if (name != NULL)
-		used += (size_t)snprintf(why + used, TRANSFER_WHY - used, "%s", name->name);
-	else
-		used += (size_t)snprintf(why + used, TRANSFER_WHY - used, "RCODE %u", rcode);
-	if (error == 0)
-		return;
-	if (history_tsig_text(error) != NULL)
-		used += (size_t)snprintf(why + used, TRANSFER_WHY - used, ", TSIG %s", history_tsig_text(error));
-	else
-		used += (size_t)snprintf(why + used, TRANSFER_WHY - used, ", TSIG error %u", error);
-	/* Section 5.2.3 of RFC 8945: the server's time stands in Other Data. */
-	if (error == KNOT_RCODE_BADTIME && knot_tsig_rdata_other_data_length(reply->tsig_rr) == 6) {
-		tsig_skew_text(knot_wire_read_u48(knot_tsig_rdata_other_data(reply->tsig_rr)), skew, sizeof(skew));
-		snprintf(why + used, TRANSFER_WHY - used, " (%s)", skew);
-	}
 }
 
 /* RFC 8914: why, in the primary's own words. Anyone may have written them. */
@@ -189,6 +165,17 @@ static int parse(knot_pkt_t *reply)
 	return knot_pkt_parse(reply, KNOT_PF_NOCANON);
 }
 
+/* How long the server wants the connection to be kept, in units of 100 ms (RFC 7828). */
+static void keep_read(const knot_pkt_t *reply, struct keep_option *out)
+{
+	uint8_t *option = knot_pkt_edns_option(reply, KNOT_EDNS_OPTION_TCP_KEEPALIVE);
+
+	if (option == NULL || knot_edns_opt_get_length(option) != 2)
+		return;
+	out->given = true;
+	out->idle = knot_wire_read_u16(knot_edns_opt_get_data(option)) * 100ULL;
+}
+
 knot_pkt_t *reply_parse(const struct reply_expected *expected, uint8_t *wire, size_t length, struct tsig_session *tsig,
                         char *why)
 {
@@ -208,7 +195,7 @@ knot_pkt_t *reply_parse(const struct reply_expected *expected, uint8_t *wire, si
 	result = parse(reply);
 	note_facts(expected, rcode, result == KNOT_EOK ? reply : NULL);
 	if (rcode != KNOT_RCODE_NOERROR) {
-		refusal_text(expected, rcode, result == KNOT_EOK ? reply : NULL, why);
+		refusal_text(expected->what, rcode, result == KNOT_EOK ? reply : NULL, why);
 	} else if (result != KNOT_EOK) {
 		snprintf(why, TRANSFER_WHY, "%s failed: malformed reply (%s)", expected->what, knot_strerror(result));
 	} else if (!question_fits(expected, reply)) {
@@ -219,6 +206,8 @@ knot_pkt_t *reply_parse(const struct reply_expected *expected, uint8_t *wire, si
 		snprintf(cause, sizeof(cause), "%s", why);
 		snprintf(why, TRANSFER_WHY, "%s failed: %s", expected->what, cause);
 	} else {
+		if (expected->keep != NULL)
+			keep_read(reply, expected->keep);
 		return reply;
 	}
 	knot_pkt_free(reply);

@@ -13,6 +13,7 @@
 
 struct schedule {
 	uv_timer_t timer;
+	struct exchange_pool *pool;
 	const struct schedule_hooks *hooks;
 	struct due_heap heap;
 	void *servers; /* tsearch(3), by address */
@@ -35,6 +36,11 @@ uint64_t schedule_clock(void)
 uv_loop_t *schedule_loop(const struct schedule *schedule)
 {
 	return schedule->timer.loop;
+}
+
+struct exchange_pool *schedule_pool(const struct schedule *schedule)
+{
+	return schedule->pool;
 }
 
 /* ---- the timer ---- */
@@ -362,6 +368,11 @@ struct schedule *schedule_open(uv_loop_t *loop, const struct schedule_hooks *hoo
 
 	if (schedule == NULL)
 		return NULL;
+	schedule->pool = pool_open(loop);
+	if (schedule->pool == NULL) {
+		free(schedule);
+		return NULL;
+	}
 	schedule->hooks = hooks;
 	schedule->turn_end = &schedule->turn;
 	uv_timer_init(loop, &schedule->timer);
@@ -389,6 +400,7 @@ void schedule_free(struct schedule *schedule)
 	if (schedule == NULL)
 		return;
 	schedule->closing = true;
+	pool_close(schedule->pool);
 	uv_close((uv_handle_t *)&schedule->timer, on_closed);
 }
 

@@ -19,6 +19,7 @@
 #include <sys/socket.h>
 #include <uv.h>
 
+struct exchange_pool;
 struct schedule;
 struct server;
 
@@ -67,6 +68,8 @@ uint64_t schedule_clock(void);
 /* NULL when memory is short. `hooks` must outlive it. */
 struct schedule *schedule_open(uv_loop_t *loop, const struct schedule_hooks *hooks);
 uv_loop_t *schedule_loop(const struct schedule *schedule);
+/* The connections to those addresses. */
+struct exchange_pool *schedule_pool(const struct schedule *schedule);
 
 /* Returns 0, or -1 when memory is short. */
 int schedule_join(struct schedule *schedule, struct slot *slot);

@@ -25,7 +25,21 @@ int transfer_in_init(struct transfer_in *in, const knot_dname_t *apex, uint16_t 
 	in->shape = have != NULL ? SHAPE_UNKNOWN : SHAPE_FULL;
 	in->have = have != NULL ? *have : 0;
 	in->tsig = tsig;
-	in->builder = zone_builder_new(apex, transfer_limits.max_records);
+	in->max_records = transfer_limits.max_records;
+	in->max_octets = transfer_limits.max_octets;
+	in->builder = zone_builder_new(apex, in->max_records);
+	return in->builder == NULL ? -1 : 0;
+}
+
+int transfer_in_bound(struct transfer_in *in, uint64_t max_records, uint64_t max_octets)
+{
+	if (max_octets > 0)
+		in->max_octets = max_octets;
+	if (max_records == 0)
+		return 0;
+	in->max_records = max_records;
+	zone_builder_free(in->builder);
+	in->builder = zone_builder_new(in->expected.apex, max_records);
 	return in->builder == NULL ? -1 : 0;
 }
 
@@ -146,12 +160,12 @@ static int count_record(struct transfer_in *in, const knot_rrset_t *rr, const kn
 {
 	in->records++;
 	in->expanded += knot_dname_size(rr->owner) + rdata->len + RR_OVERHEAD;
-	if (in->records > transfer_limits.max_records)
+	if (in->records > in->max_records)
 		snprintf(in->why, sizeof(in->why), "%s failed: more than %llu records", in->expected.what,
-		         (unsigned long long)transfer_limits.max_records);
-	else if (in->expanded > transfer_limits.max_octets)
+		         (unsigned long long)in->max_records);
+	else if (in->expanded > in->max_octets)
 		snprintf(in->why, sizeof(in->why), "%s failed: more than %llu octets", in->expected.what,
-		         (unsigned long long)transfer_limits.max_octets);
+		         (unsigned long long)in->max_octets);
 	else
 		return 0;
 	return -1;

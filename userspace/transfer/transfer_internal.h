@@ -3,10 +3,11 @@
  * What the files of this room share. From the bottom to the top:
  *
  *   tsig.c          signing a query, verifying its replies
+ *   refusal.c       what a primary says that refuses
  *   message.c       making a query, judging a reply's header, question and rcode; the SOA reply
  *   transfer_in.c   the messages of one AXFR or IXFR, in order, into a zone builder; no sockets
  *   ixfr_in.c       ... the differences of an IXFR, into changes
- *   exchange.c      one query to one address over UDP or TCP, with its deadlines; no DNS but the length prefix
+ *   exchange.c      one query to one address over UDP or a connection, with its deadlines; exchange.h: what is below
  *   due.c           a heap of times
  *   server.c        one primary's address: who waits to ask it, its rate, its health
  *   schedule.c      the timer, and the turns of the addresses
@@ -100,12 +101,27 @@ bool tsig_session_covered(const struct tsig_session *session);
 /* "the primary's clock is 400 seconds ahead" */
 void tsig_skew_text(uint64_t theirs, char *text, size_t size);
 
+/* ---- refusal.c ---- */
+
+/* "AXFR refused: NOTAUTH, TSIG BADKEY; ..." of a reply with another RCODE than NOERROR; `reply` NULL: it is malformed
+ * besides. What stands there is what an unsigned reply claims, good enough for a reason. */
+void refusal_text(const char *what, unsigned rcode, const knot_pkt_t *reply, char *why);
+
 /* ---- message.c ---- */
 
-/* Writes a query for the zone's SOA, AXFR, or IXFR from serial `have`, with EDNS and its EXPIRE option or without, and
- * signs it. Returns its length, 0 when it cannot be made. */
+/* Without EDNS; with it and its EXPIRE option; and with keepalive besides, which only a connection has. */
+enum query_edns { QUERY_PLAIN, QUERY_EDNS, QUERY_EDNS_STREAM };
+
+/* Writes a query for the zone's SOA, AXFR, or IXFR from serial `have`, and signs it. Returns its length, 0 when it
+ * cannot be made. */
 size_t query_make(uint8_t *wire, size_t room, uint16_t id, const knot_dname_t *apex, uint16_t type, uint32_t have,
-                  bool edns, struct tsig_session *tsig);
+                  enum query_edns edns, struct tsig_session *tsig);
+
+/* EDNS keepalive: how long a connection may be idle, in milliseconds. */
+struct keep_option {
+	bool given;
+	uint64_t idle;
+};
 
 struct reply_expected {
 	const char *what; /* "SOA query", "AXFR" or "IXFR", for reasons */
@@ -114,6 +130,7 @@ struct reply_expected {
 	const knot_dname_t *apex;
 	bool first;                  /* of its answer: it must repeat the question (RFC 5936 section 2.2.1) */
 	struct history_facts *facts; /* what the reply tells is noted there; or NULL */
+	struct keep_option *keep;    /* where keepalive goes if there is one; or NULL */
 };
 
 /* Whether this is a reply to this query at all: what a forger who sees nothing cannot know. */
@@ -174,6 +191,7 @@ struct transfer_in {
 	size_t first_soa_length;
 	struct expire_option expire;
 	unsigned rcode;
+	uint64_t max_records, max_octets;
 	uint64_t records;  /* the closing SOA not counted */
 	uint64_t octets;   /* on the wire */
 	uint64_t expanded; /* as the builder gets them */
@@ -186,6 +204,9 @@ enum transfer_result { TRANSFER_MORE, TRANSFER_DONE, TRANSFER_FAILED };
  * `tsig` must outlive it. */
 int transfer_in_init(struct transfer_in *in, const knot_dname_t *apex, uint16_t id, const uint32_t *have,
                      struct tsig_session *tsig);
+/* Other bounds than those of all transfers, before the first message; 0: as it is. Returns 0, or -1 when memory is
+ * short. */
+int transfer_in_bound(struct transfer_in *in, uint64_t max_records, uint64_t max_octets);
 void transfer_in_clear(struct transfer_in *in);
 /* Takes the next message; changes it. */
 enum transfer_result transfer_in_message(struct transfer_in *in, uint8_t *wire, size_t length);
@@ -198,28 +219,52 @@ int ixfr_in_begin(struct transfer_in *in, const knot_rrset_t *rr, uint32_t seria
 /* What follows it. */
 int ixfr_in_record(struct transfer_in *in, const knot_rrset_t *rr, const knot_rdata_t *rdata);
 
-/* ---- exchange.c ---- */
+/* ---- exchange.c, and below it pool.c, lane.c, channel.c: exchange.h ---- */
 
 struct exchange;
+struct exchange_pool;
+
+/* Whom a query goes to, and how. All of it is copied. */
+struct exchange_peer {
+	const struct sockaddr_storage *address;
+	const struct sockaddr_storage *source; /* to send from; NULL: as the kernel chooses */
+	struct tls_profile *tls;               /* NULL: in the clear */
+};
 
 struct exchange_events {
-	/* A whole message, to be changed at will. Over TCP more may follow, until exchange_end. */
+	/* A whole message, to be changed at will. Over a connection more may follow, until exchange_end. */
 	void (*message)(void *context, uint8_t *wire, size_t length);
 	/* Nothing more will come; exchange_end is still to be called. */
 	void (*failed)(void *context, const char *why);
 };
 
+/* Connections that queries share. NULL when memory is short. */
+struct exchange_pool *pool_open(uv_loop_t *loop);
+/* When no query is under way any more: closes the connections. */
+void pool_close(struct exchange_pool *pool);
+
 /* Both return NULL with the reason when nothing could be begun; no event comes before they return. */
-struct exchange *exchange_udp(uv_loop_t *loop, const struct sockaddr_storage *address, const uint8_t *query,
-                              size_t length, const struct exchange_events *events, void *context, char *why);
-struct exchange *exchange_tcp(uv_loop_t *loop, const struct sockaddr_storage *address, const uint8_t *query,
-                              size_t length, const struct exchange_events *events, void *context, char *why);
-/* Whether it stands over TCP: what fails from then on is not the network's way there. */
+struct exchange *exchange_udp(uv_loop_t *loop, const struct exchange_peer *peer, const uint8_t *query, size_t length,
+                              const struct exchange_events *events, void *context, char *why);
+/* Over a connection, TLS where the peer has it, that other queries may go over too. It may have to wait its turn:
+ * `transfer` says that the answer may be large, of which there are few at a time. */
+struct exchange *exchange_stream(struct exchange_pool *pool, const struct exchange_peer *peer, bool transfer,
+                                 const uint8_t *query, size_t length, const struct exchange_events *events,
+                                 void *context, char *why);
+/* Whether it has been sent over a connection: what fails from then on is not the network's way there. */
 bool exchange_connected(const struct exchange *exchange);
-/* ... and since when, in loop time. */
+/* When that was, in the loop's time; the wait for a connection lies before it. */
 uint64_t exchange_connected_at(const struct exchange *exchange);
-/* No event comes after this; handles are closed and memory freed by the loop. NULL is allowed. */
+/* The answer is whole, so that the connection can be used on; without this exchange_end gives the connection up. */
+void exchange_answered(struct exchange *exchange);
+/* How long the primary wants the connection to be kept with nothing to do (RFC 7828). */
+void exchange_keep(struct exchange *exchange, uint64_t idle);
+/* No event comes after this. NULL is allowed. */
 void exchange_end(struct exchange *exchange);
+
+/* Why nothing can be sent from there. */
+void exchange_source_text(const struct sockaddr_storage *source, int error, char *why);
+bool exchange_same_address(const struct sockaddr_storage *one, const struct sockaddr_storage *other);
 
 /* ---- the follower: follower.c, round.c, attempt.c, attempt_build.c, notify_in.c ---- */
 
@@ -332,6 +377,7 @@ struct attempt {
 	bool begun;   /* something was asked */
 	bool refused; /* what came was, by those above */
 	struct history_facts facts;
+	struct keep_option keep;
 	struct expire_option expire;
 	uint64_t transfer_begun;
 	uint64_t transfer_ms;

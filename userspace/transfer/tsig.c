@@ -90,8 +90,11 @@ static void check_text(int result, const knot_rrset_t *tsig, char *why)
 		tsig_skew_text(knot_tsig_rdata_time_signed(tsig), skew, sizeof(skew));
 		snprintf(why, TRANSFER_WHY, "the reply's signature is out of time: %s (BADTIME)", skew);
 		break;
-	case KNOT_TSIG_EBADSIG:
 	case KNOT_TSIG_EBADTRUNC:
+		snprintf(why, TRANSFER_WHY, "the reply's signature is cut short, to %zu octets (BADTRUNC)",
+		         knot_tsig_rdata_mac_length(tsig));
+		break;
+	case KNOT_TSIG_EBADSIG:
 		snprintf(why, TRANSFER_WHY, "the reply's signature is wrong (BADSIG)");
 		break;
 	default:
@@ -127,6 +130,9 @@ static int check_signed(struct tsig_session *session, knot_pkt_t *message)
 
 	if (result != KNOT_EOK)
 		return result;
+	/* Ours is whole: nobody asked for less than that. */
+	if (knot_tsig_rdata_mac_length(message->tsig_rr) < session->mac_length)
+		return KNOT_TSIG_EBADTRUNC;
 	/* The time of the query is not given: a primary whose clock is a second behind is within the fudge. */
 	if (!session->begun)
 		return knot_tsig_client_check(message->tsig_rr, message->wire, message->size, session->mac,

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What a primary says that refuses: RCODE, TSIG error, extended error; and what is to be done about it. */
+#include "transfer_internal.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+/* Grows a text as far as there is room. */
+static void add(char *why, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void add(char *why, const char *format, ...)
+{
+	size_t used = strlen(why);
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(why + used, TRANSFER_WHY - used, format, arguments);
+	va_end(arguments);
+}
+
+/* Section 5.2 of RFC 8945. */
+static void tsig_text(const knot_rrset_t *tsig, char *why)
+{
+	uint16_t error = knot_tsig_rdata_error(tsig);
+	char skew[80];
+
+	switch (error) {
+	case KNOT_RCODE_NOERROR:
+		break;
+	case KNOT_RCODE_BADSIG:
+		add(why, ", TSIG BADSIG; the key's secret is another one there");
+		break;
+	case KNOT_RCODE_BADKEY:
+		add(why, ", TSIG BADKEY; the primary has no key of that name and algorithm");
+		break;
+	case KNOT_RCODE_BADTRUNC:
+		add(why, ", TSIG BADTRUNC; the primary wants other lengths of signatures");
+		break;
+	case KNOT_RCODE_BADTIME:
+		add(why, ", TSIG BADTIME");
+		/* The server's time stands in Other Data. */
+		if (knot_tsig_rdata_other_data_length(tsig) != 6)
+			break;
+		tsig_skew_text(knot_wire_read_u48(knot_tsig_rdata_other_data(tsig)), skew, sizeof(skew));
+		add(why, " (%s); set the clocks right", skew);
+		break;
+	default:
+		add(why, ", TSIG error %u", error);
+		break;
+	}
+}
+
+/* RFC 8914. The text is the primary's, and goes into our log: printable ASCII alone. */
+static void extended_text(const knot_pkt_t *reply, char *why)
+{
+	uint8_t *option = reply->opt_rr != NULL ? knot_pkt_edns_option(reply, KNOT_EDNS_OPTION_EDE) : NULL;
+	uint16_t length = option != NULL ? knot_edns_opt_get_length(option) : 0;
+	const knot_lookup_t *name;
+	const uint8_t *data;
+	unsigned code;
+	char text[100];
+	size_t size;
+
+	if (length < 2)
+		return;
+	data = knot_edns_opt_get_data(option);
+	code = knot_wire_read_u16(data);
+	name = knot_lookup_by_id(knot_edns_ede_names, (int)code);
+	size = length - 2U < sizeof(text) - 1 ? length - 2U : sizeof(text) - 1;
+	for (size_t i = 0; i < size; i++)
+		text[i] = data[2 + i] < ' ' || data[2 + i] > '~' ? '?' : (char)data[2 + i];
+	text[size] = '\0';
+	add(why, ", extended error %u", code);
+	if (name != NULL)
+		add(why, " (%s)", name->name);
+	if (size > 0)
+		add(why, ": \"%s\"", text);
+}
+
+void refusal_text(const char *what, unsigned rcode, const knot_pkt_t *reply, char *why)
+{
+	const knot_lookup_t *name = knot_lookup_by_id(knot_rcode_names, (int)rcode);
+
+	why[0] = '\0';
+	if (name != NULL)
+		add(why, "%s refused: %s", what, name->name);
+	else
+		add(why, "%s refused: RCODE %u", what, rcode);
+	if (reply == NULL)
+		return;
+	extended_text(reply, why);
+	if (reply->tsig_rr != NULL)
+		tsig_text(reply->tsig_rr, why);
+}
