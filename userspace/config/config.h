@@ -30,11 +30,38 @@ struct config_prefix {
 #define CONFIG_COOKIE_SECRETS 2
 #define CONFIG_COOKIE_SECRET_SIZE 16
 
+struct config_catalog;
+
+/* A zone's settings. Those behind `apex` may be shared: what they point to belongs to the configuration, and a copy of
+ * the record under another name is as good (templates, and members of catalogs, are made so). */
 struct config_zone {
 	char *name;                              /* as written, for messages */
 	knot_dname_t *apex;                      /* wire format, lower case */
 	const struct config_primary **primaries; /* in the order given */
 	size_t primary_count;
+	const struct config_catalog *catalog; /* that tells secondaries of it, or NULL */
+	const char *group;                    /* its group there, or NULL */
+};
+
+/* Settings for zones that name it. `settings` has neither name nor apex. */
+struct config_template {
+	char *name;
+	struct config_zone settings;
+};
+
+/* Which template the members of a group get. */
+struct config_group {
+	const char *group;
+	const struct config_zone *settings;
+};
+
+/* A catalog zone (RFC 9432): followed like a zone, and its members served; or, with `produce`, made here. */
+struct config_catalog {
+	struct config_zone zone;
+	bool produce;
+	struct config_zone members; /* without name and apex: settings of members without a known group */
+	struct config_group *groups;
+	size_t group_count;
 };
 
 struct config {
@@ -57,9 +84,12 @@ struct config {
 	size_t key_count;
 	struct config_primary *primaries;
 	size_t primary_count;
+	struct config_template *templates;
+	size_t template_count;
 	struct config_zone *zones; /* sorted by apex (knot_dname_cmp), no two alike */
 	size_t zone_count;
-	size_t catalog_count;         /* catalogs named; followed by a later version, which is said at start */
+	struct config_catalog *catalogs; /* in the order given */
+	size_t catalog_count;
 	unsigned rate_limit;          /* responses per second; 0: not limited */
 	unsigned rate_slip;           /* every slip-th response over the limit is sent truncated; 0: none */
 	struct config_prefix *exempt; /* clients that are not limited */
@@ -68,6 +98,7 @@ struct config {
 	unsigned cookie_secrets; /* given: the present one, and the one before; 0: the agent draws one */
 	uint8_t cookie_secret[CONFIG_COOKIE_SECRETS][CONFIG_COOKIE_SECRET_SIZE];
 	char *metrics_listen;
+	struct config_memory *settings; /* what the settings of zones point to */
 };
 
 /*
@@ -77,6 +108,10 @@ struct config {
  */
 struct config *config_load(const char *path, FILE *errors);
 void config_free(struct config *config);
+
+/* The settings of a catalog's members of a group, or NULL where no such group is configured. */
+const struct config_zone *config_member_settings(const struct config_catalog *catalog, const char *group,
+                                                 size_t length);
 
 /* The zone with this apex (wire format, lower case), or NULL. For any thread. */
 const struct config_zone *config_find_zone(const struct config *config, const knot_dname_t *apex);

@@ -75,9 +75,40 @@ static const cyaml_schema_field_t primary_fields[] = {
     CYAML_FIELD_END,
 };
 
+/* What may be said of a zone, in a template, and of a catalog, which is transferred as a zone is. */
+#define ZONE_SETTINGS                                                                                                  \
+	LIST("primaries", struct raw_zone, primaries, &text_entry), TEXT("catalog", struct raw_zone, catalog),         \
+	    TEXT("group", struct raw_zone, group)
+
+static const cyaml_schema_field_t group_fields[] = {
+    TEXT("group", struct raw_group, group),
+    TEXT("template", struct raw_group, template),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t group_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_group, group_fields),
+};
+
+static const cyaml_schema_field_t template_fields[] = {
+    TEXT("name", struct raw_zone, name),
+    ZONE_SETTINGS,
+    CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t zone_fields[] = {
     TEXT("name", struct raw_zone, name),
-    LIST("primaries", struct raw_zone, primaries, &text_entry),
+    TEXT("template", struct raw_zone, template),
+    ZONE_SETTINGS,
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t catalog_fields[] = {
+    TEXT("name", struct raw_zone, name),
+    TEXT("template", struct raw_zone, template),
+    LIST("groups", struct raw_zone, groups, &group_entry),
+    TEXT("produce", struct raw_zone, produce),
+    ZONE_SETTINGS,
     CYAML_FIELD_END,
 };
 
@@ -89,8 +120,16 @@ static const cyaml_schema_value_t primary_entry = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_primary, primary_fields),
 };
 
+static const cyaml_schema_value_t template_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_zone, template_fields),
+};
+
 static const cyaml_schema_value_t zone_entry = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_zone, zone_fields),
+};
+
+static const cyaml_schema_value_t catalog_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_zone, catalog_fields),
 };
 
 static const cyaml_schema_field_t config_fields[] = {
@@ -102,8 +141,9 @@ static const cyaml_schema_field_t config_fields[] = {
     SECTION("metrics", metrics, metrics_fields),
     LIST("keys", struct raw_config, keys, &key_entry),
     LIST("primaries", struct raw_config, primaries, &primary_entry),
+    LIST("templates", struct raw_config, templates, &template_entry),
     LIST("zones", struct raw_config, zones, &zone_entry),
-    LIST("catalogs", struct raw_config, catalogs, &zone_entry),
+    LIST("catalogs", struct raw_config, catalogs, &catalog_entry),
     CYAML_FIELD_END,
 };
 

@@ -63,11 +63,22 @@ struct raw_primary {
 	char *key;
 };
 
-/* Zones and catalogs are written alike. */
+struct raw_group {
+	char *group;
+	char *template;
+};
+
+/* Zones, templates and catalogs have their settings in common; `groups` and `produce` are a catalog's. */
 struct raw_zone {
 	char *name;
+	char *template;
 	char **primaries;
 	unsigned primaries_count;
+	char *catalog;
+	char *group;
+	struct raw_group *groups;
+	unsigned groups_count;
+	char *produce;
 };
 
 struct raw_config {
@@ -81,6 +92,8 @@ struct raw_config {
 	unsigned keys_count;
 	struct raw_primary *primaries;
 	unsigned primaries_count;
+	struct raw_zone *templates;
+	unsigned templates_count;
 	struct raw_zone *zones;
 	unsigned zones_count;
 	struct raw_zone *catalogs;
