@@ -30,9 +30,6 @@ static int make_directory(const char *path, mode_t mode)
 
 static void warn_of_what_is_not_applied(const struct config *config)
 {
-	if (config->catalog_count)
-		log_warning("%s: catalogs are not followed by this version; their member zones are not served",
-		            config->path);
 	if (config->metrics_listen)
 		log_warning("%s: metrics are not served by this version; `peregrine stats --json` has the counters",
 		            config->path);
@@ -111,7 +108,7 @@ static int start(struct agent *agent)
 			return -1;
 	}
 	agent->netlink = netlink_open(agent->loop, host_changed, agent);
-	if (!agent->netlink || open_servers(agent) || agent_apply_policy(agent))
+	if (!agent->netlink || zone_set_open(agent) || open_servers(agent) || agent_apply_policy(agent))
 		return -1;
 	if (agent_apply_zones(agent, config, &added, &removed))
 		return -1;
@@ -148,6 +145,7 @@ static void stop(struct agent *agent)
 	agent_drop_zones(agent);
 	if (agent->fallback)
 		fallback_close(agent->fallback);
+	zone_set_close(agent);
 	if (agent->notify)
 		notify_close(agent->notify);
 	if (agent->netlink)

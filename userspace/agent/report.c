@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What the agent tells about itself, as JSON. */
 #include "agent/agent.h"
+#include "agent/catalogs.h"
 #include "answer/wire.h"
 
 #include <libknot/libknot.h>
@@ -10,6 +11,7 @@
 #define INTERFACES_MAX 64
 
 enum zone_state { ZONE_SERVING, ZONE_LOADING, ZONE_FAILING, ZONE_EXPIRED };
+static const char *const role_names[] = {"configured", "catalog", "member"};
 static const char *const state_names[] = {"serving", "loading", "failing", "expired"};
 
 /* What is known of a zone: `failing` when the last attempt failed with every primary, whatever is still served. */
@@ -53,6 +55,10 @@ json_t *report_zone(struct agent_zone *zone)
 
 	json_object_set_new(report, "zone", json_string(zone->config->name));
 	json_object_set_new(report, "state", json_string(state_names[state]));
+	json_object_set_new(report, "role", json_string(role_names[zone->role]));
+	json_object_set_new(report, "catalog",
+	                    zone->role == AGENT_MEMBER && zone->catalog ? json_string(zone->catalog->config->zone.name)
+	                                                                : json_null());
 	json_object_set_new(report, "serial", served.loaded ? json_integer(served.serial) : json_null());
 	json_object_set_new(report, "primary_serial",
 	                    status.has_primary_serial ? json_integer(status.primary_serial) : json_null());
@@ -106,12 +112,11 @@ static json_t *report_zones(struct agent *agent)
 	json_t *zones = json_object();
 	size_t counts[4] = {};
 
-	for (size_t i = 0; i < agent->zone_count; i++) {
+	for (const struct agent_zone *zone = agent->zones; zone; zone = zone->next) {
 		struct publisher_zone served;
 		struct follower_status status;
 
-		if (agent->zones[i])
-			counts[zone_state(agent->zones[i], &served, &status)]++;
+		counts[zone_state(zone, &served, &status)]++;
 	}
 	json_object_set_new(zones, "total", json_integer(agent->zone_count));
 	for (int i = 0; i < 4; i++)

@@ -27,16 +27,14 @@ static struct agent_zone **zone_arguments(struct agent *agent, struct control_re
                                           size_t *count)
 {
 	size_t named = json_array_size(arguments);
-	struct agent_zone **zones = calloc((named ? named : agent->zone_count) + 1, sizeof(*zones));
+	struct agent_zone **zones = named ? calloc(named, sizeof(*zones)) : agent_list_zones(agent, count);
 
-	*count = 0;
 	if (!zones) {
 		control_fail(request, "out of memory");
 		return NULL;
 	}
-	for (size_t i = 0; !named && i < agent->zone_count; i++)
-		if (agent->zones[i])
-			zones[(*count)++] = agent->zones[i];
+	if (named)
+		*count = 0;
 	for (size_t i = 0; i < named; i++) {
 		zones[*count] = zone_argument(agent, request, json_string_value(json_array_get(arguments, i)));
 		if (!zones[(*count)++]) {

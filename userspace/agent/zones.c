@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The zones of the configuration, each with its follower and its place in the image. */
+/* The zones of the configuration, and those that catalogs list, each with its follower and its place in the image. */
 #include "agent/agent.h"
+#include "agent/catalogs.h"
 #include "common/log.h"
 
 #include <stdlib.h>
-#include <urcu/urcu-memb.h>
+
+#define SPREAD_FROM 100      /* zones */
+#define WATCHED_AT_ONCE 5000 /* zones */
 
 /* What waits for the publisher. */
 struct publication {
-	struct agent_zone *zone;
 	void (*done)(void *context, const char *error);
 	void (*changed)(void *context, bool fits, const char *error);
 	void *context;
@@ -19,6 +21,7 @@ static void settle(struct agent_zone *zone)
 	if (zone->settled)
 		return;
 	zone->settled = true;
+	zone->agent->unsettled--;
 	agent_zone_settled(zone->agent);
 }
 
@@ -35,8 +38,8 @@ static uint64_t expiry(uint32_t seconds)
 	return agent_boottime() + (uint64_t)seconds * 1000000000ULL;
 }
 
-static void publish(void *context, struct zone_version *version, void (*done)(void *context, const char *error),
-                    void *done_context)
+void agent_publish(void *context, struct zone_version *version, void (*done)(void *context, const char *error),
+                   void *done_context)
 {
 	struct agent_zone *zone = context;
 	struct publication *publication = malloc(sizeof(*publication));
@@ -57,8 +60,8 @@ static void changed(void *context, bool fits, const char *error)
 	free(publication);
 }
 
-static void change(void *context, struct zone_changes *changes, uint32_t expire,
-                   void (*done)(void *context, bool fits, const char *error), void *done_context)
+void agent_change(void *context, struct zone_changes *changes, uint32_t expire,
+                  void (*done)(void *context, bool fits, const char *error), void *done_context)
 {
 	struct agent_zone *zone = context;
 	struct publication *publication = malloc(sizeof(*publication));
@@ -84,164 +87,239 @@ static void first_attempt_done(void *context, const char *error)
 	settle(context);
 }
 
-static struct agent_zone *add_zone(struct agent *agent, const struct config_zone *config)
+/* Its follower, beginning with what is served of it already. */
+static int follow(struct agent_zone *zone)
 {
-	struct agent_zone *zone = calloc(1, sizeof(*zone));
+	struct agent *agent = zone->agent;
 	struct publisher_zone served = {};
 	struct follower_start start = {};
-	struct follower_hooks hooks = {.publish = publish, .change = change, .confirmed = confirmed, .context = zone};
+	bool catalog = zone->role == AGENT_CATALOG;
+	struct follower_hooks hooks = {.publish = catalog ? catalog_publish : agent_publish,
+	                               .change = catalog ? catalog_change : agent_change,
+	                               .confirmed = confirmed,
+	                               .context = zone};
 
-	if (!zone || publisher_add_zone(agent->publisher, config->apex)) {
-		free(zone);
-		return NULL;
-	}
-	zone->agent = agent;
-	zone->config = config;
-	if (publisher_zone(agent->publisher, config->apex, &served)) {
+	if (publisher_zone(agent->publisher, zone->config->apex, &served)) {
 		start.loaded = served.loaded;
 		start.serial = served.serial;
 		zone->settled = served.loaded;
 	}
-	zone->follower = follower_new(agent->loop, config, &start, &hooks, agent->config->zone_count > 100);
-	if (!zone->follower) {
+	zone->follower = follower_new(agent->loop, zone->config, &start, &hooks, agent->zone_count > SPREAD_FROM);
+	if (!zone->follower)
+		return -1;
+	if (zone->settled)
+		return 0;
+	agent->unsettled++;
+	follower_refresh(zone->follower, FOLLOWER_IF_NEWER, first_attempt_done, zone);
+	return 0;
+}
+
+struct agent_zone *agent_add_zone(struct agent *agent, enum agent_role role, const struct config_zone *config,
+                                  struct member *member)
+{
+	struct agent_zone *zone = calloc(1, sizeof(*zone));
+
+	if (zone)
+		*zone = (struct agent_zone){.agent = agent, .role = role, .config = config, .member = member};
+	if (!zone || publisher_add_zone(agent->publisher, config->apex)) {
+		member_free(member);
 		free(zone);
 		return NULL;
 	}
-	if (!zone->settled)
-		follower_refresh(zone->follower, FOLLOWER_IF_NEWER, first_attempt_done, zone);
+	publisher_set_private(agent->publisher, config->apex, role == AGENT_CATALOG);
+	if (follow(zone)) {
+		publisher_remove_zone(agent->publisher, config->apex);
+		member_free(member);
+		free(zone);
+		return NULL;
+	}
+	zone_set_add(agent, zone);
 	return zone;
 }
 
+/* Ends following it; what is served stays. */
 static void drop_zone(struct agent_zone *zone)
 {
+	struct agent *agent = zone->agent;
+	bool last = !zone->settled && !--agent->unsettled;
+
 	/* What its follower still reports does not count. */
 	zone->settled = true;
 	follower_free(zone->follower);
-	free(zone);
+	zone->follower = NULL;
+	zone_set_remove(agent, zone);
+	if (last)
+		agent_zone_settled(agent);
 }
 
-/* The image may hold zones that no configuration names any more. */
+void agent_remove_zone(struct agent_zone *zone)
+{
+	publisher_remove_zone(zone->agent->publisher, zone->config->apex);
+	drop_zone(zone);
+}
+
+void agent_change_zone(struct agent_zone *zone, const struct config_zone *config, struct member *member)
+{
+	follower_reconfigure(zone->follower, config);
+	zone_set_config(zone, config, member);
+}
+
+/* The image may hold zones that nothing wants any more. */
 struct stray {
-	const struct config *config;
-	uint8_t (*apexes)[KNOT_DNAME_MAXLEN];
-	size_t count;
+	struct agent *agent;
+	knot_dname_storage_t *apexes;
+	size_t count, room;
 };
 
 static void find_stray(const uint8_t *apex, const struct publisher_zone *zone, void *context)
 {
 	struct stray *stray = context;
-	void *apexes;
 
-	if (config_find_zone(stray->config, apex))
+	if (agent_find_zone(stray->agent, apex))
 		return;
-	apexes = realloc(stray->apexes, (stray->count + 1) * sizeof(*stray->apexes));
-	if (!apexes)
-		return;
-	stray->apexes = apexes;
+	if (stray->count == stray->room) {
+		size_t room = stray->room ? stray->room * 2 : 64;
+		void *apexes = realloc(stray->apexes, room * sizeof(*stray->apexes));
+
+		if (!apexes)
+			return;
+		stray->apexes = apexes;
+		stray->room = room;
+	}
 	knot_dname_to_wire(stray->apexes[stray->count++], apex, KNOT_DNAME_MAXLEN);
 }
 
-static size_t remove_strays(struct agent *agent, const struct config *config)
+void agent_remove_strays(struct agent *agent)
 {
-	struct stray stray = {.config = config};
+	struct stray stray = {.agent = agent};
 
+	if (agent->swept || catalogs_unread(agent))
+		return;
+	agent->swept = true;
 	publisher_each_zone(agent->publisher, find_stray, &stray);
 	for (size_t i = 0; i < stray.count; i++)
 		publisher_remove_zone(agent->publisher, stray.apexes[i]);
 	free(stray.apexes);
-	return stray.count;
+}
+
+/* A zone of the configuration: one more, or one that is there gets its settings anew. */
+static int want_zone(struct agent *agent, enum agent_role role, const struct config_zone *config, size_t *added)
+{
+	struct agent_zone *zone = agent_find_zone(agent, config->apex);
+
+	/* Catalogs are followed in another way. */
+	if (zone && (zone->role == AGENT_CATALOG) != (role == AGENT_CATALOG)) {
+		agent_remove_zone(zone);
+		zone = NULL;
+	}
+	if (zone) {
+		agent_change_zone(zone, config, NULL);
+	} else {
+		zone = agent_add_zone(agent, role, config, NULL);
+		++*added;
+	}
+	if (!zone) {
+		log_error("zone %s: cannot be added: out of memory", config->name);
+		return -1;
+	}
+	zone->role = role;
+	zone->catalog = NULL;
+	zone->generation = agent->generation;
+	return 0;
+}
+
+static int want_catalogs(struct agent *agent, size_t *added)
+{
+	int result = 0;
+
+	for (struct agent_catalog *catalog = agent->catalogs; catalog; catalog = catalog->next) {
+		if (want_zone(agent, AGENT_CATALOG, &catalog->config->zone, added))
+			result = -1;
+		else
+			agent_find_zone(agent, catalog->config->zone.apex)->catalog = catalog;
+	}
+	return result;
+}
+
+static size_t remove_unwanted(struct agent *agent)
+{
+	struct agent_zone *zone = agent->zones;
+	size_t removed = 0;
+
+	while (zone) {
+		struct agent_zone *next = zone->next;
+
+		if (zone->generation != agent->generation) {
+			agent_remove_zone(zone);
+			removed++;
+		}
+		zone = next;
+	}
+	return removed;
 }
 
 int agent_apply_zones(struct agent *agent, struct config *config, size_t *added, size_t *removed)
 {
-	struct agent_zone **zones = calloc(config->zone_count + 1, sizeof(*zones));
 	struct config *old = agent->config;
-	size_t at = 0, missing = 0;
+	int result;
 
 	*added = *removed = 0;
-	if (!zones)
-		return -1;
 	rcu_assign_pointer(agent->config, config);
-	/* Both lists are sorted by apex. */
-	for (size_t i = 0; i < config->zone_count; i++) {
-		const struct config_zone *wanted = &config->zones[i];
-
-		/* A zone that could not be added is not there. */
-		while (at < agent->zone_count &&
-		       (!agent->zones[at] || knot_dname_cmp(agent->zones[at]->config->apex, wanted->apex) < 0)) {
-			if (agent->zones[at])
-				drop_zone(agent->zones[at]);
-			at++;
-			++*removed;
-		}
-		if (at < agent->zone_count && knot_dname_is_equal(agent->zones[at]->config->apex, wanted->apex)) {
-			zones[i] = agent->zones[at++];
-			zones[i]->config = wanted;
-			follower_reconfigure(zones[i]->follower, wanted);
-			continue;
-		}
-		zones[i] = add_zone(agent, wanted);
-		if (!zones[i]) {
-			log_error("zone %s: cannot be added: out of memory", wanted->name);
-			missing++;
-		}
-		++*added;
-	}
-	for (; at < agent->zone_count; at++) {
-		if (agent->zones[at])
-			drop_zone(agent->zones[at]);
-		++*removed;
-	}
-	remove_strays(agent, config);
-	free(agent->zones);
-	agent->zones = zones;
-	agent->zone_count = config->zone_count;
+	result = catalogs_configure(agent, config);
+	if (!agent->generation++)
+		catalogs_read_adopted(agent);
+	for (size_t i = 0; i < config->zone_count; i++)
+		if (want_zone(agent, AGENT_CONFIGURED, &config->zones[i], added))
+			result = -1;
+	if (want_catalogs(agent, added) || catalogs_place_all(agent, added))
+		result = -1;
+	*removed = remove_unwanted(agent);
+	agent_remove_strays(agent);
+	zone_set_bury(agent);
 	if (old != config) {
 		urcu_memb_synchronize_rcu();
 		config_free(old);
 	}
-	return missing ? -1 : 0;
+	return result;
 }
 
 void agent_drop_zones(struct agent *agent)
 {
-	for (size_t i = 0; i < agent->zone_count; i++)
-		if (agent->zones[i])
-			drop_zone(agent->zones[i]);
-	free(agent->zones);
-	agent->zones = NULL;
-	agent->zone_count = 0;
+	while (agent->zones)
+		drop_zone(agent->zones);
+	catalogs_close(agent);
 }
 
-struct agent_zone *agent_find_zone(struct agent *agent, const uint8_t *apex)
+static void watch_zone(struct agent_zone *zone, uint64_t now)
 {
-	const struct config *config = agent->config;
-	const struct config_zone *found = config_find_zone(config, apex);
+	struct publisher_zone served;
+	bool expired;
 
-	return found ? agent->zones[found - config->zones] : NULL;
+	if (!publisher_zone(zone->agent->publisher, zone->config->apex, &served) || !served.loaded)
+		return;
+	expired = now >= served.expires_at;
+	if (expired && !zone->expired)
+		log_error("zone %s: expired with serial %u, since no primary has confirmed it; answering SERVFAIL; see "
+		          "`peregrine zone-status %s`",
+		          zone->config->name, served.serial, zone->config->name);
+	else if (!expired && zone->expired)
+		log_notice("zone %s: served again with serial %u", zone->config->name, served.serial);
+	zone->expired = expired;
 }
 
+/* What expires is not answered from that moment on, whether it is said at once or not: of many zones, some each time.
+ */
 void agent_watch_expiry(uv_timer_t *timer)
 {
 	struct agent *agent = timer->data;
+	struct agent_zone *zone = agent->watched ? agent->watched : agent->zones;
+	size_t looks = agent->zone_count < WATCHED_AT_ONCE ? agent->zone_count : WATCHED_AT_ONCE;
 	uint64_t now = agent_boottime();
 
 	publisher_set_clock(agent->publisher);
-	for (size_t i = 0; i < agent->zone_count; i++) {
-		struct agent_zone *zone = agent->zones[i];
-		struct publisher_zone served;
-		bool expired;
-
-		if (!zone || !publisher_zone(agent->publisher, zone->config->apex, &served) || !served.loaded)
-			continue;
-		expired = now >= served.expires_at;
-		if (expired && !zone->expired)
-			log_error("zone %s: expired with serial %u, since no primary has confirmed it; answering "
-			          "SERVFAIL; see "
-			          "`peregrine zone-status %s`",
-			          zone->config->name, served.serial, zone->config->name);
-		else if (!expired && zone->expired)
-			log_notice("zone %s: served again with serial %u", zone->config->name, served.serial);
-		zone->expired = expired;
+	for (; looks; looks--) {
+		watch_zone(zone, now);
+		zone = zone->next ? zone->next : agent->zones;
 	}
+	agent->watched = zone;
 }

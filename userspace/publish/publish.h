@@ -52,6 +52,11 @@ void publisher_each_zone(struct publisher *publisher,
 /* Makes the server responsible for a zone: until its first version is published it is answered with SERVFAIL. No error
  * if it is there already (adopted). Returns 0, or -1 after logging. */
 int publisher_add_zone(struct publisher *publisher, const uint8_t *apex);
+/* Whether clients are answered from it: to those of a private zone it is as if it were not served. */
+void publisher_set_private(struct publisher *publisher, const uint8_t *apex, bool private);
+/* The version that an adopted image has of a zone, with one reference, or NULL. At start alone, before anything was
+ * given to be published: the image stands still. */
+struct zone_version *publisher_read_adopted(struct publisher *publisher, const uint8_t *apex);
 void publisher_remove_zone(struct publisher *publisher, const uint8_t *apex);
 bool publisher_zone(struct publisher *publisher, const uint8_t *apex, struct publisher_zone *out);
 
@@ -69,6 +74,11 @@ typedef void (*publisher_changed)(void *context, bool fits, const char *error);
 /* Applies changes to the version served, and publishes what comes out. Takes them. */
 void publisher_change(struct publisher *publisher, struct zone_changes *changes, uint64_t expires_at,
                       publisher_changed done, void *context);
+
+/* Applies changes to the version served, and hands over what comes out, with one reference, without serving it: NULL
+ * with one line where they do not lead on. Takes the changes. `made` is called on the main thread. */
+typedef void (*publisher_made)(void *context, struct zone_version *version, const char *error);
+void publisher_make(struct publisher *publisher, struct zone_changes *changes, publisher_made made, void *context);
 
 /* Moves the expiry deadline of a loaded zone, at once. */
 void publisher_set_expiry(struct publisher *publisher, const uint8_t *apex, uint64_t expires_at);

@@ -12,9 +12,11 @@
 #include <time.h>
 #include <urcu/urcu-memb.h>
 
+#define DROPS 1024 /* zones, at a time */
+
 struct job {
 	struct job *next;
-	enum { JOB_PUBLISH, JOB_CHANGE, JOB_DROP, JOB_STOP } kind;
+	enum { JOB_PUBLISH, JOB_CHANGE, JOB_MAKE, JOB_DROP, JOB_STOP } kind;
 	struct publisher *publisher;
 	struct zone_version *version;
 	struct zone_changes *changes;
@@ -22,6 +24,7 @@ struct job {
 	uint32_t slot; /* to drop */
 	publisher_done done;
 	publisher_changed changed; /* `done` of changes */
+	publisher_made made;       /* `done` of a version that is only made */
 	bool misfit;
 	void *context;
 	char why[512]; /* "" when it went well */
@@ -151,6 +154,41 @@ static void run_change(struct publisher *publisher, struct job *job)
 	complete(job);
 }
 
+static void run_make(struct publisher *publisher, struct job *job)
+{
+	job->version = make_version(publisher->image, job->changes, job->why, sizeof(job->why));
+	job->changes = NULL;
+	complete(job);
+}
+
+/* The next job, if it is to drop a zone too. */
+static struct job *next_drop(struct publisher *publisher)
+{
+	struct job *job;
+	bool drop;
+
+	pthread_mutex_lock(&publisher->lock);
+	job = publisher->jobs.first;
+	drop = job && job->kind == JOB_DROP;
+	pthread_mutex_unlock(&publisher->lock);
+	/* No other thread takes jobs. */
+	return drop ? queue_take(publisher, &publisher->jobs, false) : NULL;
+}
+
+/* Drops all that are to be dropped, so that readers are waited for once: a catalog may lose thousands of members. */
+static void run_drops(struct publisher *publisher, struct job *job)
+{
+	uint32_t slots[DROPS];
+	size_t count = 0;
+
+	while (job) {
+		slots[count++] = job->slot;
+		free(job);
+		job = count < DROPS ? next_drop(publisher) : NULL;
+	}
+	image_drop_zones(publisher->image, slots, count);
+}
+
 static void *run(void *context)
 {
 	struct publisher *publisher = context;
@@ -167,9 +205,11 @@ static void *run(void *context)
 		case JOB_CHANGE:
 			run_change(publisher, job);
 			break;
+		case JOB_MAKE:
+			run_make(publisher, job);
+			break;
 		case JOB_DROP:
-			image_drop_zone(publisher->image, job->slot);
-			free(job);
+			run_drops(publisher, job);
 			break;
 		case JOB_STOP:
 			stop = true;
@@ -182,7 +222,9 @@ static void *run(void *context)
 
 static void report(const struct job *job, const char *error)
 {
-	if (job->changed)
+	if (job->made)
+		job->made(job->context, job->version, error);
+	else if (job->changed)
 		job->changed(job->context, !job->misfit, error);
 	else if (job->done)
 		job->done(job->context, error);
@@ -247,6 +289,7 @@ void publisher_close(struct publisher *publisher)
 	/* What has not begun is not begun any more: nothing is lost that the primaries do not have. */
 	while ((job = queue_take(publisher, &publisher->jobs, false))) {
 		zone_unref(job->version);
+		job->version = NULL;
 		zone_changes_free(job->changes);
 		report(job, "the agent is ending");
 		free(job);
@@ -301,6 +344,30 @@ int publisher_add_zone(struct publisher *publisher, const uint8_t *apex)
 	slot = image_add_zone(publisher->image, apex);
 	pthread_mutex_unlock(&publisher->image->zones_lock);
 	return slot < 0 ? -1 : 0;
+}
+
+void publisher_set_private(struct publisher *publisher, const uint8_t *apex, bool private)
+{
+	struct image *image = publisher->image;
+	int64_t slot;
+
+	pthread_mutex_lock(&image->zones_lock);
+	slot = image_find_zone(image, apex);
+	if (slot >= 0 && private)
+		image_zone(image, slot)->flags |= PG_ZONE_PRIVATE;
+	else if (slot >= 0)
+		image_zone(image, slot)->flags &= (uint16_t)~PG_ZONE_PRIVATE;
+	pthread_mutex_unlock(&image->zones_lock);
+}
+
+struct zone_version *publisher_read_adopted(struct publisher *publisher, const uint8_t *apex)
+{
+	struct image *image = publisher->image;
+	int64_t slot = image_find_zone(image, apex);
+	struct zone_builder *builder = slot >= 0 && image_head(image, slot).ref ? image_read_back(image, slot) : NULL;
+	char why[256];
+
+	return builder ? zone_builder_finish(builder, why, sizeof(why)) : NULL;
 }
 
 void publisher_remove_zone(struct publisher *publisher, const uint8_t *apex)
@@ -385,6 +452,19 @@ void publisher_change(struct publisher *publisher, struct zone_changes *changes,
 	if (!job) {
 		zone_changes_free(changes);
 		done(context, true, "out of memory");
+		return;
+	}
+	queue_put(publisher, &publisher->jobs, job);
+}
+
+void publisher_make(struct publisher *publisher, struct zone_changes *changes, publisher_made made, void *context)
+{
+	struct job *job =
+	    new_job(publisher, &(struct job){.kind = JOB_MAKE, .changes = changes, .made = made, .context = context});
+
+	if (!job) {
+		zone_changes_free(changes);
+		made(context, NULL, "out of memory");
 		return;
 	}
 	queue_put(publisher, &publisher->jobs, job);
