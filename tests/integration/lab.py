@@ -384,7 +384,7 @@ def yaml(value: Any, depth: int = 0) -> str:
     if isinstance(value, list):
         if value and isinstance(value[0], Mapping):
             return "\n".join(
-                f"{pad}- {{ {', '.join(f'{word}: {yaml(inner)}' for word, inner in item.items())} }}" for item in value
+                f"{pad}- {{ {', '.join(f'{word}: {json.dumps(inner)}' for word, inner in item.items())} }}" for item in value
             )
         return f"[ {', '.join(yaml(item) for item in value)} ]"
     return json.dumps(value)
