@@ -194,25 +194,23 @@ static __always_inline void swap_ethernet(struct ethhdr *eth)
 	}
 }
 
-/* The IPv4 header afresh; returns the addresses' share of the pseudo-header's sum. */
+/* The IPv4 header afresh; returns the addresses' share of the pseudo-header's sum. It is summed as it is written: to
+ * read it back, in other pieces than were written, would wait until the stores are through. */
 static __always_inline __u64 turn_ipv4(struct iphdr *ip, __u16 udp_length)
 {
-	__u16 *word = (__u16 *)ip;
-	__be32 address = ip->saddr;
-	__u64 sum = 0;
+	__be32 *word = (__be32 *)ip, from = ip->saddr, to = ip->daddr;
+	__be32 length = bpf_htonl(0x45000000 + (__u32)sizeof(*ip) + udp_length);
+	/* No identification is needed where it is not to be fragmented: RFC 6864, RFC 9715. */
+	__be32 whole = bpf_htonl(IP_DONT_FRAGMENT), hops = bpf_htonl(HOP_LIMIT << 24 | IPPROTO_UDP << 16);
+	__u64 addresses = (__u64)from + to;
 
-	ip->tos = 0;
-	ip->tot_len = bpf_htons(sizeof(*ip) + udp_length);
-	ip->id = 0;
-	ip->frag_off = bpf_htons(IP_DONT_FRAGMENT); /* RFC 9715, and no identification is needed then: RFC 6864 */
-	ip->ttl = HOP_LIMIT;
-	ip->check = 0;
-	ip->saddr = ip->daddr;
-	ip->daddr = address;
-	for (int i = 0; i < 10; i++)
-		sum += word[i];
-	ip->check = ~pg_sum_fold(sum);
-	return (__u64)ip->saddr + ip->daddr;
+	word[0] = length;
+	word[1] = whole;
+	word[2] = hops;
+	ip->check = ~pg_sum_fold(addresses + length + whole + hops);
+	ip->saddr = to;
+	ip->daddr = from;
+	return addresses;
 }
 
 static __always_inline __u64 turn_ipv6(struct ipv6hdr *ip, __u16 udp_length)

@@ -19,7 +19,8 @@
 #define PG_EDE_SIZE (4 + 2)
 
 /* Notes an option of the query, whose data stands at message offset `at`. The first cookie counts (RFC 7873 section
- * 5.2). */
+ * 5.2). Returns an exit: EDNS for what secondaries ask of an SOA, how long the zone has to live (RFC 7314), which the
+ * fallback says. */
 PG_STAGE int pg_note_option(struct pg_work *w, __u32 code, __u32 length, __u32 at)
 {
 	if (!w)
@@ -30,6 +31,8 @@ PG_STAGE int pg_note_option(struct pg_work *w, __u32 code, __u32 length, __u32 a
 		w->cookie_at = at;
 		w->cookie_length = length;
 	}
+	if (code == PG_OPTION_EXPIRE && w->qtype == PG_TYPE_SOA)
+		return PG_EXIT_EDNS;
 	return PG_EXIT_ANSWERED;
 }
 
@@ -71,6 +74,7 @@ PG_STAGE int pg_parse_options(PG_CONTEXT *ctx, struct pg_work *w)
 	option = msg + PG_MASK(at, 0x1ff);
 	for (__u32 i = 0; i < PG_OPT_OPTIONS_MAX && rest; i++) {
 		__u32 length, size;
+		int exit;
 
 		if (rest < 4 || option + 4 > end)
 			return PG_EXIT_EDNS;
@@ -78,8 +82,9 @@ PG_STAGE int pg_parse_options(PG_CONTEXT *ctx, struct pg_work *w)
 		size = 4 + length;
 		if (size > rest || size >= PG_OPTION_MAX)
 			return PG_EXIT_EDNS;
-		if (pg_note_option(w, pg_be16(pg_load16(option)), length, w->message_length - rest + 4))
-			return PG_EXIT_INTERNAL;
+		exit = pg_note_option(w, pg_be16(pg_load16(option)), length, w->message_length - rest + 4);
+		if (exit)
+			return exit;
 		option += PG_MASK(size, PG_OPTION_MAX - 1);
 		rest -= size;
 	}

@@ -197,11 +197,26 @@ PG_STAGE int pg_link_fragment(PG_CONTEXT *ctx, struct pg_work *w, __u32 number)
 	return 0;
 }
 
+/* The header of the reply, as two words: id, flags, QDCOUNT and ANCOUNT; NSCOUNT and ARCOUNT. Gives their sum. RD is
+ * given back (RFC 1035 section 4.1.1); CD and AD are cleared (RFC 4035 section 3.1.6), as are RA and Z. */
+PG_INLINE __u64 pg_put_header(const struct pg_work *w, __u8 *header)
+{
+	__u64 first = pg_load64(header);
+	__u32 flags = PG_FLAG_QR | (first >> 16 & PG_FLAG_RD) | (w->flags & PG_WORK_AA ? PG_FLAG_AA : 0) |
+	              (w->flags & PG_WORK_TC ? PG_FLAG_TC : 0) | (w->rcode & 0xf) << 8;
+	__u32 second = pg_be16(w->authorities) | (__u32)pg_be16(w->additionals + (w->flags & PG_WORK_OPT ? 1 : 0))
+	                                             << 16;
+
+	first = (first & 0x0000ffff0000ffffULL) | (__u64)flags << 16 | (__u64)pg_be16(w->answers) << 48;
+	pg_store64(header, first);
+	pg_store32(header + 8, second);
+	return pg_sum_word(first) + second;
+}
+
 /* The header of the reply, and the sum of header and question. */
 PG_INLINE int pg_link_header(PG_CONTEXT *ctx, struct pg_work *w)
 {
 	const __u8 *msg, *end;
-	__u8 *header;
 	__u32 length, i, rest;
 	__u64 sum;
 
@@ -209,42 +224,29 @@ PG_INLINE int pg_link_header(PG_CONTEXT *ctx, struct pg_work *w)
 		return -1;
 	if (pg_message(ctx, w, &msg, &end))
 		return -1;
-	header = (__u8 *)msg;
-	if (header + PG_HEADER_SIZE > end)
+	if (msg + PG_HEADER_SIZE > end)
 		return -1;
-	/* RD is given back (RFC 1035 section 4.1.1); CD and AD are cleared (RFC 4035 section 3.1.6), as are RA and Z.
-	 */
-	header[2] = PG_FLAG_QR | (header[2] & PG_FLAG_RD) | (w->flags & PG_WORK_AA ? PG_FLAG_AA : 0) |
-	            (w->flags & PG_WORK_TC ? PG_FLAG_TC : 0);
-	header[3] = w->rcode & 0xf;
-	pg_store16(header + 6, pg_be16(w->answers));
-	pg_store16(header + 8, pg_be16(w->authorities));
-	pg_store16(header + 10, pg_be16(w->additionals + (w->flags & PG_WORK_OPT ? 1 : 0)));
+	sum = pg_put_header(w, (__u8 *)msg);
+	length = w->question_length;
+	for (i = 0; i < (PG_NAME_ROOM + 4) / 8; i++) {
+		const __u8 *at = msg + PG_HEADER_SIZE + i * 8;
 
-	length = PG_HEADER_SIZE + w->question_length;
-	sum = 0;
-	for (i = 0; i < (PG_HEADER_SIZE + PG_NAME_ROOM + 4) / 8; i++) {
-		__u64 word;
-
-		if (i * 8 + 8 > length || msg + i * 8 + 8 > end)
+		if (i * 8 + 8 > length || at + 8 > end)
 			break;
-		word = pg_load64(msg + i * 8);
-		sum += (word & 0xffffffff) + (word >> 32);
+		sum += pg_sum_word(pg_load64(at));
 	}
 	rest = length - i * 8;
 	if (rest && rest < 8) {
 		/* The last octets are the upper part of the last whole word. */
-		const __u8 *last = msg + PG_MASK(length - 8, 0x1ff);
-		__u64 word;
+		const __u8 *last = msg + PG_MASK(PG_HEADER_SIZE + length - 8, 0x1ff);
 
 		PG_OPAQUE(last);
 		if (last + 8 > end)
 			return -1;
-		word = pg_load64(last) >> (64 - 8 * rest);
-		sum += (word & 0xffffffff) + (word >> 32);
+		sum += pg_sum_word(pg_load64(last) >> (64 - 8 * rest));
 	}
 	w->sum = sum;
-	w->written = length;
+	w->written = PG_HEADER_SIZE + length;
 	return 0;
 }
 

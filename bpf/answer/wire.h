@@ -15,6 +15,7 @@
 #define PG_TYPE_NS 2
 #define PG_TYPE_CNAME 5
 #define PG_TYPE_DNAME 39
+#define PG_TYPE_SOA 6
 #define PG_TYPE_OPT 41
 #define PG_TYPE_DS 43
 #define PG_TYPE_RRSIG 46
@@ -37,6 +38,7 @@
 #define PG_OPT_OPTIONS_MAX 16
 #define PG_OPTION_MAX 2048
 #define PG_OPTION_NSID 3    /* RFC 5001 */
+#define PG_OPTION_EXPIRE 9  /* RFC 7314 */
 #define PG_OPTION_COOKIE 10 /* RFC 7873 */
 #define PG_OPTION_EDE 15    /* RFC 8914 */
 #define PG_EDE_NOT_AUTHORITATIVE 20

@@ -60,6 +60,7 @@ enum fault {
 	TRUNCATES,
 	NOT_AUTHORITATIVE,
 	NO_SOA,
+	REFUSES_EDNS,
 };
 
 struct fake_primary {
@@ -75,7 +76,9 @@ struct fake_primary {
 	unsigned messages;    /* of a transfer, at least 2 to have records in between */
 	unsigned sign_every;  /* 1: each; the first and last always */
 	unsigned differences; /* in an IXFR's answer; 0: all of the zone instead */
-	unsigned soa_udp, soa_tcp, axfrs, ixfrs;
+	bool expire_given;    /* EDNS EXPIRE is answered, where it was asked for, with */
+	uint32_t expire_option;
+	unsigned soa_udp, soa_tcp, axfrs, ixfrs, edns;
 };
 
 #define FAKE_ROOM 65536
@@ -85,6 +88,7 @@ struct answer {
 	uint8_t *octets;
 	size_t length;
 	bool hang_up, drip;
+	bool expire; /* its option was asked for */
 	/* the TSIG chain */
 	uint8_t mac[64];
 	size_t mac_length;
@@ -152,6 +156,19 @@ static uint16_t fake_soa(uint8_t *rdata, uint32_t serial, uint32_t refresh, uint
 }
 
 /* ---- messages ---- */
+
+/* An OPT record with EXPIRE, if there is to be one. */
+static size_t add_expire(const struct fake_primary *primary, const struct answer *answer, uint8_t *wire, size_t length)
+{
+	uint8_t *opt = wire + length;
+
+	if (!primary->expire_given || !answer->expire)
+		return length;
+	knot_wire_set_arcount(wire, 1);
+	memcpy(opt, "\0\0\51\4\320\0\0\0\0\0\10\0\11\0\4", 15);
+	knot_wire_write_u32(opt + 15, primary->expire_option);
+	return length + 19;
+}
 
 static void sign(struct fake_primary *primary, struct answer *answer, uint8_t *wire, size_t *length, bool signing)
 {
@@ -293,6 +310,8 @@ static void answer_axfr(struct fake_primary *primary, struct answer *answer, uin
 			length = add_end(primary, wire, length);
 		if (i == 1)
 			length = spoil(primary, wire, length);
+		if (first)
+			length = add_expire(primary, answer, wire, length);
 		sign(primary, answer, wire, &length, signing);
 		append(answer, wire, length);
 		if (primary->fault == CLOSES_BEFORE_END && i + 2 == primary->messages)
@@ -358,6 +377,8 @@ static void answer_ixfr(struct fake_primary *primary, struct answer *answer, uin
 			length = add_serial(primary, wire, length, primary->serial, primary->expire);
 		if (i == 1)
 			length = spoil(primary, wire, length);
+		if (first)
+			length = add_expire(primary, answer, wire, length);
 		sign(primary, answer, wire, &length, first || (last && primary->fault != UNSIGNED_END) || i % 2 == 0);
 		append(answer, wire, length);
 	}
@@ -384,6 +405,7 @@ static void answer_soa(struct fake_primary *primary, struct answer *answer, uint
 	if (primary->fault != NO_SOA && primary->fault != TRUNCATES)
 		length =
 		    fake_record(wire, length, 6, primary->zone, KNOT_RRTYPE_SOA, 1, soa, put_soa(primary, soa, false));
+	length = add_expire(primary, answer, wire, length);
 	if (primary->fault != TRUNCATES)
 		sign(primary, answer, wire, &length, true);
 	append(answer, wire, length);
@@ -394,6 +416,7 @@ static void answer_refusal(struct fake_primary *primary, struct answer *answer, 
 	uint8_t wire[1024];
 	uint16_t rcode = primary->fault == REFUSES        ? KNOT_RCODE_REFUSED
 	                 : primary->fault == REFUSES_IXFR ? KNOT_RCODE_NOTIMPL
+	                 : primary->fault == REFUSES_EDNS ? KNOT_RCODE_FORMERR
 	                                                  : KNOT_RCODE_NOTAUTH;
 	size_t length = fake_header(wire, knot_wire_get_id(query), 0x8000 | rcode, primary->zone, type, 1);
 	knot_rrset_t *tsig;
@@ -440,6 +463,8 @@ static void make_answer(struct fake_primary *primary, struct answer *answer, uin
 	assert(answer->octets != NULL && answer->unsigned_octets != NULL);
 	assert(knot_pkt_parse(packet, 0) == KNOT_EOK);
 	type = knot_pkt_qtype(packet);
+	primary->edns += packet->opt_rr != NULL;
+	answer->expire = knot_pkt_edns_option(packet, KNOT_EDNS_OPTION_EXPIRE) != NULL;
 	assert((packet->tsig_rr != NULL) == (primary->key != NULL && primary->fault != SIGNED_UNASKED));
 	if (packet->tsig_rr != NULL) {
 		assert(knot_tsig_server_check(packet->tsig_rr, packet->wire, packet->size, primary->key) == KNOT_EOK ||
@@ -456,7 +481,8 @@ static void make_answer(struct fake_primary *primary, struct answer *answer, uin
 	else
 		primary->soa_tcp++;
 	if (primary->fault == REFUSES || (primary->fault == REFUSES_IXFR && type == KNOT_RRTYPE_IXFR) ||
-	    primary->fault == NOTAUTH_BADKEY || primary->fault == NOTAUTH_BADTIME)
+	    primary->fault == NOTAUTH_BADKEY || primary->fault == NOTAUTH_BADTIME ||
+	    (primary->fault == REFUSES_EDNS && packet->opt_rr != NULL))
 		answer_refusal(primary, answer, query, type);
 	else if (primary->fault == TIME_OFF)
 		answer_out_of_time(primary, answer, knot_wire_get_id(query));

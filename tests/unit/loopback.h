@@ -43,7 +43,8 @@ struct zone_counters *image_zone_counters(const struct image *image)
 	return NULL;
 }
 
-/* Sends the query back; over TCP, one that says so by CD is answered with a very long reply. */
+/* Sends the query back; over TCP, one that says so by CD is answered with a very long reply. An SOA is told with
+ * authority, as far as its header goes; transfers are left to the fallback. */
 #define LONG 60000U
 enum pg_exit engine_answer(const struct image_view *seen, struct pg_work *work, bool tcp, uint64_t boottime,
                            const uint8_t *query, size_t length, uint8_t *reply, size_t room, size_t *reply_length)
@@ -52,10 +53,17 @@ enum pg_exit engine_answer(const struct image_view *seen, struct pg_work *work, 
 		abort(); /* cmocka's assertions are for the thread of the test */
 	if (message_opcode(query) != 0)
 		return PG_EXIT_OPCODE;
+	if (query[length - 3] >= 251)
+		return PG_EXIT_META_TYPE;
 	memcpy(reply, query, length);
 	reply[2] |= 0x80;
 	work->rcode = 0;
+	work->zone = PG_ZONE_NONE;
 	*reply_length = length;
+	if (query[length - 3] == 6) {
+		reply[2] |= 4;
+		reply[7] = 1;
+	}
 	if (tcp && query[3] & 0x10) {
 		memset(reply + length, 0, LONG - length);
 		*reply_length = LONG;

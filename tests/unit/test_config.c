@@ -380,6 +380,30 @@ static void test_zones(void **state)
 	       "15: zone `example.ORG` stands twice, first in line 8", NULL);
 }
 
+static void test_clocks(void **state)
+{
+	struct config *config =
+	    load(SMALL "primaries: [ { name: one, addresses: [ 192.0.2.1 ], rate: 20 } ]\n"
+	               "zones:\n"
+	               "  - { name: a.example, primaries: [ one ] }\n"
+	               "  - { name: b.example, primaries: [ one ], refresh-min: 60, refresh-max: 3600, retry-min: 30,\n"
+	               "      retry-max: 900, expire-min: 86400, expire-max: 1209600 }\n");
+	static const struct config_clocks none = {0}, all = {60, 3600, 30, 900, 86400, 1209600};
+	assert_non_null(config);
+	assert_int_equal(config->primaries[0].rate, 20);
+	assert_memory_equal(&config->zones[0].clocks, &none, sizeof(none));
+	assert_memory_equal(&config->zones[1].clocks, &all, sizeof(all));
+	config_free(config);
+	expect(SMALL "primaries: [ { name: one, addresses: [ 192.0.2.1 ], rate: 0 } ]\n"
+	             "zones:\n"
+	             "  - { name: a.example, primaries: [ one ], refresh-min: 0, expire-max: never }\n"
+	             "  - { name: b.example, primaries: [ one ],\n"
+	             "      retry-min: 61,\n"
+	             "      retry-max: 60 }\n",
+	       "3: rate `0`", "5: refresh-min `0`", "5: expire-max `never`",
+	       "8: retry-min is 61, which is more than retry-max, 60; raise the one or lower the other", NULL);
+}
+
 static void test_many_zones(void **state)
 {
 	enum { COUNT = 100000 };
@@ -540,20 +564,11 @@ static void test_template_errors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_full),
-	    cmocka_unit_test(test_templates),
-	    cmocka_unit_test(test_template_errors),
-	    cmocka_unit_test(test_defaults),
-	    cmocka_unit_test(test_not_yaml),
-	    cmocka_unit_test(test_shape),
-	    cmocka_unit_test(test_server),
-	    cmocka_unit_test(test_fast_path),
-	    cmocka_unit_test(test_cookies),
-	    cmocka_unit_test(test_keys),
-	    cmocka_unit_test(test_secret_file),
-	    cmocka_unit_test(test_zones),
-	    cmocka_unit_test(test_many_zones),
-	    cmocka_unit_test(test_mutated),
+	    cmocka_unit_test(test_full),     cmocka_unit_test(test_templates),   cmocka_unit_test(test_template_errors),
+	    cmocka_unit_test(test_defaults), cmocka_unit_test(test_not_yaml),    cmocka_unit_test(test_shape),
+	    cmocka_unit_test(test_server),   cmocka_unit_test(test_fast_path),   cmocka_unit_test(test_cookies),
+	    cmocka_unit_test(test_keys),     cmocka_unit_test(test_secret_file), cmocka_unit_test(test_zones),
+	    cmocka_unit_test(test_clocks),   cmocka_unit_test(test_many_zones),  cmocka_unit_test(test_mutated),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -191,7 +191,7 @@ static void test_free_anywhere(void **state)
 			if (i >= 20)
 				usleep(300);
 		}
-		seen[world->follower->state] = true;
+		seen[follower_state(world->follower)] = true;
 		stop(world);
 		assert_int_equal(world->failed, turns + 1);
 		assert_string_equal(world->error, "the zone is no longer followed");

@@ -55,6 +55,7 @@ struct world {
 	const struct config_primary *primaries[2];
 	struct config_zone zone;
 	knot_tsig_key_t key;
+	struct schedule *schedule;
 	struct follower *follower;
 	/* hooks */
 	unsigned published, changed, confirmed;
@@ -79,21 +80,37 @@ static const struct transfer_limits quick = {
     .max_octets = 1 << 20,
     .refresh_min = 2000,
     .retry_min = 1000,
-    .interval_max = 86400000,
+    .refresh_max = 86400000,
+    .retry_max = 86400000,
+    .expire_min = 1000,
+    .expire_max = 100000000000,
     .backoff_min = 20,
     .backoff_max = 160,
     .notify_pause = 50,
     .ixfr_pause = 60000,
+    .edns_pause = 60000,
     .log_pause = 60000,
+    .attempts = 500,
+    .window_first = 4,
+    .window_most = 50,
+    .window_notified = 8,
+    .rate = 1000,
+    .notified_factor = 10,
+    .down_after = 3,
+    .probe_min = 60,
+    .probe_max = 240,
+    .forget = 60000,
+    .clock_check = 100,
 };
 
-static inline void hook_publish(void *context, struct zone_version *version, void (*done)(void *, const char *),
-                                void *done_context)
+static inline void hook_publish(void *context, struct zone_version *version, uint32_t expire,
+                                void (*done)(void *, const char *), void *done_context)
 {
 	struct world *world = context;
 
 	world->published++;
 	world->serial = version->serial;
+	world->expire = expire;
 	if (!world->hold) {
 		done(done_context, world->refuse);
 		return;
@@ -109,6 +126,7 @@ static inline void hook_change(void *context, struct zone_changes *changes, uint
 
 	world->changed++;
 	world->from = zone_changes_from(changes);
+	world->expire = expire;
 	zone_changes_free(changes);
 	done(done_context, world->misfit == NULL, world->misfit != NULL ? world->misfit : world->refuse);
 }
@@ -142,6 +160,8 @@ static inline int setup(void **state)
 	log_text[0] = '\0';
 	memset(log_count, 0, sizeof(log_count));
 	uv_loop_init(&world->loop);
+	world->schedule = schedule_new(&world->loop);
+	assert_non_null(world->schedule);
 	assert_int_equal(knot_tsig_key_init(&world->key, "hmac-sha256", "Key.Example.", "c2VjcmV0IG9mIHRoZSB0ZXN0"), 0);
 	for (int i = 0; i < 2; i++) {
 		fake_primary_open(&world->primary[i], &world->loop, ZONE);
@@ -168,7 +188,7 @@ static inline void start(struct world *world, bool loaded, uint32_t serial)
 	struct follower_start begin = {.loaded = loaded, .serial = serial};
 	struct follower_hooks hooks = {hook_publish, hook_change, hook_confirmed, world};
 
-	world->follower = follower_new(&world->loop, &world->zone, &begin, &hooks, false);
+	world->follower = follower_new(world->schedule, &world->zone, &begin, &hooks);
 	assert_non_null(world->follower);
 }
 
@@ -184,6 +204,7 @@ static inline int teardown(void **state)
 	struct world *world = *state;
 
 	stop(world);
+	schedule_free(world->schedule);
 	for (int i = 0; i < 2; i++)
 		fake_primary_close(&world->primary[i]);
 	uv_run(&world->loop, UV_RUN_DEFAULT);

@@ -73,6 +73,7 @@ enum cli_exit verb_stats(const struct cli *cli, int count, char **arguments)
 	line(fallback, "limited", "limited");
 	line(fallback, "dropped", "dropped");
 	line(fallback, "tcp_clients", "TCP clients now");
+	line(fallback, "transfers", "transfers to secondaries, whole");
 	json_decref(stats);
 	return CLI_OK;
 }

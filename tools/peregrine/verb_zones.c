@@ -4,6 +4,7 @@
 #include "output.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static void time_cell(struct table *table, const json_t *zone, const char *key)
 {
@@ -23,6 +24,25 @@ static void transfer_cell(struct table *table, const json_t *zone)
 	output_size(json_number_value(json_object_get(zone, "transferred_octets")), size);
 	table_cell(table, "%s, %lld records, %s", output_string(zone, "transferred_by"),
 	           (long long)json_integer_value(json_object_get(zone, "transferred_records")), size);
+}
+
+/* Secondaries that do not know of the newest version, or did not say so. */
+static void print_untold(const json_t *zone)
+{
+	const json_t *entry;
+	size_t index;
+
+	json_array_foreach (json_object_get(zone, "notify"), index, entry) {
+		const char *state = output_string(entry, "state");
+		const char *rcode = output_string(entry, "rcode");
+
+		if (strcmp(state, "silent") != 0 && strcmp(state, "refused") != 0 && strcmp(state, "unsent") != 0)
+			continue;
+		printf("%s: secondary %s (%s): NOTIFY of serial %lld: %s%s%s\n", output_string(zone, "zone"),
+		       output_string(entry, "secondary"), output_string(entry, "address"),
+		       (long long)json_integer_value(json_object_get(entry, "serial")), state,
+		       *rcode == '-' ? "" : ", ", *rcode == '-' ? "" : rcode);
+	}
 }
 
 enum cli_exit verb_zone_status(const struct cli *cli, int count, char **arguments)
@@ -59,6 +79,8 @@ enum cli_exit verb_zone_status(const struct cli *cli, int count, char **argument
 			table_cell(&table, "%s; %s", output_string(zone, "primary"), error);
 	}
 	table_end(&table);
+	json_array_foreach (zones, index, zone)
+		print_untold(zone);
 	json_decref(zones);
 	return CLI_OK;
 }

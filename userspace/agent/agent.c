@@ -74,9 +74,13 @@ static int open_servers(struct agent *agent)
 	    .tcp_clients = config->tcp_clients,
 	    .notify = notify_receive,
 	    .notify_context = agent,
+	    .transfers_out = config->transfers_out,
+	    .outgoing = &agent->outgoing,
 	};
 	char path[512];
 
+	if (agent_outgoing_open(agent, agent->store))
+		return -1;
 	agent->notify = notify_open(agent);
 	agent->fallback = agent->notify ? fallback_open(publisher_image(agent->publisher), &options) : NULL;
 	if (!agent->fallback)
@@ -100,6 +104,7 @@ static int start(struct agent *agent)
 	if (make_directory(config->run_directory, 0755) || make_directory(config->state_directory, 0700))
 		return -1;
 	warn_of_what_is_not_applied(config);
+	agent_open_store(agent);
 	if (open_publisher(agent))
 		return -1;
 	if (config->mode != CONFIG_MODE_OFF) {
@@ -110,8 +115,10 @@ static int start(struct agent *agent)
 	agent->netlink = netlink_open(agent->loop, host_changed, agent);
 	if (!agent->netlink || zone_set_open(agent) || open_servers(agent) || agent_apply_policy(agent))
 		return -1;
-	if (agent_apply_zones(agent, config, &added, &removed))
+	agent->schedule = schedule_new(agent->loop);
+	if (!agent->schedule || agent_apply_zones(agent, config, &added, &removed))
 		return -1;
+	agent_wait_for_store(agent);
 	agent_attach_at_start(agent);
 	agent_follow_host(agent);
 	if (config->mode == CONFIG_MODE_NATIVE && agent->fastpath && !agent->attach_waits) {
@@ -143,16 +150,19 @@ static void stop(struct agent *agent)
 	agent_keep_off(agent, NULL, false);
 	free(agent->detached);
 	agent_drop_zones(agent);
+	schedule_free(agent->schedule);
 	if (agent->fallback)
 		fallback_close(agent->fallback);
 	zone_set_close(agent);
 	if (agent->notify)
 		notify_close(agent->notify);
+	notify_out_free(agent->notify_out);
 	if (agent->netlink)
 		netlink_close(agent->netlink);
 	if (agent->fastpath)
 		fastpath_close(agent->fastpath);
 	publisher_close(agent->publisher);
+	agent_close_store(agent);
 	uv_run(agent->loop, UV_RUN_NOWAIT);
 	for (size_t i = 0; i < sizeof(agent->signals) / sizeof(agent->signals[0]); i++)
 		close_handle((uv_handle_t *)&agent->signals[i], NULL);
@@ -185,6 +195,7 @@ static void on_signal(uv_signal_t *handle, int number)
 	           !agent->fastpath       ? "nothing stays behind"
 	           : agent->detach_at_end ? "the fast path is taken off"
 	                                  : "the fast path stays and answers until the zones expire");
+	agent->ending = true;
 	uv_stop(agent->loop);
 }
 
@@ -216,7 +227,7 @@ int agent_run(struct config *config, bool detach_at_end)
 	urcu_memb_register_thread();
 	watch_signals(&agent);
 	result = start(&agent);
-	if (!result) {
+	if (!result && !agent.ending) {
 		log_notice("peregrined %s serves %zu zones as %s", PEREGRINE_VERSION, agent.zone_count,
 		           agent.config->identity);
 		sd_notify(0, "READY=1");

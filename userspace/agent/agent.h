@@ -9,7 +9,10 @@
 #include "fallback/fallback.h"
 #include "publish/fastpath.h"
 #include "publish/publish.h"
+#include "store/store.h"
 #include "transfer/transfer.h"
+#include "transfer_out/notify_out.h"
+#include "transfer_out/outgoing.h"
 
 #include <time.h>
 #include <urcu/urcu-memb.h>
@@ -39,8 +42,10 @@ struct agent_zone {
 	struct agent_catalog *catalog;    /* that it is, or is a member of; else NULL */
 	unsigned generation;              /* of the configuration that wants it */
 	struct follower *follower;
-	bool expired; /* it was said */
-	bool settled; /* since start, it was served or an attempt has failed */
+	struct notify_zone *notify; /* its secondaries; NULL: no memory for them */
+	bool to_be_stored;          /* agent/store.c: it is going to be given to the store whole */
+	bool expired;               /* it was said */
+	bool settled;               /* since start, it was served or an attempt has failed */
 };
 
 struct agent {
@@ -56,12 +61,19 @@ struct agent {
 	unsigned generation;            /* of the configuration */
 	bool swept;                     /* zones that nothing wants were removed from an adopted image */
 	struct agent_catalog *catalogs; /* as the configuration's, in a list */
+	struct schedule *schedule;      /* of all followers */
 	struct publisher *publisher;
+	struct store *store;       /* NULL: there is none, nothing is kept */
+	struct keeper *keeper;     /* agent/store.c */
+	size_t loading;            /* zones on their way from the store to the publisher */
 	struct fastpath *fastpath; /* NULL under mode off */
 	struct fallback *fallback;
 	struct control *control;
 	struct netlink *netlink;
 	struct notify_queue *notify;
+	struct outgoing outgoing;      /* what the fallback's threads need to serve secondaries of ours */
+	struct out_source source;      /* for it: the store */
+	struct notify_out *notify_out; /* to these */
 	uv_signal_t signals[3];
 	uv_timer_t expiry_timer;
 	uv_timer_t attach_timer; /* bounds the wait for zones before another schema's program is replaced */
@@ -69,6 +81,7 @@ struct agent {
 	char **detached; /* interfaces that `peregrine detach` took the program off: left alone until `attach` or
 	                    `reload` */
 	size_t detached_count;
+	bool ending; /* a signal said so */
 	bool stopping;
 	bool detach_at_end;
 	time_t started;
@@ -107,11 +120,34 @@ void agent_change_zone(struct agent_zone *zone, const struct config_zone *config
 void agent_remove_strays(struct agent *agent);
 /* Says once of each zone that it has expired, and that it is served again. */
 void agent_watch_expiry(uv_timer_t *timer);
-/* What followers do with what came; `context` is the zone. As in struct follower_hooks. */
-void agent_publish(void *context, struct zone_version *version, void (*done)(void *context, const char *error),
-                   void *done_context);
+/* For those who do not wait. */
+void agent_ignore_done(void *context, const char *error);
+
+/* What comes from the primaries, on its way to the publisher. Hooks of the follower. */
+void agent_publish(void *context, struct zone_version *version, uint32_t expire,
+                   void (*done)(void *context, const char *error), void *done_context);
 void agent_change(void *context, struct zone_changes *changes, uint32_t expire,
                   void (*done)(void *context, bool fits, const char *error), void *done_context);
+
+/* agent/store.c: what is served is kept, and served from what was kept. The first two are hooks of the follower around
+ * the two above. */
+void agent_keep_version(void *context, struct zone_version *version, uint32_t expire,
+                        void (*done)(void *context, const char *error), void *done_context);
+void agent_keep_changes(void *context, struct zone_changes *changes, uint32_t expire,
+                        void (*done)(void *context, bool fits, const char *error), void *done_context);
+void agent_keep_clocks(struct agent_zone *zone);
+/* Makes the served version of a zone and the stored one the later of the two; where that is the stored one it is on its
+ * way to being served, and `served` says so. */
+void agent_begin_from_store(struct agent_zone *zone, struct publisher_zone *served);
+/* Waits until what is on its way is served. */
+void agent_wait_for_store(struct agent *agent);
+void agent_forget_stored(struct agent *agent, const uint8_t *apex);
+/* Forgets zones that nothing wants. */
+void agent_forget_strays(struct agent *agent);
+/* To be opened before there are threads. A store that cannot be opened is done without, and reported. */
+void agent_open_store(struct agent *agent);
+void agent_close_store(struct agent *agent);
+json_t *report_store(struct agent *agent);
 
 /* agent/host.c: service addresses and interfaces as the host has them now. */
 void agent_follow_host(struct agent *agent);
@@ -131,6 +167,14 @@ struct notify_queue *notify_open(struct agent *agent);
 void notify_close(struct notify_queue *queue);
 size_t notify_receive(void *context, const struct sockaddr_storage *from, const uint8_t *wire, size_t length,
                       uint8_t *reply);
+
+/* agent/outgoing.c: secondaries of ours. To be opened before the fallback server; what is transferred is read from the
+ * store (NULL: there is none), which has to outlive that. Returns 0, or -1 after logging. */
+struct store;
+int agent_outgoing_open(struct agent *agent, struct store *store);
+/* A version can be transferred from now on: the zone's secondaries are told. */
+void agent_zone_stored(struct agent *agent, const uint8_t *apex, uint32_t serial);
+json_t *report_notify(const struct agent_zone *zone);
 
 /* agent/verbs.c, agent/report.c: what the CLI may ask. */
 extern const struct control_verb agent_verbs[];

@@ -222,6 +222,7 @@ struct incoming {
 	struct agent *agent;
 	knot_dname_storage_t apex;
 	struct zone_version *version;
+	uint32_t expire;
 	struct catalog *catalog;
 	void (*published)(void *context, const char *error);
 	void (*changed)(void *context, bool fits, const char *error); /* in place of the other */
@@ -278,7 +279,7 @@ static void on_read(uv_work_t *work, int status)
 		return;
 	}
 	if (incoming->catalog) {
-		agent_publish(zone, incoming->version, on_served, incoming);
+		agent_keep_version(zone, incoming->version, incoming->expire, on_served, incoming);
 		return;
 	}
 	snprintf(incoming->error, sizeof(incoming->error), "a broken catalog: %s", incoming->why);
@@ -294,7 +295,7 @@ static void begin_reading(struct incoming *incoming)
 		end_incoming(incoming, true, "no worker thread to read the catalog");
 }
 
-static struct incoming *incoming_new(const struct agent_zone *zone, void *context)
+static struct incoming *incoming_new(const struct agent_zone *zone, uint32_t expire, void *context)
 {
 	struct incoming *incoming = calloc(1, sizeof(*incoming));
 
@@ -302,14 +303,15 @@ static struct incoming *incoming_new(const struct agent_zone *zone, void *contex
 		return NULL;
 	incoming->agent = zone->agent;
 	incoming->context = context;
+	incoming->expire = expire;
 	knot_dname_to_wire(incoming->apex, zone->config->apex, sizeof(incoming->apex));
 	return incoming;
 }
 
-void catalog_publish(void *context, struct zone_version *version, void (*done)(void *context, const char *error),
-                     void *done_context)
+void catalog_publish(void *context, struct zone_version *version, uint32_t expire,
+                     void (*done)(void *context, const char *error), void *done_context)
 {
-	struct incoming *incoming = incoming_new(context, done_context);
+	struct incoming *incoming = incoming_new(context, expire, done_context);
 
 	if (!incoming) {
 		done(done_context, "out of memory");
@@ -336,7 +338,7 @@ void catalog_change(void *context, struct zone_changes *changes, uint32_t expire
                     void (*done)(void *context, bool fits, const char *error), void *done_context)
 {
 	struct agent_zone *zone = context;
-	struct incoming *incoming = incoming_new(zone, done_context);
+	struct incoming *incoming = incoming_new(zone, expire, done_context);
 
 	if (!incoming) {
 		zone_changes_free(changes);
@@ -430,17 +432,34 @@ int catalogs_configure(struct agent *agent, const struct config *config)
 	return result;
 }
 
-void catalogs_read_adopted(struct agent *agent)
+/* The last version that was served of a catalog, be it in the image or in the store. */
+static struct zone_version *last_version(struct agent *agent, const uint8_t *apex)
+{
+	struct zone_version *version = publisher_read_adopted(agent->publisher, apex), *kept;
+	struct store_zone stored;
+	char why[256];
+
+	if (!agent->store || !store_find(agent->store, apex, &stored) ||
+	    (version && (int32_t)(stored.serial - version->serial) <= 0))
+		return version;
+	kept = store_load(agent->store, apex, why, sizeof(why));
+	if (!kept)
+		return version;
+	zone_unref(version);
+	return kept;
+}
+
+void catalogs_read_last(struct agent *agent)
 {
 	for (struct agent_catalog *catalog = agent->catalogs; catalog; catalog = catalog->next) {
-		struct zone_version *version = publisher_read_adopted(agent->publisher, catalog->config->zone.apex);
+		struct zone_version *version = last_version(agent, catalog->config->zone.apex);
 
 		if (!version)
 			continue;
 		catalog->catalog = catalog_read(version, catalog->error, sizeof(catalog->error));
 		if (!catalog->catalog)
-			log_error("catalog %s: what the image has of it is broken: %s; its members are served as they "
-			          "are until it comes anew",
+			log_error("catalog %s: what was kept of it is broken: %s; its members are served as they are "
+			          "until it comes anew",
 			          catalog->config->zone.name, catalog->error);
 		zone_unref(version);
 	}

@@ -50,8 +50,8 @@ struct agent_catalog {
 
 /* Lets the catalogs be what the configuration has; before their zones are added. */
 int catalogs_configure(struct agent *agent, const struct config *config);
-/* Reads what the adopted image has of those that have not been read. */
-void catalogs_read_adopted(struct agent *agent);
+/* Reads the versions that were served last, at start. */
+void catalogs_read_last(struct agent *agent);
 /* Lets every zone listed be what it has to be; counts those that came. -1: memory was short for some. */
 int catalogs_place_all(struct agent *agent, size_t *added);
 void catalogs_close(struct agent *agent);
@@ -59,8 +59,8 @@ void catalogs_close(struct agent *agent);
 bool catalogs_unread(const struct agent *agent);
 
 /* The hooks of a catalog's follower, as in struct follower_hooks: a broken version goes no further. */
-void catalog_publish(void *context, struct zone_version *version, void (*done)(void *context, const char *error),
-                     void *done_context);
+void catalog_publish(void *context, struct zone_version *version, uint32_t expire,
+                     void (*done)(void *context, const char *error), void *done_context);
 void catalog_change(void *context, struct zone_changes *changes, uint32_t expire,
                     void (*done)(void *context, bool fits, const char *error), void *done_context);
 

@@ -76,6 +76,7 @@ json_t *report_zone(struct agent_zone *zone)
 	                    served.loaded ? json_integer(wall_time(served.expires_at)) : json_null());
 	json_object_set_new(report, "names", json_integer(served.names));
 	json_object_set_new(report, "error", text_or_null(status.last_error));
+	json_object_set_new(report, "notify", report_notify(zone));
 	return report;
 }
 
@@ -158,6 +159,7 @@ json_t *report_status(struct agent *agent)
 	json_object_set_new(part, "used", json_integer(publisher_memory(agent->publisher)));
 	json_object_set_new(part, "limit", json_integer(agent->config->memory));
 	json_object_set_new(status, "memory", part);
+	json_object_set_new(status, "store", report_store(agent));
 	publisher_names(agent->publisher, &names, &cold);
 	json_object_set_new(
 	    status, "names",
@@ -234,6 +236,7 @@ json_t *report_stats(struct agent *agent)
 	json_object_set_new(part, "badcookie", json_integer(fallback.rcodes[PG_RCODE_BADCOOKIE]));
 	json_object_set_new(part, "rcodes", report_rcodes(fallback.rcodes, PG_RCODES));
 	json_object_set_new(part, "tcp_clients", json_integer(fallback.tcp_clients));
+	json_object_set_new(part, "transfers", json_integer(fallback.transfers));
 	json_object_set_new(stats, "fallback", part);
 	return stats;
 }

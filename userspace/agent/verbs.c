@@ -140,7 +140,7 @@ static json_t *reload_entry(struct agent_zone *zone, bool wait)
 	return entry;
 }
 
-static void ignore_done(void *context, const char *error)
+void agent_ignore_done(void *context, const char *error)
 {
 }
 
@@ -189,7 +189,7 @@ static void run_refresh(struct agent *agent, struct control_request *request, co
 		if (wait)
 			refresh_and_wait(zones[i], force, waiting, entry);
 		else
-			follower_refresh(zones[i]->follower, force, ignore_done, NULL);
+			follower_refresh(zones[i]->follower, force, agent_ignore_done, NULL);
 	}
 	free(zones);
 	if (--waiting->left) {

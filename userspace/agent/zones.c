@@ -6,7 +6,6 @@
 
 #include <stdlib.h>
 
-#define SPREAD_FROM 100      /* zones */
 #define WATCHED_AT_ONCE 5000 /* zones */
 
 /* What waits for the publisher. */
@@ -38,8 +37,8 @@ static uint64_t expiry(uint32_t seconds)
 	return agent_boottime() + (uint64_t)seconds * 1000000000ULL;
 }
 
-void agent_publish(void *context, struct zone_version *version, void (*done)(void *context, const char *error),
-                   void *done_context)
+void agent_publish(void *context, struct zone_version *version, uint32_t expire,
+                   void (*done)(void *context, const char *error), void *done_context)
 {
 	struct agent_zone *zone = context;
 	struct publication *publication = malloc(sizeof(*publication));
@@ -49,7 +48,7 @@ void agent_publish(void *context, struct zone_version *version, void (*done)(voi
 		return;
 	}
 	*publication = (struct publication){.done = done, .context = done_context};
-	publisher_publish(zone->agent->publisher, version, expiry(version->expire), published, publication);
+	publisher_publish(zone->agent->publisher, version, expiry(expire), published, publication);
 }
 
 static void changed(void *context, bool fits, const char *error)
@@ -80,6 +79,7 @@ static void confirmed(void *context, uint32_t expire)
 	struct agent_zone *zone = context;
 
 	publisher_set_expiry(zone->agent->publisher, zone->config->apex, expiry(expire));
+	agent_keep_clocks(zone);
 }
 
 static void first_attempt_done(void *context, const char *error)
@@ -94,23 +94,28 @@ static int follow(struct agent_zone *zone)
 	struct publisher_zone served = {};
 	struct follower_start start = {};
 	bool catalog = zone->role == AGENT_CATALOG;
-	struct follower_hooks hooks = {.publish = catalog ? catalog_publish : agent_publish,
-	                               .change = catalog ? catalog_change : agent_change,
+	struct follower_hooks hooks = {.publish = catalog ? catalog_publish : agent_keep_version,
+	                               .change = catalog ? catalog_change : agent_keep_changes,
 	                               .confirmed = confirmed,
 	                               .context = zone};
 
 	if (publisher_zone(agent->publisher, zone->config->apex, &served)) {
+		agent_begin_from_store(zone, &served);
 		start.loaded = served.loaded;
 		start.serial = served.serial;
+		start.expires_at = served.expires_at;
 		zone->settled = served.loaded;
 	}
-	zone->follower = follower_new(agent->loop, zone->config, &start, &hooks, agent->zone_count > SPREAD_FROM);
+	zone->follower = follower_new(agent->schedule, zone->config, &start, &hooks);
 	if (!zone->follower)
 		return -1;
+	zone->notify = notify_zone_new(agent->notify_out, zone->config);
+	if (!zone->notify)
+		log_error("zone %s: no memory for its secondaries: they are not notified", zone->config->name);
 	if (zone->settled)
 		return 0;
 	agent->unsettled++;
-	follower_refresh(zone->follower, FOLLOWER_IF_NEWER, first_attempt_done, zone);
+	follower_refresh(zone->follower, FOLLOWER_AS_DUE, first_attempt_done, zone);
 	return 0;
 }
 
@@ -147,6 +152,8 @@ static void drop_zone(struct agent_zone *zone)
 	zone->settled = true;
 	follower_free(zone->follower);
 	zone->follower = NULL;
+	notify_zone_free(zone->notify);
+	zone->notify = NULL;
 	zone_set_remove(agent, zone);
 	if (last)
 		agent_zone_settled(agent);
@@ -155,12 +162,15 @@ static void drop_zone(struct agent_zone *zone)
 void agent_remove_zone(struct agent_zone *zone)
 {
 	publisher_remove_zone(zone->agent->publisher, zone->config->apex);
+	agent_forget_stored(zone->agent, zone->config->apex);
 	drop_zone(zone);
 }
 
 void agent_change_zone(struct agent_zone *zone, const struct config_zone *config, struct member *member)
 {
 	follower_reconfigure(zone->follower, config);
+	if (zone->notify && notify_zone_reconfigure(zone->notify, config))
+		log_error("zone %s: no memory for other secondaries: the old ones are notified", config->name);
 	zone_set_config(zone, config, member);
 }
 
@@ -200,6 +210,7 @@ void agent_remove_strays(struct agent *agent)
 	for (size_t i = 0; i < stray.count; i++)
 		publisher_remove_zone(agent->publisher, stray.apexes[i]);
 	free(stray.apexes);
+	agent_forget_strays(agent);
 }
 
 /* A zone of the configuration: one more, or one that is there gets its settings anew. */
@@ -267,7 +278,7 @@ int agent_apply_zones(struct agent *agent, struct config *config, size_t *added,
 	rcu_assign_pointer(agent->config, config);
 	result = catalogs_configure(agent, config);
 	if (!agent->generation++)
-		catalogs_read_adopted(agent);
+		catalogs_read_last(agent);
 	for (size_t i = 0; i < config->zone_count; i++)
 		if (want_zone(agent, AGENT_CONFIGURED, &config->zones[i], added))
 			result = -1;

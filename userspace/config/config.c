@@ -174,6 +174,7 @@ static void load_all(struct load *load)
 	load_cookies(load);
 	load_keys(load);
 	load_primaries(load);
+	load_secondaries(load);
 	load_produced(load);
 	load_templates(load);
 	load_zones(load);
@@ -183,6 +184,7 @@ static void load_all(struct load *load)
 	free(load->primaries);
 	free(load->templates);
 	free(load->catalogs);
+	free(load->secondaries);
 }
 
 struct config *config_load(const char *path, FILE *errors)
@@ -256,6 +258,11 @@ void config_free(struct config *config)
 		free(config->primaries[i].addresses);
 	}
 	free_settings(config);
+	for (size_t i = 0; i < config->secondary_count; i++) {
+		free(config->secondaries[i].name);
+		free(config->secondaries[i].addresses);
+	}
+	free(config->secondaries);
 	free(config->path);
 	free(config->identity);
 	free(config->listen);
@@ -269,16 +276,6 @@ void config_free(struct config *config)
 	free(config->exempt);
 	explicit_bzero(config->cookie_secret, sizeof(config->cookie_secret));
 	free(config);
-}
-
-static int compare_apex(const void *key, const void *zone)
-{
-	return knot_dname_cmp(key, ((const struct config_zone *)zone)->apex);
-}
-
-const struct config_zone *config_find_zone(const struct config *config, const knot_dname_t *apex)
-{
-	return bsearch(apex, config->zones, config->zone_count, sizeof(*config->zones), compare_apex);
 }
 
 void config_address_text(const struct sockaddr_storage *address, char *text)

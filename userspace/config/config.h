@@ -14,11 +14,19 @@
 
 enum config_mode { CONFIG_MODE_AUTO, CONFIG_MODE_NATIVE, CONFIG_MODE_GENERIC, CONFIG_MODE_OFF };
 
+/* Bounds on a zone's clocks, in seconds; 0: the default. */
+struct config_clocks {
+	uint32_t refresh_min, refresh_max;
+	uint32_t retry_min, retry_max;
+	uint32_t expire_min, expire_max;
+};
+
 struct config_primary {
 	char *name;
 	struct sockaddr_storage *addresses; /* with port, 53 unless given by @port */
 	size_t address_count;
 	const knot_tsig_key_t *key; /* or NULL; belongs to the configuration */
+	unsigned rate;              /* SOA queries a second, to each address; 0: the default */
 };
 
 /* A prefix of addresses; an IPv4 one in its IPv4-mapped form, so that `length` is at least 96 then. */
@@ -30,6 +38,30 @@ struct config_prefix {
 #define CONFIG_COOKIE_SECRETS 2
 #define CONFIG_COOKIE_SECRET_SIZE 16
 
+/* Who may have a zone: from one of the prefixes (none: any address), signed by the key (NULL: signed or not). */
+struct config_access {
+	struct config_prefix *prefixes;
+	size_t prefix_count;
+	const knot_tsig_key_t *key;
+};
+
+/* Whom NOTIFY goes to. */
+struct config_secondary {
+	char *name;
+	struct sockaddr_storage *addresses; /* with port, 53 unless given by @port */
+	size_t address_count;
+	const knot_tsig_key_t *key;        /* or NULL */
+	struct sockaddr_storage source[2]; /* sent from: IPv4, IPv6; AF_UNSPEC: as the host likes */
+};
+
+/* A zone's transfers out. */
+struct config_outgoing {
+	struct config_access *allow;
+	size_t allow_count; /* 0: nobody */
+	const struct config_secondary **notify;
+	size_t notify_count;
+};
+
 struct config_catalog;
 
 /* A zone's settings. Those behind `apex` may be shared: what they point to belongs to the configuration, and a copy of
@@ -39,6 +71,8 @@ struct config_zone {
 	knot_dname_t *apex;                      /* wire format, lower case */
 	const struct config_primary **primaries; /* in the order given */
 	size_t primary_count;
+	struct config_outgoing outgoing;
+	struct config_clocks clocks;
 	const struct config_catalog *catalog; /* that tells secondaries of it, or NULL */
 	const char *group;                    /* its group there, or NULL */
 };
@@ -86,6 +120,9 @@ struct config {
 	size_t primary_count;
 	struct config_template *templates;
 	size_t template_count;
+	struct config_secondary *secondaries;
+	size_t secondary_count;
+	unsigned transfers_out;    /* at a time */
 	struct config_zone *zones; /* sorted by apex (knot_dname_cmp), no two alike */
 	size_t zone_count;
 	struct config_catalog *catalogs; /* in the order given */
@@ -112,9 +149,6 @@ void config_free(struct config *config);
 /* The settings of a catalog's members of a group, or NULL where no such group is configured. */
 const struct config_zone *config_member_settings(const struct config_catalog *catalog, const char *group,
                                                  size_t length);
-
-/* The zone with this apex (wire format, lower case), or NULL. For any thread. */
-const struct config_zone *config_find_zone(const struct config *config, const knot_dname_t *apex);
 
 /* "192.0.2.1@5353"-style text of an address, IPv6 without brackets, as in the configuration; `text` has room for
  * CONFIG_ADDRESS_TEXT. */

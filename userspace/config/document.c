@@ -150,6 +150,11 @@ yaml_node_t *document_entry(struct document *document, const yaml_node_t *sequen
 	return yaml_document_get_node(&document->yaml, sequence->data.sequence.items.start[index]);
 }
 
+const char *document_scalar(const yaml_node_t *node)
+{
+	return node && node->type == YAML_SCALAR_NODE ? node_text(node) : NULL;
+}
+
 /* --- shape --- */
 
 static const char *type_text(yaml_node_type_t type)
@@ -266,6 +271,8 @@ static void check_node(struct document *document, yaml_node_t *node, const cyaml
                        const char *name)
 {
 	yaml_node_type_t wanted = type_wanted(schema);
+	if (schema->type == CYAML_IGNORE)
+		return; /* judged by the part of the loader that reads it */
 	if (wanted != YAML_SCALAR_NODE && is_null(node)) {
 		make_empty(document, node, wanted);
 	} else if (node->type != wanted) {

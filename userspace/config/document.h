@@ -48,6 +48,9 @@ yaml_node_t *document_root(struct document *document);
 yaml_node_t *document_field(struct document *document, const yaml_node_t *mapping, const char *key);
 yaml_node_t *document_entry(struct document *document, const yaml_node_t *sequence, size_t index);
 
+/* The text of a single value; NULL for what is none. */
+const char *document_scalar(const yaml_node_t *node);
+
 /* Lines count from 1; 1 for NULL. */
 size_t document_line(const yaml_node_t *node);
 

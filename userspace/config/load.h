@@ -29,6 +29,8 @@ struct load {
 	size_t template_count;
 	struct load_item *catalogs; /* those that are produced here */
 	size_t catalog_count;
+	struct load_item *secondaries;
+	size_t secondary_count;
 };
 
 /* Sections, in load_sections.c: server, fast-path, fallback, metrics; in load_limits.c: rate-limit, cookies. */
@@ -63,6 +65,13 @@ const struct config_zone *load_template(struct load *load, const char *name, con
 yaml_node_t *load_list(struct load *load, const char *name);
 /* Notes that a list or value is missing or empty; an empty value was reported before. */
 void load_need(struct load *load, const yaml_node_t *mapping, const char *key, const char *way_out);
+/* Transfers out, in load_outgoing.c: secondaries; and of a zone's mapping `allow-transfer` and `notify`, which refer to
+ * keys and secondaries: what is not given stays as it is in `outgoing`. */
+void load_secondaries(struct load *load);
+void load_outgoing(struct load *load, const yaml_node_t *mapping, struct config_outgoing *outgoing);
+/* Bounds on a zone's clocks, in load_clocks.c: what is not given stays as it is in `clocks`. */
+void load_clocks(struct load *load, const struct raw_clocks *raw, const yaml_node_t *mapping,
+                 struct config_clocks *clocks);
 
 /* A value that is there and was not reported by the check of the shape. */
 static inline bool load_given(const char *value)

@@ -165,6 +165,8 @@ void load_fallback(struct load *load)
 	load->config->udp_workers = (unsigned)load_number(load, mapping, "udp-workers", raw->udp_workers, 1, 64, 2);
 	load->config->tcp_clients =
 	    (unsigned)load_number(load, mapping, "tcp-clients", raw->tcp_clients, 1, 1000000, 1000);
+	load->config->transfers_out =
+	    (unsigned)load_number(load, mapping, "transfers-out", raw->transfers_out, 1, 400, 10);
 }
 
 void load_metrics(struct load *load)

@@ -176,6 +176,7 @@ static void load_primary(struct load *load, const struct raw_primary *raw, const
 	else
 		primary->name = load_text(load, raw->name);
 	load_addresses(load, raw, mapping, primary);
+	primary->rate = (unsigned)load_number(load, mapping, "rate", raw->rate, 1, 100000, 0);
 	if (!load_given(raw->key))
 		return;
 	knot_dname_t *name = NULL;
@@ -240,6 +241,8 @@ void load_zone_settings(struct load *load, const struct raw_zone *raw, const yam
                         struct config_zone *zone)
 {
 	load_references(load, raw, mapping, zone);
+	load_outgoing(load, mapping, &zone->outgoing);
+	load_clocks(load, &raw->clocks, mapping, &zone->clocks);
 	load_membership(load, raw, mapping, zone);
 }
 

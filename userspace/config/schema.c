@@ -10,6 +10,8 @@
 #define LIST(key, structure, member, entry)                                                                            \
 	CYAML_FIELD_SEQUENCE(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, structure, member, entry, 0,               \
 	                     CYAML_UNLIMITED)
+/* Of more than one shape, so libcyaml does not look at it: its part of the loader reads the nodes. */
+#define NODES(key) CYAML_FIELD_IGNORE(key, CYAML_FLAG_OPTIONAL)
 #define SECTION(key, member, fields) CYAML_FIELD_MAPPING(key, CYAML_FLAG_OPTIONAL, struct raw_config, member, fields)
 
 static const cyaml_schema_value_t text_entry = {
@@ -52,6 +54,7 @@ static const cyaml_schema_field_t cookies_fields[] = {
 static const cyaml_schema_field_t fallback_fields[] = {
     TEXT("udp-workers", struct raw_fallback, udp_workers),
     TEXT("tcp-clients", struct raw_fallback, tcp_clients),
+    TEXT("transfers-out", struct raw_fallback, transfers_out),
     CYAML_FIELD_END,
 };
 
@@ -72,12 +75,27 @@ static const cyaml_schema_field_t primary_fields[] = {
     TEXT("name", struct raw_primary, name),
     LIST("addresses", struct raw_primary, addresses, &text_entry),
     TEXT("key", struct raw_primary, key),
+    TEXT("rate", struct raw_primary, rate),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t secondary_fields[] = {
+    TEXT("name", struct raw_secondary, name),
+    LIST("addresses", struct raw_secondary, addresses, &text_entry),
+    TEXT("key", struct raw_secondary, key),
+    LIST("source", struct raw_secondary, source, &text_entry),
     CYAML_FIELD_END,
 };
 
 /* What may be said of a zone, in a template, and of a catalog, which is transferred as a zone is. */
 #define ZONE_SETTINGS                                                                                                  \
-	LIST("primaries", struct raw_zone, primaries, &text_entry), TEXT("catalog", struct raw_zone, catalog),         \
+	LIST("primaries", struct raw_zone, primaries, &text_entry), NODES("allow-transfer"), NODES("notify"),          \
+	    TEXT("refresh-min", struct raw_zone, clocks.refresh_min),                                                  \
+	    TEXT("refresh-max", struct raw_zone, clocks.refresh_max),                                                  \
+	    TEXT("retry-min", struct raw_zone, clocks.retry_min),                                                      \
+	    TEXT("retry-max", struct raw_zone, clocks.retry_max),                                                      \
+	    TEXT("expire-min", struct raw_zone, clocks.expire_min),                                                    \
+	    TEXT("expire-max", struct raw_zone, clocks.expire_max), TEXT("catalog", struct raw_zone, catalog),         \
 	    TEXT("group", struct raw_zone, group)
 
 static const cyaml_schema_field_t group_fields[] = {
@@ -120,6 +138,10 @@ static const cyaml_schema_value_t primary_entry = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_primary, primary_fields),
 };
 
+static const cyaml_schema_value_t secondary_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_secondary, secondary_fields),
+};
+
 static const cyaml_schema_value_t template_entry = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_zone, template_fields),
 };
@@ -141,6 +163,7 @@ static const cyaml_schema_field_t config_fields[] = {
     SECTION("metrics", metrics, metrics_fields),
     LIST("keys", struct raw_config, keys, &key_entry),
     LIST("primaries", struct raw_config, primaries, &primary_entry),
+    LIST("secondaries", struct raw_config, secondaries, &secondary_entry),
     LIST("templates", struct raw_config, templates, &template_entry),
     LIST("zones", struct raw_config, zones, &zone_entry),
     LIST("catalogs", struct raw_config, catalogs, &catalog_entry),

@@ -43,6 +43,7 @@ struct raw_cookies {
 struct raw_fallback {
 	char *udp_workers;
 	char *tcp_clients;
+	char *transfers_out;
 };
 
 struct raw_metrics {
@@ -61,6 +62,22 @@ struct raw_primary {
 	char **addresses;
 	unsigned addresses_count;
 	char *key;
+	char *rate;
+};
+
+struct raw_clocks {
+	char *refresh_min, *refresh_max;
+	char *retry_min, *retry_max;
+	char *expire_min, *expire_max;
+};
+
+struct raw_secondary {
+	char *name;
+	char **addresses;
+	unsigned addresses_count;
+	char *key;
+	char **source;
+	unsigned source_count;
 };
 
 struct raw_group {
@@ -74,6 +91,7 @@ struct raw_zone {
 	char *template;
 	char **primaries;
 	unsigned primaries_count;
+	struct raw_clocks clocks;
 	char *catalog;
 	char *group;
 	struct raw_group *groups;
@@ -92,6 +110,8 @@ struct raw_config {
 	unsigned keys_count;
 	struct raw_primary *primaries;
 	unsigned primaries_count;
+	struct raw_secondary *secondaries;
+	unsigned secondaries_count;
 	struct raw_zone *templates;
 	unsigned templates_count;
 	struct raw_zone *zones;

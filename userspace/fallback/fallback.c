@@ -11,6 +11,9 @@ const struct fallback_tuning fallback_tuning_default = {
     .idle_ms = 10000,
     .write_ms = 10000,
     .queue_max = 128 << 10,
+    .transfer_wait_ms = 60000,
+    .transfer_piece_ms = 30000,
+    .transfer_total_ms = 3600000,
 };
 
 /* A service address and the sockets on it: one a UDP worker, one TCP listener. */
@@ -202,9 +205,11 @@ struct fallback *fallback_open_tuned(struct image *image, const struct fallback_
 	    .image = image,
 	    .respond = {.version = "Peregrine " PEREGRINE_VERSION,
 	                .notify = options->notify,
-	                .notify_context = options->notify_context},
+	                .notify_context = options->notify_context,
+	                .outgoing = options->outgoing},
 	    .tuning = *tuning,
 	    .tcp_clients = options->tcp_clients ? options->tcp_clients : 1,
+	    .transfers_out = options->transfers_out ? options->transfers_out : 1,
 	};
 	fallback->shared.limiter = limiter_open();
 	if (!fallback->shared.limiter || !start_threads(fallback, options->udp_workers ? options->udp_workers : 1)) {

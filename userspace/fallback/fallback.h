@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 struct fallback;
+struct outgoing;
 
 struct fallback_options {
 	unsigned udp_workers;
@@ -21,6 +22,8 @@ struct fallback_options {
 	size_t (*notify)(void *context, const struct sockaddr_storage *from, const uint8_t *wire, size_t length,
 	                 uint8_t *reply);
 	void *notify_context;
+	unsigned transfers_out;          /* at a time; more wait for a while */
+	const struct outgoing *outgoing; /* transfer_out/outgoing.h; NULL: no transfers, no keys */
 };
 
 /* Counters since start, summed. */
@@ -32,6 +35,7 @@ struct fallback_counters {
 	uint64_t slipped;           /* of the replies by UDP, those that came in the place of others over the limit */
 	uint64_t rcodes[PG_RCODES]; /* by RCODE; the last: others */
 	uint64_t tcp_clients;       /* open now */
+	uint64_t transfers;         /* sent whole */
 };
 
 struct fallback *fallback_open(struct image *image, const struct fallback_options *options);

@@ -17,6 +17,9 @@ struct fallback_tuning {
 	unsigned idle_ms;  /* a client that has asked nothing for so long is closed */
 	unsigned write_ms; /* a reply must have left us within this time */
 	size_t queue_max;  /* octets queued to a client beyond which it is not read */
+	/* Of transfers: how long one waits for others to end; until a piece of some 100 KiB must have left us; and in
+	 * all, since its snapshot keeps the store from using room again. */
+	unsigned transfer_wait_ms, transfer_piece_ms, transfer_total_ms;
 };
 extern const struct fallback_tuning fallback_tuning_default;
 
@@ -30,6 +33,7 @@ struct fallback_shared {
 	struct limiter *limiter;
 	struct fallback_tuning tuning;
 	unsigned tcp_clients;
+	unsigned transfers_out;
 };
 
 /* Each thread counts on cache lines of its own; only the sum is read by others. */

@@ -6,7 +6,11 @@
 #include "answer/work.h"
 #include "publish/image.h"
 
+#include <stdbool.h>
 #include <sys/socket.h>
+
+struct outgoing;     /* transfer_out/outgoing.h */
+struct transfer_out; /* transfer_out/transfer_out.h */
 
 struct respond_options {
 	const char *version; /* version.server. and version.bind.; NULL: not told */
@@ -14,6 +18,7 @@ struct respond_options {
 	size_t (*notify)(void *context, const struct sockaddr_storage *from, const uint8_t *wire, size_t length,
 	                 uint8_t *reply);
 	void *notify_context;
+	const struct outgoing *outgoing; /* transfers out, and keys; NULL: refused, and none is known */
 };
 
 /* Room that a reply buffer must have at least, whatever the client takes: more than header, question, OPT, and the
@@ -27,6 +32,14 @@ struct respond_options {
  */
 size_t respond(const struct image_view *view, struct pg_work *work, const struct respond_options *options, bool tcp,
                const struct sockaddr_storage *from, const uint8_t *query, size_t length, uint8_t *reply, size_t room);
+
+/*
+ * The same over TCP, for a caller that can send a transfer: when one was asked and is allowed, 0 is returned with
+ * *transfer set, which the caller owns. work->rcode is 0 then, and the zone found is noted as for a reply.
+ */
+size_t respond_tcp(const struct image_view *view, struct pg_work *work, const struct respond_options *options,
+                   const struct sockaddr_storage *from, const uint8_t *query, size_t length, uint8_t *reply,
+                   size_t room, struct transfer_out **transfer);
 
 /*
  * Makes of a reply that is over its client's limit what is sent in its place: to a query with a cookie BADCOOKIE and a

@@ -4,12 +4,15 @@
 #include <string.h>
 
 enum {
+	TYPE_SOA = 6,
 	TYPE_OPT = 41,
 	TYPE_TSIG = 250,
 	CLASS_ANY = 255,
 	NAME_MAX_OCTETS = 255,
 	OPTION_NSID = 3,
+	OPTION_EXPIRE = 9,
 	OPTION_COOKIE = 10,
+	SOA_NUMBERS = 20,  /* octets behind the two names */
 	RECORD_FIXED = 10, /* type, class, TTL, rdata length */
 };
 
@@ -84,6 +87,8 @@ static void scan_opt(struct message *message, size_t owner, size_t fixed, size_t
 		}
 		if (message_get16(wire + at) == OPTION_NSID)
 			message->nsid = true;
+		if (message_get16(wire + at) == OPTION_EXPIRE)
+			message->expire = true;
 		if (message_get16(wire + at) == OPTION_COOKIE && !message->cookie) {
 			message->cookie = wire + at + 4;
 			message->cookie_length = message_get16(wire + at + 2);
@@ -122,6 +127,18 @@ static bool scan_tsig(struct message *message, size_t owner, size_t fixed, size_
 	return true;
 }
 
+/* The serial is the first of the numbers at the end, whatever the names. */
+static void scan_soa(struct message *message, size_t rdata, size_t rdata_length)
+{
+	const uint8_t *serial;
+
+	if (message->count[MESSAGE_AUTHORITY] != 1 || rdata_length < 2 + SOA_NUMBERS)
+		return;
+	serial = message->wire + rdata + rdata_length - SOA_NUMBERS;
+	message->has_serial = true;
+	message->serial = (uint32_t)message_get16(serial) << 16 | message_get16(serial + 2);
+}
+
 /* Reads one record at `at`; returns the offset behind it, or 0. */
 static size_t scan_record(struct message *message, size_t at, enum message_section section, bool last)
 {
@@ -141,6 +158,8 @@ static size_t scan_record(struct message *message, size_t at, enum message_secti
 			return 0;
 		scan_opt(message, owner, at, rdata, rdata_length);
 	}
+	if (type == TYPE_SOA && section == MESSAGE_AUTHORITY)
+		scan_soa(message, rdata, rdata_length);
 	if (type == TYPE_TSIG && !scan_tsig(message, owner, at, rdata, rdata_length, last))
 		return 0;
 	return rdata + rdata_length;

@@ -37,9 +37,13 @@ struct message {
 	uint8_t version;
 	bool dnssec_ok;
 	bool nsid;             /* option NSID, RFC 5001 */
+	bool expire;           /* option EXPIRE, RFC 7314 */
 	const uint8_t *cookie; /* the first option COOKIE, RFC 7873; NULL: none */
 	uint16_t cookie_length;
 	uint16_t udp_size; /* as the client says it */
+
+	bool has_serial; /* one SOA in the authority section, as IXFR has it (RFC 1995 section 3); its serial: */
+	uint32_t serial;
 
 	struct message_tsig tsig;
 };

@@ -231,6 +231,7 @@ static struct tcp_server *server_new(const struct fallback_shared *shared)
 	memset(server, 0, sizeof(*server));
 	server->shared = shared;
 	server->clients.next = server->clients.previous = &server->clients;
+	server->waiting_last = &server->waiting;
 	pthread_mutex_init(&server->lock, NULL);
 	pthread_cond_init(&server->removed_some, NULL);
 	/* The last message of a batch may begin just below the bound. */

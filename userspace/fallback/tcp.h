@@ -23,7 +23,8 @@ struct tcp_client {
 	uint8_t *held;
 	size_t held_length;
 	struct tcp_output *first, *last; /* what could not be sent at once, in order */
-	bool stalled;                    /* the queue is full: not read until it has emptied */
+	struct tcp_transfer *transfer;   /* that is being sent: nothing else is meanwhile */
+	bool stalled;                    /* the queue is full, or a transfer goes out: not read until that is over */
 	bool ending;                     /* to be closed when the queue is empty */
 	bool closing;
 };
@@ -47,6 +48,9 @@ struct tcp_server {
 	struct tcp_client clients; /* ends of the list; its `next` is the client that is longest idle */
 	size_t client_count;
 
+	unsigned transfers;                           /* that have begun */
+	struct tcp_transfer *waiting, **waiting_last; /* for one of these to end; the first come is the first */
+
 	struct pg_work work;
 	uint8_t *input;  /* TCP_READ */
 	uint8_t *output; /* one batch of replies */
@@ -61,5 +65,17 @@ void tcp_client_close(struct tcp_client *client);
 bool tcp_client_evict(struct tcp_server *server);
 /* Closes those whose time is over. */
 void tcp_client_sweep(struct tcp_server *server);
+/* Goes on with a client whose transfer has ended. */
+void tcp_client_resume(struct tcp_client *client);
+
+/* ---- tcp_transfer.c ---- */
+
+/* Sends a transfer, which it takes over, to a client that is stalled until then; as soon as fewer than the allowed
+ * number are being sent. */
+void tcp_transfer_begin(struct tcp_client *client, struct transfer_out *out);
+/* The client is closed: nothing more of its transfer is sent. */
+void tcp_transfer_abandon(struct tcp_transfer *transfer);
+/* Whether the transfer's time is over: the client is to be closed then. */
+bool tcp_transfer_overdue(struct tcp_transfer *transfer);
 
 #endif

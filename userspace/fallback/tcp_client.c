@@ -5,6 +5,7 @@
  */
 #include "fallback/tcp.h"
 #include "fallback/scan.h"
+#include "transfer_out/transfer_out.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -65,6 +66,8 @@ void tcp_client_close(struct tcp_client *client)
 	count_clients(server);
 	free(client->held);
 	client->held = NULL;
+	if (client->transfer)
+		tcp_transfer_abandon(client->transfer);
 	uv_close((uv_handle_t *)&client->stream, on_closed);
 }
 
@@ -78,8 +81,6 @@ static void finish(struct tcp_client *client)
 	if (!client->first)
 		tcp_client_close(client);
 }
-
-static void resume(struct tcp_client *client);
 
 static void on_written(uv_write_t *request, int status)
 {
@@ -102,9 +103,10 @@ static void on_written(uv_write_t *request, int status)
 			tcp_client_close(client);
 		return;
 	}
-	if (client->stalled && uv_stream_get_write_queue_size((uv_stream_t *)&client->stream) <=
-	                           client->server->shared->tuning.queue_max / 2)
-		resume(client);
+	if (client->stalled && !client->transfer &&
+	    uv_stream_get_write_queue_size((uv_stream_t *)&client->stream) <=
+	        client->server->shared->tuning.queue_max / 2)
+		tcp_client_resume(client);
 }
 
 static int queue(struct tcp_client *client, const uint8_t *data, size_t length)
@@ -155,8 +157,9 @@ struct batch {
 	size_t used;  /* octets of complete messages */
 	size_t reply; /* octets of replies in server->output */
 	unsigned replies, dropped;
-	bool broken; /* there is no sense in reading on */
-	bool full;   /* the queue is: there may be more to answer */
+	bool broken;                   /* there is no sense in reading on */
+	bool full;                     /* the queue is: there may be more to answer */
+	struct transfer_out *transfer; /* to be sent behind the replies, before anything else is answered */
 };
 
 static void answer_message(struct tcp_client *client, const struct image_view *view, const uint8_t *query,
@@ -164,9 +167,13 @@ static void answer_message(struct tcp_client *client, const struct image_view *v
 {
 	struct tcp_server *server = client->server;
 	uint8_t *reply = server->output + batch->reply;
-	size_t reply_length = respond(view, &server->work, &server->shared->respond, true, &client->from, query, length,
-	                              reply + 2, TCP_MESSAGE_MAX);
+	size_t reply_length = respond_tcp(view, &server->work, &server->shared->respond, &client->from, query, length,
+	                                  reply + 2, TCP_MESSAGE_MAX, &batch->transfer);
 
+	if (batch->transfer) {
+		tally_rcode(&server->tally, 0);
+		return;
+	}
 	if (reply_length == 0) {
 		/* Who sends responses, or what is no message, has lost its place in the stream. A NOTIFY that is to be
 		 * ignored ends here too. */
@@ -192,7 +199,7 @@ static void answer_messages(struct tcp_client *client, const uint8_t *data, size
 	server->work.now = boottime_ns();
 	urcu_memb_read_lock();
 	view = image_view_get(server->shared->image);
-	while (length - batch->used >= 2 && !batch->broken) {
+	while (length - batch->used >= 2 && !batch->broken && !batch->transfer) {
 		size_t size = message_get16(data + batch->used);
 
 		if (size == 0) {
@@ -225,11 +232,17 @@ static size_t answer(struct tcp_client *client, const uint8_t *data, size_t leng
 		if (batch.reply)
 			send_replies(client, client->server->output, batch.reply);
 	} while (batch.full && !client->closing && !client->first);
-	if (client->closing)
+	if (client->closing) {
+		transfer_out_free(batch.transfer);
 		return used;
+	}
 	if (used)
 		touch(client);
-	if (batch.broken) {
+	if (batch.transfer) {
+		client->stalled = true;
+		uv_read_stop((uv_stream_t *)&client->stream);
+		tcp_transfer_begin(client, batch.transfer);
+	} else if (batch.broken) {
 		finish(client);
 	} else if (batch.full) {
 		client->stalled = true;
@@ -303,7 +316,7 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
 		hold(client, data + used, (size_t)count - used);
 }
 
-static void resume(struct tcp_client *client)
+void tcp_client_resume(struct tcp_client *client)
 {
 	client->stalled = false;
 	if (client->held)
@@ -343,7 +356,7 @@ bool tcp_client_evict(struct tcp_server *server)
 	struct tcp_client *client = server->clients.next;
 
 	/* Who still waits for a reply is not idle, and goes only when all do. */
-	while (client != &server->clients && client->first)
+	while (client != &server->clients && (client->first || client->transfer))
 		client = client->next;
 	if (client == &server->clients)
 		client = server->clients.next;
@@ -360,8 +373,11 @@ void tcp_client_sweep(struct tcp_server *server)
 
 	for (struct tcp_client *client = server->clients.next, *next; client != &server->clients; client = next) {
 		next = client->next;
-		if (client->first ? now - client->first->since >= tuning->write_ms
-		                  : now - client->active >= tuning->idle_ms)
+		if (client->transfer) {
+			if (tcp_transfer_overdue(client->transfer))
+				tcp_client_close(client);
+		} else if (client->first ? now - client->first->since >= tuning->write_ms
+		                         : now - client->active >= tuning->idle_ms)
 			tcp_client_close(client);
 	}
 }

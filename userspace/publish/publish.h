@@ -67,7 +67,21 @@ typedef void (*publisher_done)(void *context, const char *error);
 void publisher_publish(struct publisher *publisher, struct zone_version *version, uint64_t expires_at,
                        publisher_done done, void *context);
 
-/* The same; `fits` false: the changes do not lead on from what is served, or not to a good zone; nothing has changed.
+/* Makes a version, checked like one that was transferred, on the publisher thread: returns it with one reference, or
+ * NULL with the reason in `why`. */
+typedef struct zone_version *(*publisher_supply)(void *context, const uint8_t *apex, char *why, size_t why_size);
+/* Publishes a version of a zone that is made when its turn comes, so that of many that are waiting none takes memory.
+ * `context` is that of both calls. */
+void publisher_load(struct publisher *publisher, const uint8_t *apex, uint64_t expires_at, publisher_supply supply,
+                    publisher_done done, void *context);
+
+/* Hands over the version served as it is read back from the image, with one reference; NULL with one line when there is
+ * none. `made` is called on the main thread. */
+typedef void (*publisher_made)(void *context, struct zone_version *version, const char *error);
+void publisher_read(struct publisher *publisher, const uint8_t *apex, publisher_made made, void *context);
+
+/* As publisher_done; `fits` false: the changes do not lead on from what is served, or not to a good zone; nothing has
+ * changed.
  */
 typedef void (*publisher_changed)(void *context, bool fits, const char *error);
 
@@ -77,7 +91,6 @@ void publisher_change(struct publisher *publisher, struct zone_changes *changes,
 
 /* Applies changes to the version served, and hands over what comes out, with one reference, without serving it: NULL
  * with one line where they do not lead on. Takes the changes. `made` is called on the main thread. */
-typedef void (*publisher_made)(void *context, struct zone_version *version, const char *error);
 void publisher_make(struct publisher *publisher, struct zone_changes *changes, publisher_made made, void *context);
 
 /* Moves the expiry deadline of a loaded zone, at once. */

@@ -16,7 +16,7 @@
 
 struct job {
 	struct job *next;
-	enum { JOB_PUBLISH, JOB_CHANGE, JOB_MAKE, JOB_DROP, JOB_STOP } kind;
+	enum { JOB_PUBLISH, JOB_CHANGE, JOB_MAKE, JOB_LOAD, JOB_READ, JOB_DROP, JOB_STOP } kind;
 	struct publisher *publisher;
 	struct zone_version *version;
 	struct zone_changes *changes;
@@ -24,7 +24,9 @@ struct job {
 	uint32_t slot; /* to drop */
 	publisher_done done;
 	publisher_changed changed; /* `done` of changes */
-	publisher_made made;       /* `done` of a version that is only made */
+	publisher_made made;       /* `done` of what is read back, or only made */
+	publisher_supply supply;
+	uint8_t apex[KNOT_DNAME_MAXLEN]; /* to load, to read */
 	bool misfit;
 	void *context;
 	char why[512]; /* "" when it went well */
@@ -189,6 +191,42 @@ static void run_drops(struct publisher *publisher, struct job *job)
 	image_drop_zones(publisher->image, slots, count);
 }
 
+static void run_load(struct publisher *publisher, struct job *job)
+{
+	char why[sizeof(job->why)] = "";
+
+	job->version = job->supply(job->context, job->apex, why, sizeof(why));
+	if (job->version) {
+		run_publish(publisher, job);
+		return;
+	}
+	memcpy(job->why, why, sizeof(why));
+	complete(job);
+}
+
+static void run_read(struct publisher *publisher, struct job *job)
+{
+	struct image *image = publisher->image;
+	struct zone_builder *builder = NULL;
+	bool loaded = false;
+	int64_t slot;
+
+	pthread_mutex_lock(&image->zones_lock);
+	slot = image_find_zone(image, job->apex);
+	if (slot >= 0)
+		loaded = image_head(image, slot).ref;
+	pthread_mutex_unlock(&image->zones_lock);
+	/* The image changes in this thread alone. */
+	if (loaded)
+		builder = image_read_back(image, slot);
+	if (builder)
+		job->version = zone_builder_finish(builder, job->why, sizeof(job->why));
+	else
+		snprintf(job->why, sizeof(job->why), "%s",
+		         loaded ? "the version served cannot be read back" : "nothing of the zone is served");
+	complete(job);
+}
+
 static void *run(void *context)
 {
 	struct publisher *publisher = context;
@@ -207,6 +245,12 @@ static void *run(void *context)
 			break;
 		case JOB_MAKE:
 			run_make(publisher, job);
+			break;
+		case JOB_LOAD:
+			run_load(publisher, job);
+			break;
+		case JOB_READ:
+			run_read(publisher, job);
 			break;
 		case JOB_DROP:
 			run_drops(publisher, job);
@@ -438,6 +482,34 @@ void publisher_publish(struct publisher *publisher, struct zone_version *version
 		return;
 	}
 	zone_ref(version);
+	queue_put(publisher, &publisher->jobs, job);
+}
+
+void publisher_load(struct publisher *publisher, const uint8_t *apex, uint64_t expires_at, publisher_supply supply,
+                    publisher_done done, void *context)
+{
+	struct job *job = new_job(
+	    publisher,
+	    &(struct job){
+	        .kind = JOB_LOAD, .expires_at = expires_at, .supply = supply, .done = done, .context = context});
+
+	if (!job) {
+		done(context, "out of memory");
+		return;
+	}
+	knot_dname_to_wire(job->apex, apex, sizeof(job->apex));
+	queue_put(publisher, &publisher->jobs, job);
+}
+
+void publisher_read(struct publisher *publisher, const uint8_t *apex, publisher_made made, void *context)
+{
+	struct job *job = new_job(publisher, &(struct job){.kind = JOB_READ, .made = made, .context = context});
+
+	if (!job) {
+		made(context, NULL, "out of memory");
+		return;
+	}
+	knot_dname_to_wire(job->apex, apex, sizeof(job->apex));
 	queue_put(publisher, &publisher->jobs, job);
 }
 

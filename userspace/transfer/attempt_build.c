@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The second half of an attempt: BUILD, a finished transfer sorted and checked on a worker thread, and PUBLISH, the
- * hook's turn. Both take their time while the follower may be cancelled; each has its own small record, which then
+ * hook's turn. Both take their time while the attempt may be cancelled; each has its own small record, which then
  * loses its way back.
  */
 #include "transfer_internal.h"
@@ -12,7 +12,7 @@
 
 struct build_job {
 	uv_work_t work;
-	struct follower *follower; /* NULL: cancelled */
+	struct attempt *attempt; /* NULL: cancelled */
 	struct zone_builder *builder;
 	struct zone_version *version;
 	const char *what; /* "AXFR", "IXFR" */
@@ -20,54 +20,62 @@ struct build_job {
 };
 
 struct publication {
-	struct follower *follower; /* NULL: cancelled */
+	struct attempt *attempt; /* NULL: cancelled */
 	struct soa_timers soa;
+	uint32_t expire;
 	enum follower_kind kind;
 };
 
-void build_forget(struct follower *follower)
+void build_forget(struct attempt *attempt)
 {
-	if (follower->build != NULL)
-		follower->build->follower = NULL;
-	if (follower->publication != NULL)
-		follower->publication->follower = NULL;
-	follower->build = NULL;
-	follower->publication = NULL;
+	if (attempt->build != NULL)
+		attempt->build->attempt = NULL;
+	if (attempt->publication != NULL)
+		attempt->publication->attempt = NULL;
+	attempt->build = NULL;
+	attempt->publication = NULL;
+}
+
+/* It is served. */
+static void take_over(struct attempt *attempt, const struct publication *publication)
+{
+	struct follower *follower = attempt->follower;
+
+	follower->loaded = true;
+	follower->timers_known = true;
+	follower->served = publication->soa;
+	clocks_set_expiry(follower, publication->expire);
+	follower->last_transfer = (int64_t)time(NULL);
+	follower->last_kind = publication->kind;
+	follower->last_records = attempt->incoming.records;
+	follower->last_octets = attempt->incoming.octets;
+	transfer_log_served(follower, attempt->transfer_ms);
 }
 
 static void on_changed(void *context, bool fits, const char *error)
 {
-	struct publication *publication = context;
-	struct follower *follower = publication->follower;
-	struct soa_timers soa = publication->soa;
-	enum follower_kind kind = publication->kind;
+	struct publication publication = *(struct publication *)context;
+	struct attempt *attempt = publication.attempt;
 	char text[TRANSFER_WHY];
 
-	free(publication);
-	if (follower == NULL)
+	free(context);
+	if (attempt == NULL)
 		return;
-	follower->publication = NULL;
+	attempt->publication = NULL;
 	if (!fits) {
 		snprintf(text, sizeof(text), "IXFR failed: the changes do not fit: %.180s", error);
-		attempt_misfit(follower, text);
+		attempt_misfit(attempt, text);
 		return;
 	}
 	if (error == NULL) {
-		follower->loaded = true;
-		follower->timers_known = true;
-		follower->served = soa;
-		follower->status.last_transfer = (int64_t)time(NULL);
-		follower->status.last_kind = kind;
-		follower->status.last_records = follower->incoming.records;
-		follower->status.last_octets = follower->incoming.octets;
-		transfer_log_served(follower);
-		attempt_end(follower, ATTEMPT_GOOD, NULL);
+		take_over(attempt, &publication);
+		attempt_end(attempt, ATTEMPT_GOOD, NULL);
 		return;
 	}
 	/* Not the primary's fault as far as we know, so no other is asked: it would be the same zone. */
-	snprintf(text, sizeof(text), "serial %u was transferred but not taken: %.200s", soa.serial, error);
-	transfer_log_repeated(follower, LOG_LEVEL_WARNING, NULL, text);
-	attempt_end(follower, ATTEMPT_FAILED, text);
+	snprintf(text, sizeof(text), "serial %u was transferred but not taken: %.200s", publication.soa.serial, error);
+	transfer_log_repeated(attempt->follower, LOG_LEVEL_WARNING, NULL, text);
+	attempt_end(attempt, ATTEMPT_FAILED, text);
 }
 
 static void on_published(void *context, const char *error)
@@ -75,52 +83,55 @@ static void on_published(void *context, const char *error)
 	on_changed(context, true, error);
 }
 
-static struct publication *publication_begin(struct follower *follower, const struct soa_timers *soa)
+static struct publication *publication_begin(struct attempt *attempt, const struct soa_timers *soa)
 {
 	struct publication *publication = calloc(1, sizeof(*publication));
 
 	if (publication == NULL) {
-		attempt_address_failed(follower, "out of memory");
+		attempt_failed(attempt, "out of memory");
 		return NULL;
 	}
-	attempt_address_good(follower);
-	publication->follower = follower;
+	round_address_good(attempt->follower);
+	publication->attempt = attempt;
 	publication->soa = *soa;
-	if (follower->incoming.shape == SHAPE_DIFFERENCES)
+	publication->expire = clocks_expire(attempt->follower, soa, &attempt->expire, false);
+	if (attempt->incoming.shape == SHAPE_DIFFERENCES)
 		publication->kind = FOLLOWER_IXFR;
-	else if (follower->incoming.expected.type == KNOT_RRTYPE_IXFR)
+	else if (attempt->incoming.expected.type == KNOT_RRTYPE_IXFR)
 		publication->kind = FOLLOWER_IXFR_FULL;
-	follower->publication = publication;
-	follower->state = FOLLOWER_PUBLISH;
+	attempt->publication = publication;
+	attempt->state = FOLLOWER_PUBLISH;
 	return publication;
 }
 
-void change_begin(struct follower *follower)
+void change_begin(struct attempt *attempt)
 {
-	struct zone_changes *changes = follower->incoming.changes;
-	struct soa_timers soa = follower->incoming.soa;
+	const struct follower_hooks *hooks = &attempt->follower->hooks;
+	struct zone_changes *changes = attempt->incoming.changes;
+	struct soa_timers soa = attempt->incoming.soa;
 	struct publication *publication;
 
-	follower->incoming.changes = NULL;
-	publication = publication_begin(follower, &soa);
+	attempt->incoming.changes = NULL;
+	publication = publication_begin(attempt, &soa);
 	if (publication == NULL)
 		zone_changes_free(changes);
 	else
-		follower->hooks.change(follower->hooks.context, changes, soa.expire, on_changed, publication);
+		hooks->change(hooks->context, changes, publication->expire, on_changed, publication);
 }
 
-static void publish(struct follower *follower, struct zone_version *version)
+static void publish(struct attempt *attempt, struct zone_version *version)
 {
+	const struct follower_hooks *hooks = &attempt->follower->hooks;
 	struct soa_timers soa = {
 	    .serial = version->serial, .refresh = version->refresh, .retry = version->retry, .expire = version->expire};
-	struct publication *publication = publication_begin(follower, &soa);
+	struct publication *publication = publication_begin(attempt, &soa);
 
 	if (publication == NULL) {
 		zone_unref(version);
 		return;
 	}
 	/* `done` may come before this returns, and the follower be gone; the version's reference is ours. */
-	follower->hooks.publish(follower->hooks.context, version, on_published, publication);
+	hooks->publish(hooks->context, version, publication->expire, on_published, publication);
 	zone_unref(version);
 }
 
@@ -136,7 +147,7 @@ static void build(uv_work_t *work)
 static void on_built(uv_work_t *work, int status)
 {
 	struct build_job *job = work->data;
-	struct follower *follower = job->follower;
+	struct attempt *attempt = job->attempt;
 	struct zone_version *version = job->version;
 	char why[TRANSFER_WHY];
 	const char *cause = status == 0 ? job->why : uv_strerror(status);
@@ -145,38 +156,38 @@ static void on_built(uv_work_t *work, int status)
 		zone_builder_free(job->builder);
 	snprintf(why, sizeof(why), "%s failed: %.200s", job->what, cause);
 	free(job);
-	if (follower == NULL) {
+	if (attempt == NULL) {
 		if (version != NULL)
 			zone_unref(version);
 		return;
 	}
-	follower->build = NULL;
+	attempt->build = NULL;
 	if (version == NULL)
-		attempt_address_failed(follower, why);
+		attempt_failed(attempt, why);
 	else
-		publish(follower, version);
+		publish(attempt, version);
 }
 
 /* Sorting a large zone takes a second or more, which the loop has not got. */
-void build_begin(struct follower *follower)
+void build_begin(struct attempt *attempt)
 {
 	struct build_job *job = calloc(1, sizeof(*job));
 
 	if (job == NULL) {
-		attempt_address_failed(follower, "out of memory");
+		attempt_failed(attempt, "out of memory");
 		return;
 	}
-	job->follower = follower;
+	job->attempt = attempt;
 	job->work.data = job;
-	job->what = follower->incoming.expected.what;
-	job->builder = follower->incoming.builder;
-	follower->incoming.builder = NULL;
-	follower->build = job;
-	follower->state = FOLLOWER_BUILD;
-	if (uv_queue_work(follower->loop, &job->work, build, on_built) == 0)
+	job->what = attempt->incoming.expected.what;
+	job->builder = attempt->incoming.builder;
+	attempt->incoming.builder = NULL;
+	attempt->build = job;
+	attempt->state = FOLLOWER_BUILD;
+	if (uv_queue_work(schedule_loop(attempt->follower->schedule), &job->work, build, on_built) == 0)
 		return;
-	follower->build = NULL;
+	attempt->build = NULL;
 	zone_builder_free(job->builder);
 	free(job);
-	attempt_address_failed(follower, "no worker thread");
+	attempt_failed(attempt, "no worker thread");
 }

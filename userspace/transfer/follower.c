@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Following one zone: when an attempt begins, and who is told how it ended. What an attempt is stands in attempt.c.
+ * Following one zone: when a round over its primaries begins, and who is told how it ended. What a round is stands in
+ * round.c.
  *
- * Every attempt begins from the follower's one timer, even one that is asked for now: so no call from outside, and no
+ * Every round begins from the schedule's timer, even one that is asked for now: so no call from outside, and no
  * callback, ever runs into the state machine while it is at work.
  */
 #include "transfer_internal.h"
@@ -24,37 +25,42 @@ struct transfer_limits transfer_limits = {
     .max_records = 10000000,
     .max_octets = 4ULL << 30,
     .refresh_min = 2 * SECOND,
+    .refresh_max = DAY,
     .retry_min = SECOND,
-    .interval_max = DAY,
+    .retry_max = DAY,
+    .expire_min = 2 * SECOND,
+    .expire_max = 168 * DAY,
     .backoff_min = SECOND,
     .backoff_max = 60 * SECOND,
     .notify_pause = 100,
     .ixfr_pause = 3600 * SECOND,
+    .edns_pause = 3600 * SECOND,
     .log_pause = 60 * SECOND,
+    .attempts = 500,
+    .window_first = 4,
+    .window_most = 50,
+    .window_notified = 8,
+    .rate = 50,
+    .notified_factor = 10,
+    .down_after = 3,
+    .probe_min = 10 * SECOND,
+    .probe_max = 60 * SECOND,
+    .forget = 600 * SECOND,
+    .clock_check = 5 * SECOND,
 };
 
 /* ---- waiters ---- */
 
-static void waiters_init(struct waiters *waiters)
+static void append(struct waiter **list, struct waiter *waiter)
 {
-	waiters->first = NULL;
-	waiters->end = &waiters->first;
-}
-
-void waiters_move(struct waiters *to, struct waiters *from)
-{
-	if (from->first == NULL)
-		return;
-	*to->end = from->first;
-	to->end = from->end;
-	waiters_init(from);
+	while (*list != NULL)
+		list = &(*list)->next;
+	*list = waiter;
 }
 
 /* Calls them all. The list must be the caller's own: a callback may do anything, follower_free included. */
-static void waiters_call(struct waiters *waiters, const char *error)
+static void call(struct waiter *waiter, const char *error)
 {
-	struct waiter *waiter = waiters->first;
-
 	while (waiter != NULL) {
 		struct waiter *next = waiter->next;
 
@@ -64,138 +70,146 @@ static void waiters_call(struct waiters *waiters, const char *error)
 	}
 }
 
-/* ---- clocks ---- */
-
-static uint64_t bounded(uint64_t value, uint64_t least, uint64_t most)
+static bool somebody_waits(const struct follower *follower)
 {
-	return value < least ? least : value > most ? most : value;
+	for (const struct waiter *waiter = follower->waiting; waiter != NULL; waiter = waiter->next)
+		if (waiter->force != FOLLOWER_AS_DUE)
+			return true;
+	return false;
 }
 
-/* Up to a tenth less, so that zones which were loaded together do not poll together for ever; never more, since
- * refresh and retry are the owner's upper bounds. */
-static uint64_t jittered(uint64_t interval)
+/* ---- when ---- */
+
+static void on_due(struct slot *slot)
 {
-	return interval - random_below((uint32_t)(interval / 10) + 1);
+	round_begin((struct follower *)slot);
 }
 
-static uint64_t refresh_interval(const struct follower *follower)
+/* When the next round may begin; 0: now, before what is only due. */
+static uint64_t due_at(const struct follower *follower)
 {
-	uint64_t refresh = follower->served.refresh * SECOND;
-	uint64_t expire = follower->served.expire * SECOND;
+	uint64_t earliest = follower->notify_begun != 0 ? follower->notify_begun + transfer_limits.notify_pause : 0;
 
-	/* A refresh that comes after the expiry would let a zone expire beside a good primary. */
-	if (refresh > expire - expire / 10)
-		refresh = expire - expire / 10;
-	return jittered(bounded(refresh, transfer_limits.refresh_min, transfer_limits.interval_max));
-}
-
-static uint64_t retry_interval(const struct follower *follower)
-{
-	uint64_t interval;
-
-	if (follower->loaded && follower->timers_known)
-		return jittered(
-		    bounded(follower->served.retry * SECOND, transfer_limits.retry_min, transfer_limits.interval_max));
-	/* There is no SOA to say: 1, 2, 4 ... 60 seconds. */
-	interval = transfer_limits.backoff_max;
-	if (follower->failures >= 1 && follower->failures < 32)
-		interval = transfer_limits.backoff_min << (follower->failures - 1);
-	return jittered(bounded(interval, transfer_limits.backoff_min, transfer_limits.backoff_max));
-}
-
-static void on_timer(uv_timer_t *timer)
-{
-	struct follower *follower = timer->data;
-
-	if (!follower->gone && follower->state == FOLLOWER_IDLE)
-		attempt_begin(follower);
+	if (somebody_waits(follower))
+		return 0;
+	if (!follower->notified || earliest > follower->planned)
+		return follower->planned;
+	return earliest > schedule_clock() ? earliest : 0;
 }
 
 void follower_plan(struct follower *follower)
 {
-	uint64_t now = uv_now(follower->loop);
-	uint64_t at = follower->planned;
+	uint64_t at = due_at(follower);
 
-	if (follower->gone || follower->state != FOLLOWER_IDLE)
+	if (follower->gone)
 		return;
-	if (follower->notified) {
-		uint64_t earliest =
-		    follower->notify_begun_set ? follower->notify_begun + transfer_limits.notify_pause : 0;
-
-		at = earliest < at ? earliest : at;
+	if (follower->round.on) {
+		/* Where it only waits for its turn yet, it need not be done first. */
+		if (at != 0 || follower->slot.state != SLOT_QUEUED || follower->round.urgent)
+			return;
+		if (follower->round.asked) {
+			schedule_urge(follower->schedule, &follower->slot);
+			return;
+		}
+		round_give_up(follower);
 	}
-	if (follower->waiting.first != NULL)
-		at = now;
-	uv_timer_start(&follower->timer, on_timer, at > now ? at - now : 0, 0);
+	schedule_at(follower->schedule, &follower->slot, at);
+}
+
+/* What waits for an address that is down is due too when it answers again. */
+static void park(struct follower *follower)
+{
+	for (size_t i = 0; i < follower->turn_count; i++) {
+		const struct config_primary *primary = follower->zone->primaries[follower->turns[i].source.primary];
+
+		for (size_t j = 0; j < primary->address_count; j++)
+			schedule_park(follower->schedule, &follower->slot, &primary->addresses[j]);
+	}
 }
 
 void follower_ended(struct follower *follower, enum attempt_outcome outcome, const char *error)
 {
-	struct waiters attending;
+	struct waiter *attending = follower->attending;
 	uint64_t interval;
 
-	follower->status.failing = outcome == ATTEMPT_FAILED;
-	if (outcome == ATTEMPT_GOOD)
-		follower->status.last_error[0] = '\0';
+	follower->attending = NULL;
+	follower->failing = outcome == ATTEMPT_FAILED;
+	if (outcome == ATTEMPT_GOOD) {
+		free(follower->last_error);
+		follower->last_error = NULL;
+	}
 	follower->failures = outcome == ATTEMPT_FAILED ? follower->failures + 1 : 0;
 	/* An older serial confirms nothing: the expiry clock runs, so it is looked at again soon. */
-	interval = outcome == ATTEMPT_GOOD ? refresh_interval(follower) : retry_interval(follower);
-	follower->planned = uv_now(follower->loop) + interval;
-	follower->status.next_refresh = (int64_t)time(NULL) + (int64_t)((interval + SECOND / 2) / SECOND);
+	interval = outcome == ATTEMPT_GOOD ? clocks_refresh(follower) : clocks_retry(follower);
+	follower->planned = schedule_clock() + interval;
+	follower->next_refresh = (int64_t)time(NULL) + (int64_t)((interval + SECOND / 2) / SECOND);
 	follower_plan(follower);
+	if (outcome == ATTEMPT_FAILED)
+		park(follower);
 
 	/* Last, since the follower may be freed by one of them. */
-	waiters_init(&attending);
-	waiters_move(&attending, &follower->attending);
-	waiters_call(&attending, error);
+	call(attending, error);
 }
 
 /* ---- life ---- */
 
+static const struct schedule_hooks schedule_hooks = {
+    .due = on_due, .granted = round_granted, .refused = round_refused, .concerns = round_concerns};
+
+struct schedule *schedule_new(uv_loop_t *loop)
+{
+	return schedule_open(loop, &schedule_hooks);
+}
+
 static int make_turns(struct follower *follower, const struct config_zone *zone)
 {
-	size_t room = zone->primary_count + 1; /* never of size 0 */
-	struct turn *turns = calloc(room, sizeof(*turns));
-	struct turn *plan = calloc(room, sizeof(*plan));
+	size_t count = zone->primary_count < UINT16_MAX ? zone->primary_count : UINT16_MAX - 1;
+	struct turn *turns = calloc(count + 1, sizeof(*turns)); /* never of size 0 */
 
-	if (turns == NULL || plan == NULL) {
-		free(turns);
-		free(plan);
+	if (turns == NULL)
 		return -1;
-	}
-	for (size_t i = 0; i < zone->primary_count; i++)
-		turns[i].primary = i;
+	for (size_t i = 0; i < count; i++)
+		turns[i].source.primary = (uint16_t)i;
 	free(follower->turns);
-	free(follower->plan);
 	follower->turns = turns;
-	follower->plan = plan;
-	follower->turn_count = zone->primary_count;
+	follower->turn_count = (uint16_t)count;
 	return 0;
 }
 
-struct follower *follower_new(uv_loop_t *loop, const struct config_zone *zone, const struct follower_start *start,
-                              const struct follower_hooks *hooks, bool spread)
+/* Takes up the clocks as they stood. A poll that was to come long from now comes within the bounds all the same. */
+static void resume(struct follower *follower, const struct follower_start *start)
+{
+	int64_t now = (int64_t)time(NULL), latest;
+
+	follower->loaded = start->loaded;
+	follower->served = (struct soa_timers){start->serial, start->refresh, start->retry, start->expire};
+	follower->timers_known = start->refresh != 0 || start->retry != 0 || start->expire != 0;
+	follower->expires_at = start->expires_at / 1000000;
+	follower->planned = schedule_clock();
+	follower->next_refresh = now;
+	if (!start->loaded || !follower->timers_known || start->next_refresh <= now)
+		return;
+	latest = now + (int64_t)(clocks_refresh(follower) / SECOND);
+	follower->next_refresh = start->next_refresh < latest ? start->next_refresh : latest;
+	follower->planned += (uint64_t)(follower->next_refresh - now) * SECOND;
+}
+
+struct follower *follower_new(struct schedule *schedule, const struct config_zone *zone,
+                              const struct follower_start *start, const struct follower_hooks *hooks)
 {
 	struct follower *follower = calloc(1, sizeof(*follower));
-	uint64_t delay = spread ? random_below(1000) : 0;
 
 	if (follower == NULL)
 		return NULL;
-	if (make_turns(follower, zone) != 0) {
+	if (make_turns(follower, zone) != 0 || schedule_join(schedule, &follower->slot) != 0) {
+		free(follower->turns);
 		free(follower);
 		return NULL;
 	}
-	follower->loop = loop;
+	follower->schedule = schedule;
 	follower->zone = zone;
 	follower->hooks = *hooks;
-	follower->loaded = start->loaded;
-	follower->served.serial = start->serial;
-	waiters_init(&follower->waiting);
-	waiters_init(&follower->attending);
-	uv_timer_init(loop, &follower->timer);
-	follower->timer.data = follower;
-	follower->planned = uv_now(loop) + delay;
-	follower->status.next_refresh = (int64_t)time(NULL);
+	resume(follower, start);
 	follower_plan(follower);
 	return follower;
 }
@@ -245,54 +259,51 @@ static bool same_primaries(const struct config_zone *one, const struct config_zo
 void follower_reconfigure(struct follower *follower, const struct config_zone *zone)
 {
 	bool same = same_primaries(follower->zone, zone);
+	struct attempt *attempt = follower->attempt;
 
-	if (!same && follower->state != FOLLOWER_IDLE && follower->state != FOLLOWER_PUBLISH) {
-		attempt_cancel(follower);
-		waiters_move(&follower->attending, &follower->waiting);
-		waiters_move(&follower->waiting, &follower->attending);
-	}
 	follower->zone = zone;
-	follower->expected.apex = follower->incoming.expected.apex = zone->apex;
+	if (attempt != NULL)
+		attempt->expected.apex = attempt->incoming.expected.apex = zone->apex;
 	if (same)
 		return;
+	if (follower->round.on && follower_state(follower) != FOLLOWER_PUBLISH)
+		round_give_up(follower);
 	if (make_turns(follower, zone) != 0) {
-		/* Without memory the arrays there are have to do; the primaries beyond are left out. */
+		/* Without memory the array there is has to do; the primaries beyond are left out. */
 		if (follower->turn_count > zone->primary_count)
-			follower->turn_count = zone->primary_count;
-		for (size_t i = 0; i < follower->turn_count; i++)
-			follower->turns[i] = (struct turn){.primary = i};
+			follower->turn_count = (uint16_t)zone->primary_count;
+		for (uint16_t i = 0; i < follower->turn_count; i++)
+			follower->turns[i] = (struct turn){.source = {.primary = i}};
 	}
 	/* What is being published has no primary any more to be asked again. */
-	follower->at_turn = follower->turn_count;
+	follower->round.hinted = false;
+	follower->round.at_turn = follower->turn_count;
+	follower->asked = false;
 	/* As after a NOTIFY of the first: now, or when what is being published is done. */
-	follower->hinted = (struct turn){.primary = 0};
+	follower->hinted = (struct source){.primary = 0};
 	follower->notified = follower->turn_count > 0;
 	follower_plan(follower);
 }
 
-static void on_timer_closed(uv_handle_t *handle)
-{
-	struct follower *follower = handle->data;
-
-	free(follower->turns);
-	free(follower->plan);
-	free(follower);
-}
-
 void follower_free(struct follower *follower)
 {
-	struct waiters waiters;
+	struct waiter *attending, *waiting;
 
 	if (follower == NULL || follower->gone)
 		return;
 	follower->gone = true;
 	attempt_cancel(follower);
-	waiters_init(&waiters);
-	waiters_move(&waiters, &follower->attending);
-	waiters_move(&waiters, &follower->waiting);
-	/* The memory stays until the loop has closed the timer: a caller up the stack may still look at `gone`. */
-	uv_close((uv_handle_t *)&follower->timer, on_timer_closed);
-	waiters_call(&waiters, "the zone is no longer followed");
+	attending = follower->attending;
+	waiting = follower->waiting;
+	follower->attending = follower->waiting = NULL;
+	free(follower->turns);
+	free(follower->last_error);
+	free(follower->log_memory);
+	follower->last_error = NULL;
+	/* The rest stays until the loop's next turn: a caller up the stack may still look at `gone`. */
+	schedule_leave(follower->schedule, &follower->slot);
+	call(attending, "the zone is no longer followed");
+	call(waiting, "the zone is no longer followed");
 }
 
 /* ---- what others ask ---- */
@@ -312,15 +323,31 @@ void follower_refresh(struct follower *follower, enum follower_force force,
 		return;
 	}
 	*waiter = (struct waiter){.force = force, .done = done, .context = context};
-	*follower->waiting.end = waiter;
-	follower->waiting.end = &waiter->next;
+	append(&follower->waiting, waiter);
 	follower_plan(follower);
 }
 
 void follower_get_status(const struct follower *follower, struct follower_status *out)
 {
-	*out = follower->status;
-	out->loaded = follower->loaded;
-	out->served_serial = follower->loaded ? follower->served.serial : 0;
-	out->busy = follower->state != FOLLOWER_IDLE;
+	*out = (struct follower_status){
+	    .has_primary_serial = follower->has_primary_serial,
+	    .primary_serial = follower->primary_serial,
+	    .served_serial = follower->loaded ? follower->served.serial : 0,
+	    .loaded = follower->loaded,
+	    .busy = follower->attempt != NULL,
+	    .failing = follower->failing,
+	    .last_transfer = follower->last_transfer,
+	    .last_kind = follower->last_kind,
+	    .last_records = follower->last_records,
+	    .last_octets = follower->last_octets,
+	    .last_check = follower->last_check,
+	    .next_refresh = follower->next_refresh,
+	    .refresh = follower->served.refresh,
+	    .retry = follower->served.retry,
+	    .expire = follower->served.expire,
+	};
+	if (follower->last_error != NULL)
+		snprintf(out->last_error, sizeof(out->last_error), "%s", follower->last_error);
+	if (follower->asked)
+		source_text(follower, follower->source, out->primary, sizeof(out->primary));
 }

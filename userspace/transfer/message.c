@@ -8,6 +8,9 @@
 /* The smallest RR: root owner, type, class, TTL, no rdata. */
 #define RR_MIN 11
 
+#define OPT_LENGTH 15    /* an OPT record with an option of no octets */
+#define UDP_PAYLOAD 1232 /* what passes everywhere */
+
 uint32_t random_below(uint32_t bound)
 {
 	uint64_t value = 0;
@@ -44,13 +47,29 @@ static size_t put_version(uint8_t *wire, size_t length, uint32_t serial)
 	return length + 12 + soa_length;
 }
 
+/* An OPT record with an empty EXPIRE option, which asks for it (RFC 7314 section 2). */
+static size_t put_expire(uint8_t *wire, size_t length)
+{
+	uint8_t *opt = wire + length;
+
+	knot_wire_set_arcount(wire, 1);
+	opt[0] = 0; /* the root */
+	knot_wire_write_u16(opt + 1, KNOT_RRTYPE_OPT);
+	knot_wire_write_u16(opt + 3, UDP_PAYLOAD);
+	knot_wire_write_u32(opt + 5, 0); /* extended RCODE, version, flags */
+	knot_wire_write_u16(opt + 9, 4);
+	knot_wire_write_u16(opt + 11, KNOT_EDNS_OPTION_EXPIRE);
+	knot_wire_write_u16(opt + 13, 0);
+	return length + OPT_LENGTH;
+}
+
 size_t query_make(uint8_t *wire, size_t room, uint16_t id, const knot_dname_t *apex, uint16_t type, uint32_t have,
-                  struct tsig_session *tsig)
+                  bool edns, struct tsig_session *tsig)
 {
 	size_t length = KNOT_WIRE_HEADER_SIZE;
 	int name;
 
-	if (room < KNOT_WIRE_HEADER_SIZE + KNOT_DNAME_MAXLEN + 4 + 34)
+	if (room < KNOT_WIRE_HEADER_SIZE + KNOT_DNAME_MAXLEN + 4 + 34 + OPT_LENGTH)
 		return 0;
 	memset(wire, 0, KNOT_WIRE_HEADER_SIZE);
 	knot_wire_set_id(wire, id);
@@ -64,6 +83,8 @@ size_t query_make(uint8_t *wire, size_t room, uint16_t id, const knot_dname_t *a
 	length += 4;
 	if (type == KNOT_RRTYPE_IXFR)
 		length = put_version(wire, length, have);
+	if (edns)
+		length = put_expire(wire, length);
 	return tsig_session_sign(tsig, wire, &length, room) == 0 ? length : 0;
 }
 
@@ -200,6 +221,26 @@ int soa_read(const uint8_t *rdata, size_t length, struct soa_timers *out)
 	return 0;
 }
 
+void expire_read(const knot_pkt_t *reply, struct expire_option *out)
+{
+	uint8_t *option = knot_pkt_edns_option(reply, KNOT_EDNS_OPTION_EXPIRE);
+
+	if (option == NULL || knot_edns_opt_get_length(option) != 4)
+		return;
+	out->given = true;
+	out->seconds = knot_wire_read_u32(knot_edns_opt_get_data(option));
+}
+
+bool reply_refuses_edns(const struct reply_expected *expected, const uint8_t *wire, size_t length)
+{
+	unsigned rcode;
+
+	if (!reply_matches(expected, wire, length))
+		return false;
+	rcode = knot_wire_get_rcode(wire);
+	return rcode == KNOT_RCODE_FORMERR || rcode == KNOT_RCODE_NOTIMPL;
+}
+
 static const knot_rrset_t *find_soa(const struct reply_expected *expected, const knot_pkt_t *reply)
 {
 	const knot_pktsection_t *answer = knot_pkt_section(reply, KNOT_ANSWER);
@@ -215,7 +256,7 @@ static const knot_rrset_t *find_soa(const struct reply_expected *expected, const
 }
 
 enum soa_verdict soa_reply(const struct reply_expected *expected, uint8_t *wire, size_t length,
-                           struct tsig_session *tsig, struct soa_timers *out, char *why)
+                           struct tsig_session *tsig, struct soa_timers *out, struct expire_option *expire, char *why)
 {
 	const knot_rrset_t *soa;
 	enum soa_verdict verdict = SOA_FAILED;
@@ -234,6 +275,8 @@ enum soa_verdict soa_reply(const struct reply_expected *expected, uint8_t *wire,
 		snprintf(why, TRANSFER_WHY, "%s failed: no SOA of the zone in the reply", expected->what);
 	else
 		verdict = SOA_ANSWERED;
+	if (verdict == SOA_ANSWERED)
+		expire_read(reply, expire);
 	knot_pkt_free(reply);
 	return verdict;
 }

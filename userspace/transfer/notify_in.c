@@ -41,7 +41,7 @@ static bool key_named(const knot_tsig_key_t *key, const knot_rrset_t *tsig)
 
 /* Finds the primary that has the address: with the key it is signed with, if there are several. */
 static bool find_sender(const struct config_zone *zone, const struct sockaddr_storage *from, const knot_rrset_t *tsig,
-                        struct turn *out)
+                        struct source *out)
 {
 	bool found = false;
 
@@ -51,7 +51,7 @@ static bool find_sender(const struct config_zone *zone, const struct sockaddr_st
 		for (size_t j = 0; j < primary->address_count; j++) {
 			if (!same_host(&primary->addresses[j], from) || (found && !key_named(primary->key, tsig)))
 				continue;
-			*out = (struct turn){.primary = i, .address = j};
+			*out = (struct source){.primary = (uint16_t)i, .address = (uint16_t)j};
 			if (key_named(primary->key, tsig))
 				return true;
 			found = true;
@@ -78,7 +78,7 @@ static size_t make_reply(const knot_pkt_t *message, unsigned rcode, uint8_t *rep
 }
 
 /* Verifies the signature, if there is one, against the sender's key, if it has one. Returns KNOT_EOK or the failure. */
-static int check_signature(const struct config_zone *zone, const struct turn *sender, const knot_pkt_t *message)
+static int check_signature(const struct config_zone *zone, const struct source *sender, const knot_pkt_t *message)
 {
 	const knot_tsig_key_t *key = zone->primaries[sender->primary]->key;
 	knot_dname_storage_t name;
@@ -96,7 +96,7 @@ static int check_signature(const struct config_zone *zone, const struct turn *se
 }
 
 /* Signs the reply, or says in it what was wrong with the signature (RFC 8945 section 5.2). Returns the new length. */
-static size_t finish_reply(const struct config_zone *zone, const struct turn *sender, const knot_pkt_t *message,
+static size_t finish_reply(const struct config_zone *zone, const struct source *sender, const knot_pkt_t *message,
                            int result, uint8_t *reply, size_t length)
 {
 	uint16_t error = result == KNOT_EOK             ? 0
@@ -131,8 +131,8 @@ static bool nothing_new(const struct follower *follower, const knot_pkt_t *messa
 	struct soa_timers soa;
 
 	/* With a failure behind us, the serial we have is still to be confirmed. */
-	return follower->loaded && !follower->status.failing && rr != NULL && rr->type == KNOT_RRTYPE_SOA &&
-	       rr->rclass == KNOT_CLASS_IN && rr->rrs.count == 1 &&
+	return follower->loaded && !follower->failing && !clocks_expired(follower) && rr != NULL &&
+	       rr->type == KNOT_RRTYPE_SOA && rr->rclass == KNOT_CLASS_IN && rr->rrs.count == 1 &&
 	       knot_dname_is_case_equal(rr->owner, follower->zone->apex) &&
 	       soa_read(rr->rrs.rdata->data, rr->rrs.rdata->len, &soa) == 0 &&
 	       !serial_newer(soa.serial, follower->served.serial);
@@ -141,7 +141,7 @@ static bool nothing_new(const struct follower *follower, const knot_pkt_t *messa
 /* Who sent it, and whether it is believed. Writes the reply in any case. `zone` is NULL when none is configured by that
  * name. */
 static bool judge(const struct config_zone *zone, const struct sockaddr_storage *from, knot_pkt_t *message,
-                  struct turn *sender, uint8_t *reply, size_t *reply_length)
+                  struct source *sender, uint8_t *reply, size_t *reply_length)
 {
 	unsigned rcode = KNOT_RCODE_NOERROR;
 	int result;
@@ -201,7 +201,7 @@ bool transfer_notify_check(const struct config_zone *zone, const struct sockaddr
                            size_t length, uint8_t *reply, size_t *reply_length)
 {
 	knot_pkt_t *message = take(wire, length);
-	struct turn sender = {0};
+	struct source sender = {0};
 	bool believed;
 
 	*reply_length = 0;
@@ -216,7 +216,7 @@ bool follower_notify(struct follower *follower, const struct sockaddr_storage *f
                      uint8_t *reply, size_t *reply_length)
 {
 	knot_pkt_t *message = follower->gone ? NULL : take(wire, length);
-	struct turn sender = {0};
+	struct source sender = {0};
 	bool believed;
 
 	*reply_length = 0;

@@ -2,7 +2,8 @@
 /*
  * Following primaries. A follower keeps one zone as fresh as its primaries: SOA polls by the zone's clocks, NOTIFY,
  * IXFR and AXFR over TCP, TSIG on all. Everything runs on the main thread's loop. What was received goes out through
- * `publish`; what happened can be read by follower_status.
+ * `publish`; what happened can be read by follower_status. All followers share a schedule, which sees to it that no
+ * primary is pressed: so many at a time, polls at a rate, NOTIFYs first, one that does not answer left alone.
  */
 #ifndef PEREGRINE_TRANSFER_H
 #define PEREGRINE_TRANSFER_H
@@ -15,13 +16,20 @@
 #include <uv.h>
 
 struct follower;
+struct schedule;
+
+/* NULL when memory is short. */
+struct schedule *schedule_new(uv_loop_t *loop);
+/* When no follower is left. The loop has to run once more. NULL is allowed. */
+void schedule_free(struct schedule *schedule);
 
 struct follower_hooks {
-	/* A checked version is to be served. The callee takes its own reference and calls `done` exactly once, on the
-	 * main thread, now or later (error NULL: it is served), even when the follower has been freed meanwhile. */
-	void (*publish)(void *context, struct zone_version *version,
+	/* A checked version is to be served for `expire` seconds. The callee takes its own reference and calls `done`
+	 * exactly once, on the main thread, now or later (error NULL: it is served), even when the follower has been
+	 * freed meanwhile. */
+	void (*publish)(void *context, struct zone_version *version, uint32_t expire,
 	                void (*done)(void *done_context, const char *error), void *done_context);
-	/* What leads from the version served to a newer one, of that `expire`, is to be applied and served. Takes the
+	/* What leads from the version served to a newer one, good for `expire`, is to be applied and served. Takes the
 	 * changes; calls `done` like publish. `fits` false: they do not lead on from what is served, or to no good
 	 * zone, and all of the zone has to be transferred. */
 	void (*change)(void *context, struct zone_changes *changes, uint32_t expire,
@@ -31,25 +39,33 @@ struct follower_hooks {
 	void *context;
 };
 
-/* What is served when following begins: an adopted zone has a serial and a rest of its life. */
+/* What is served when following begins, and what is known of its clocks from before. */
 struct follower_start {
 	bool loaded;
 	uint32_t serial;
+	uint64_t expires_at; /* CLOCK_BOOTTIME, nanoseconds; 0: not known */
+	/* What follower_status said once. */
+	int64_t next_refresh;            /* unix seconds; 0: not known, the first poll is made at once */
+	uint32_t refresh, retry, expire; /* the SOA's; all 0: not known */
 };
 
-/* Begins to follow; the first attempt is made at once (spread over a second when `spread` is set). The configuration
- * must outlive the follower or its replacement by follower_reconfigure. Returns NULL when memory is short. */
-struct follower *follower_new(uv_loop_t *loop, const struct config_zone *zone, const struct follower_start *start,
-                              const struct follower_hooks *hooks, bool spread);
+/* Begins to follow; the first round begins as `start` says, and the schedule allows. The configuration must outlive the
+ * follower or its replacement by follower_reconfigure. Returns NULL when memory is short. */
+struct follower *follower_new(struct schedule *schedule, const struct config_zone *zone,
+                              const struct follower_start *start, const struct follower_hooks *hooks);
 void follower_reconfigure(struct follower *follower, const struct config_zone *zone);
 /* Ends attempts under way; callbacks of refreshes waited for are called with an error. The memory goes when libuv has
  * closed its handles. */
 void follower_free(struct follower *follower);
 
-enum follower_force { FOLLOWER_IF_NEWER, FOLLOWER_FULL };
+enum follower_force {
+	FOLLOWER_AS_DUE, /* when its time has come */
+	FOLLOWER_IF_NEWER,
+	FOLLOWER_FULL,
+};
 
-/* Asks the primaries now. `done` is called once, on the main thread, when what they have is served, or there is nothing
- * newer (error NULL), or every primary failed (one line). */
+/* Asks the primaries, now but with AS_DUE. `done` is called once, on the main thread, when what they have is served, or
+ * there is nothing newer (error NULL), or every primary failed (one line). */
 void follower_refresh(struct follower *follower, enum follower_force force,
                       void (*done)(void *context, const char *error), void *context);
 
@@ -79,14 +95,15 @@ struct follower_status {
 	uint32_t served_serial;
 	bool loaded;
 	bool busy;             /* an attempt is under way */
-	bool failing;          /* the last attempt failed with every primary */
+	bool failing;          /* the last round failed with every primary */
 	int64_t last_transfer; /* unix seconds, 0: none since start; how it came: */
 	enum follower_kind last_kind;
 	uint64_t last_records, last_octets;
-	int64_t last_check;   /* unix seconds of the last good answer of a primary */
-	int64_t next_refresh; /* unix seconds */
-	char last_error[256]; /* "" when the last attempt went well */
-	char primary[96];     /* name and address of the primary last used */
+	int64_t last_check;              /* unix seconds of the last good answer of a primary */
+	int64_t next_refresh;            /* unix seconds */
+	uint32_t refresh, retry, expire; /* the SOA's, unbounded; all 0: not known */
+	char last_error[256];            /* "" when the last round went well */
+	char primary[96];                /* name and address of the primary last used */
 };
 void follower_get_status(const struct follower *follower, struct follower_status *out);
 

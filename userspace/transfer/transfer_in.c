@@ -209,6 +209,7 @@ enum transfer_result transfer_in_message(struct transfer_in *in, uint8_t *wire, 
 		return TRANSFER_FAILED;
 	in->expected.first = false;
 	in->octets += length;
+	expire_read(message, &in->expire);
 	/* A message without records would be progress without end. */
 	if (knot_pkt_section(message, KNOT_ANSWER)->count == 0)
 		snprintf(in->why, sizeof(in->why), "%s failed: a message without records", in->expected.what);

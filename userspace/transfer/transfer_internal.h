@@ -7,16 +7,22 @@
  *   transfer_in.c   the messages of one AXFR or IXFR, in order, into a zone builder; no sockets
  *   ixfr_in.c       ... the differences of an IXFR, into changes
  *   exchange.c      one query to one address over UDP or TCP, with its deadlines; no DNS but the length prefix
+ *   due.c           a heap of times
+ *   server.c        one primary's address: who waits to ask it, its rate, its health
+ *   schedule.c      the timer, and the turns of the addresses
  *   transfer_log.c  what operators read
- *   attempt.c       the state machine: one attempt over all primaries
+ *   clocks.c        refresh, retry and expire within their bounds
+ *   attempt.c       the state machine: one attempt to have the zone from one address
  *   attempt_build.c its second half: sorting and publishing what came
+ *   round.c         one address after another, of one primary after another
  *   notify_in.c     NOTIFY received
- *   follower.c      life cycle, clocks, waiters
+ *   follower.c      life cycle, when the next round begins, waiters
  */
 #ifndef PEREGRINE_TRANSFER_INTERNAL_H
 #define PEREGRINE_TRANSFER_INTERNAL_H
 
 #include "common/log.h"
+#include "transfer/schedule.h"
 #include "transfer/transfer.h"
 
 #include <libknot/libknot.h>
@@ -24,22 +30,36 @@
 /* Bounds and deadlines. One set for the process, at its defaults but in tests. Times in milliseconds. */
 struct transfer_limits {
 	unsigned udp_tries;
-	uint64_t udp_wait;     /* for the reply to each try */
-	uint64_t connect;      /* until the TCP connection stands */
-	uint64_t progress;     /* without any octet; and the window in which ... */
-	size_t window_octets;  /* ... so many octets or one whole message must come */
-	uint64_t total;        /* for one exchange over TCP, from the connection to the last message */
-	uint64_t max_records;  /* of one transfer */
-	uint64_t max_octets;   /* of one transfer, names decompressed: what the builder has to hold */
-	uint64_t refresh_min;  /* bounds on what the SOA asks for */
-	uint64_t retry_min;    /* likewise */
-	uint64_t interval_max; /* likewise, for both */
-	uint64_t backoff_min;  /* between attempts while there is no SOA to give a retry interval: doubled each time */
+	uint64_t udp_wait;    /* for the reply to each try */
+	uint64_t connect;     /* until the TCP connection stands */
+	uint64_t progress;    /* without any octet; and the window in which ... */
+	size_t window_octets; /* ... so many octets or one whole message must come */
+	uint64_t total;       /* for one exchange over TCP, from the connection to the last message */
+	uint64_t max_records; /* of one transfer */
+	uint64_t max_octets;  /* of one transfer, names decompressed: what the builder has to hold */
+	/* Bounds on what the SOA asks for, where the zone's configuration has none. */
+	uint64_t refresh_min, refresh_max;
+	uint64_t retry_min, retry_max;
+	uint64_t expire_min, expire_max;
+	uint64_t backoff_min; /* between rounds while there is no SOA to give a retry interval: doubled each time */
 	uint64_t backoff_max;
 	uint64_t
-	    notify_pause; /* between two attempts that begin for a NOTIFY: it may be forged, so it may not press us */
+	    notify_pause;    /* between two rounds that begin for a NOTIFY: it may be forged, so it may not press us */
 	uint64_t ixfr_pause; /* before a primary that does not do IXFR is asked for it again */
+	uint64_t edns_pause; /* the same of an address that does not do EDNS */
 	uint64_t log_pause;  /* between two lines that say the same */
+	/* The schedule. */
+	unsigned attempts;        /* under way in all; a quarter more for NOTIFYs */
+	unsigned window_first;    /* polls and loads under way at one address, to begin with */
+	unsigned window_most;     /* ... and when it answers well */
+	unsigned window_notified; /* so many more for NOTIFYs */
+	unsigned rate;            /* SOA queries a second to one address, where the primary's configuration has none */
+	unsigned notified_factor; /* so many times that rate for NOTIFYs */
+	unsigned down_after;      /* attempts in a row without an answer */
+	uint64_t probe_min, probe_max; /* between probes of an address that is down: doubled each time */
+	uint64_t forget;               /* an address that nobody asked for so long */
+	uint64_t clock_check;          /* the longest sleep: libuv's clock does not count a suspended machine's */
+	uint64_t clock_ahead;          /* of CLOCK_BOOTTIME: for tests, which cannot suspend the machine */
 };
 extern struct transfer_limits transfer_limits;
 
@@ -82,10 +102,10 @@ void tsig_skew_text(uint64_t theirs, char *text, size_t size);
 
 /* ---- message.c ---- */
 
-/* Writes a query for the zone's SOA, AXFR, or IXFR from serial `have`, and signs it. Returns its length, 0 when it
- * cannot be made. */
+/* Writes a query for the zone's SOA, AXFR, or IXFR from serial `have`, with EDNS and its EXPIRE option or without, and
+ * signs it. Returns its length, 0 when it cannot be made. */
 size_t query_make(uint8_t *wire, size_t room, uint16_t id, const knot_dname_t *apex, uint16_t type, uint32_t have,
-                  struct tsig_session *tsig);
+                  bool edns, struct tsig_session *tsig);
 
 struct reply_expected {
 	const char *what; /* "SOA query", "AXFR" or "IXFR", for reasons */
@@ -108,9 +128,19 @@ struct soa_timers {
 /* The SOA's numbers, at the end of its rdata whatever the names. Returns 0 or -1. */
 int soa_read(const uint8_t *rdata, size_t length, struct soa_timers *out);
 
+/* EDNS EXPIRE (RFC 7314): how long the version that the primary has is good for. */
+struct expire_option {
+	bool given;
+	uint32_t seconds;
+};
+/* Takes it from a reply that has it; else leaves what there is. */
+void expire_read(const knot_pkt_t *reply, struct expire_option *out);
+
 enum soa_verdict { SOA_ANSWERED, SOA_TRUNCATED, SOA_FAILED };
 enum soa_verdict soa_reply(const struct reply_expected *expected, uint8_t *wire, size_t length,
-                           struct tsig_session *tsig, struct soa_timers *out, char *why);
+                           struct tsig_session *tsig, struct soa_timers *out, struct expire_option *expire, char *why);
+/* Whether a reply says that the server does not do EDNS, or not as we do. */
+bool reply_refuses_edns(const struct reply_expected *expected, const uint8_t *wire, size_t length);
 
 /* RFC 1982 section 3.2; neither is newer when they are 2^31 apart. */
 bool serial_newer(uint32_t serial, uint32_t than);
@@ -141,6 +171,7 @@ struct transfer_in {
 	bool opened, closed;
 	uint8_t first_soa[TRANSFER_SOA_ROOM];
 	size_t first_soa_length;
+	struct expire_option expire;
 	unsigned rcode;
 	uint64_t records;  /* the closing SOA not counted */
 	uint64_t octets;   /* on the wire */
@@ -187,13 +218,7 @@ bool exchange_connected(const struct exchange *exchange);
 /* No event comes after this; handles are closed and memory freed by the loop. NULL is allowed. */
 void exchange_end(struct exchange *exchange);
 
-/* ---- the follower: follower.c, attempt.c, attempt_build.c, notify_in.c ---- */
-
-/*
- * IDLE: a clock runs. SOA: a primary is asked for its serial. TRANSFER: a zone, or what changed of it, comes in. BUILD:
- * it is sorted and checked on a worker thread. PUBLISH: the hook has it.
- */
-enum follower_state { FOLLOWER_IDLE, FOLLOWER_SOA, FOLLOWER_TRANSFER, FOLLOWER_BUILD, FOLLOWER_PUBLISH };
+/* ---- the follower: follower.c, round.c, attempt.c, attempt_build.c, notify_in.c ---- */
 
 struct waiter {
 	struct waiter *next;
@@ -202,21 +227,31 @@ struct waiter {
 	void *context;
 };
 
-struct waiters {
-	struct waiter *first, **end;
+/* One of a zone's primaries, and of its addresses. */
+struct source {
+	uint16_t primary, address;
 };
 
-/* A primary and the one of its addresses to begin with. */
+/* What is remembered of a primary beyond a round. */
 struct turn {
-	size_t primary;
-	size_t address;
-	bool failed;            /* in the attempt under way, with all its addresses */
-	uint64_t no_ixfr_until; /* loop time */
-	unsigned misfits;       /* IXFRs whose changes did not fit what was served */
+	struct source source;   /* the address to begin with */
+	bool failed;            /* in the round under way, with all its addresses */
+	uint8_t misfits;        /* IXFRs whose changes did not fit what was served */
+	uint64_t no_ixfr_until; /* schedule_clock */
 };
 
-struct build_job;   /* attempt_build.c: a builder on its way through a worker thread */
-struct publication; /* attempt_build.c: what the publish hook gives back */
+/* One round over the primaries, until one of them has given what it has. */
+struct round {
+	bool on;
+	bool asked;  /* an attempt has begun */
+	bool urgent; /* for a NOTIFY, or somebody who waits */
+	bool full;   /* all of the zone, whatever its serial */
+	bool older;  /* a primary answered, with an older serial */
+	bool hinted; /* it begins with the primary that sent a NOTIFY, from where it sent it */
+	struct source hint;
+	uint16_t at_turn;    /* turn_count: none */
+	uint16_t at_address; /* counted from the turn's first */
+};
 
 struct log_memory {
 	uint64_t hash;
@@ -225,39 +260,67 @@ struct log_memory {
 };
 #define LOG_MEMORY 16
 
+struct attempt;
+
+/* A zone and its clocks: all that there is of it while nothing is under way, so it is kept small. Times are those of
+ * schedule_clock. */
 struct follower {
-	uv_loop_t *loop;
+	struct slot slot; /* first: its memory is given back by it */
+	struct schedule *schedule;
 	const struct config_zone *zone;
 	struct follower_hooks hooks;
-	uv_timer_t timer; /* the next attempt */
-	bool gone;        /* follower_free was called: memory is there until the timer is closed, nothing else */
-
-	enum follower_state state;
 	struct turn *turns; /* primaries in the order to be tried, those that failed last at the end */
-	size_t turn_count;
+	uint16_t turn_count;
+	bool gone; /* follower_free was called: memory is there until the loop's next turn, nothing else */
 
 	/* What is served. */
 	bool loaded;
 	bool timers_known; /* `served` has more than the serial */
 	struct soa_timers served;
+	uint64_t expires_at; /* 0: not known */
 
-	/* Why and when the next attempt begins. */
-	uint64_t planned;   /* by the clocks, in loop time */
-	unsigned failures;  /* attempts in a row, for the backoff */
-	bool notified;      /* a NOTIFY has not been followed yet */
-	struct turn hinted; /* from where */
-	uint64_t notify_begun;
-	bool notify_begun_set;
-	struct waiters waiting; /* for an attempt that has not begun */
+	/* Why and when the next round begins. */
+	uint64_t planned;       /* by the clocks */
+	unsigned failures;      /* rounds in a row, for the backoff */
+	bool notified;          /* a NOTIFY has not been followed yet */
+	struct source hinted;   /* from where */
+	uint64_t notify_begun;  /* the last round for a NOTIFY; 0: none */
+	struct waiter *waiting; /* for a round that has not begun */
 
-	/* The attempt under way. */
-	struct waiters attending;
-	bool full;
-	struct turn *plan; /* `turns` as this attempt takes them */
-	size_t at_turn;
-	size_t at_address; /* counted from the turn's first */
-	bool any_older;    /* a primary answered, with an older serial */
+	struct round round;
+	struct waiter *attending;
+	struct attempt *attempt; /* NULL: none is under way */
+
+	/* What operators are told. */
+	bool failing;
+	bool has_primary_serial;
+	bool asked; /* `source` is the one last asked */
+	uint8_t last_kind;
+	struct source source;
+	uint32_t primary_serial;
+	int64_t last_transfer, last_check, next_refresh; /* unix seconds */
+	uint64_t last_records, last_octets;
+	char *last_error; /* NULL: the last round went well */
+	struct log_memory *log_memory;
+	unsigned log_next;
+};
+
+/* SOA: a primary is asked for its serial. TRANSFER: a zone, or what changed of it, comes in. BUILD: it is sorted and
+ * checked on a worker thread. PUBLISH: the hook has it. IDLE is the follower without an attempt. */
+enum follower_state { FOLLOWER_IDLE, FOLLOWER_SOA, FOLLOWER_TRANSFER, FOLLOWER_BUILD, FOLLOWER_PUBLISH };
+
+struct build_job;   /* attempt_build.c: a builder on its way through a worker thread */
+struct publication; /* attempt_build.c: what the publish hook gives back */
+
+/* What is under way with the round's present address. */
+struct attempt {
+	struct follower *follower;
+	enum follower_state state;
+	bool edns;
+	bool edns_taken; /* it has answered such a query: what it says to another is about that */
 	bool over_tcp;
+	bool heard; /* the address answered, whatever it said */
+	struct expire_option expire;
 	uint64_t transfer_begun;
 	uint64_t transfer_ms;
 	struct exchange *exchange;
@@ -266,42 +329,69 @@ struct follower {
 	struct transfer_in incoming;
 	struct build_job *build;
 	struct publication *publication;
-
-	struct follower_status status;
-	struct log_memory log_memory[LOG_MEMORY];
-	unsigned log_next;
 };
 
-/* attempt.c */
+enum follower_state follower_state(const struct follower *follower);
+
+/* attempt.c: begins with the round's present address, which the schedule has granted. */
 void attempt_begin(struct follower *follower);
-/* Drops what is under way, whatever the state, without any callback. */
+/* Drops what is under way, if anything is, whatever the state, without any callback. */
 void attempt_cancel(struct follower *follower);
-/* The present address was no good: says so, and goes on to the next. */
-void attempt_address_failed(struct follower *follower, const char *why);
-/* The changes that the present address sent do not fit: says so, and asks it for all of the zone. */
-void attempt_misfit(struct follower *follower, const char *why);
-/* The present address is the one to begin with next time. */
-void attempt_address_good(struct follower *follower);
+/* The address was no good: the attempt is gone, and the round goes on. */
+void attempt_failed(struct attempt *attempt, const char *why);
+/* The changes that it sent do not fit: says so, and asks it for all of the zone. */
+void attempt_misfit(struct attempt *attempt, const char *why);
+/* The attempt is gone, and the round at its end. */
 enum attempt_outcome { ATTEMPT_GOOD, ATTEMPT_OLDER, ATTEMPT_FAILED };
-void attempt_end(struct follower *follower, enum attempt_outcome outcome, const char *error);
+void attempt_end(struct attempt *attempt, enum attempt_outcome outcome, const char *error);
 
 /* attempt_build.c */
-void build_begin(struct follower *follower);
+void build_begin(struct attempt *attempt);
 /* The same for changes, which are sorted and checked where they are applied. */
-void change_begin(struct follower *follower);
-void build_forget(struct follower *follower);
+void change_begin(struct attempt *attempt);
+void build_forget(struct attempt *attempt);
+
+/* round.c */
+const struct config_primary *round_primary(const struct follower *follower);
+const struct sockaddr_storage *round_address(const struct follower *follower);
+struct turn *round_turn(const struct follower *follower);
+/* "campus (192.0.2.1@53)" */
+void source_text(const struct follower *follower, struct source source, char *text, size_t size);
+struct source round_source(const struct follower *follower);
+void round_begin(struct follower *follower);
+/* No longer: those who wait wait for the next one. */
+void round_give_up(struct follower *follower);
+/* What the present address came to; the first two go on to the next. */
+void round_address_failed(struct follower *follower, const char *why);
+void round_address_older(struct follower *follower, uint32_t serial);
+void round_address_good(struct follower *follower);
+void round_end(struct follower *follower, enum attempt_outcome outcome, const char *error);
+/* hooks of the schedule */
+void round_granted(struct slot *slot);
+void round_refused(struct slot *slot);
+bool round_concerns(const struct slot *slot, const struct sockaddr_storage *address);
+
+/* clocks.c: milliseconds, jittered */
+uint64_t clocks_refresh(const struct follower *follower);
+uint64_t clocks_retry(const struct follower *follower);
+/* How many seconds a version is good for that has just come, or, `confirmed`, is what is served already (RFC 7314
+ * section 4). */
+uint32_t clocks_expire(const struct follower *follower, const struct soa_timers *soa,
+                       const struct expire_option *option, bool confirmed);
+/* Notes that the version served is good for so long from now. */
+void clocks_set_expiry(struct follower *follower, uint32_t seconds);
+bool clocks_expired(const struct follower *follower);
 
 /* follower.c */
-/* Back to IDLE: sets the clocks and calls those who waited. The follower may be gone afterwards. */
+/* The round is over: sets the clocks and calls those who waited. The follower may be gone afterwards. */
 void follower_ended(struct follower *follower, enum attempt_outcome outcome, const char *error);
-/* Lets the timer fire when the next attempt is due. */
+/* Has the next round begin when it is due. */
 void follower_plan(struct follower *follower);
-void waiters_move(struct waiters *to, struct waiters *from);
 
 /* transfer_log.c */
 /* Writes "zone Z: [primary SOURCE: ]CAUSE; serving serial N on", at `level` the first time and at debug while it
  * repeats within a minute; other numbers in the cause do not make it another line. Keeps it as the last error. */
 void transfer_log_repeated(struct follower *follower, enum log_level level, const char *source, const char *cause);
-void transfer_log_served(const struct follower *follower);
+void transfer_log_served(const struct follower *follower, uint64_t milliseconds);
 
 #endif

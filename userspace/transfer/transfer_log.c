@@ -3,6 +3,8 @@
 #include "transfer_internal.h"
 
 #include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* FNV-1a; of the cause without its digits, as a clock skew or a count differs each time. */
 static uint64_t hash_text(uint64_t hash, const char *text, bool digits)
@@ -17,9 +19,14 @@ static uint64_t hash_text(uint64_t hash, const char *text, bool digits)
 static bool written_lately(struct follower *follower, const char *source, const char *cause)
 {
 	uint64_t hash = hash_text(hash_text(0xcbf29ce484222325ULL, source, true), cause, false);
-	uint64_t now = uv_now(follower->loop);
+	uint64_t now = schedule_clock();
 	struct log_memory *memory;
 
+	/* Most zones have never anything to say. */
+	if (follower->log_memory == NULL)
+		follower->log_memory = calloc(LOG_MEMORY, sizeof(*follower->log_memory));
+	if (follower->log_memory == NULL)
+		return false;
 	for (size_t i = 0; i < LOG_MEMORY; i++) {
 		memory = &follower->log_memory[i];
 		if (!memory->used || memory->hash != hash)
@@ -36,14 +43,16 @@ static bool written_lately(struct follower *follower, const char *source, const 
 
 void transfer_log_repeated(struct follower *follower, enum log_level level, const char *source, const char *cause)
 {
-	char *text = follower->status.last_error;
-	size_t size = sizeof(follower->status.last_error);
+	char text[TRANSFER_WHY + 180];
 
 	if (source != NULL)
-		snprintf(text, size, "primary %s: %s", source, cause);
+		snprintf(text, sizeof(text), "primary %s: %s", source, cause);
 	else
-		snprintf(text, size, "%s", cause);
-	if (written_lately(follower, source != NULL ? source : "", cause))
+		snprintf(text, sizeof(text), "%s", cause);
+	free(follower->last_error);
+	follower->last_error = strdup(text);
+	/* What is for the curious alone needs no memory. */
+	if (level != LOG_LEVEL_DEBUG && written_lately(follower, source != NULL ? source : "", cause))
 		level = LOG_LEVEL_DEBUG;
 	if (follower->loaded)
 		log_write(level, "zone %s: %s; serving serial %u on", follower->zone->name, text,
@@ -60,10 +69,14 @@ const char *follower_kind_text(enum follower_kind kind)
 	return texts[kind];
 }
 
-void transfer_log_served(const struct follower *follower)
+void transfer_log_served(const struct follower *follower, uint64_t milliseconds)
 {
+	char source[160] = "";
+
+	if (follower->asked)
+		source_text(follower, follower->source, source, sizeof(source));
 	log_info("zone %s: primary %s: serial %u transferred and served, %llu records, %llu octets, %llu ms, by %s",
-	         follower->zone->name, follower->status.primary, follower->served.serial,
-	         (unsigned long long)follower->status.last_records, (unsigned long long)follower->status.last_octets,
-	         (unsigned long long)follower->transfer_ms, follower_kind_text(follower->status.last_kind));
+	         follower->zone->name, source, follower->served.serial, (unsigned long long)follower->last_records,
+	         (unsigned long long)follower->last_octets, (unsigned long long)milliseconds,
+	         follower_kind_text(follower->last_kind));
 }

@@ -14,7 +14,9 @@
 
 struct zone_changes {
 	struct record_list list;
-	struct record soa; /* the last one; its rdata is NULL until there is one */
+	struct record soa;   /* the last one; its rdata is NULL until there is one */
+	struct record *soas; /* all of them */
+	size_t soa_count, soa_room;
 	uint32_t from;
 	uint32_t differences;
 };
@@ -36,6 +38,7 @@ void zone_changes_free(struct zone_changes *changes)
 	if (!changes)
 		return;
 	record_list_clear(&changes->list);
+	free(changes->soas);
 	free(changes);
 }
 
@@ -85,6 +88,22 @@ int zone_changes_add(struct zone_changes *changes, const knot_dname_t *owner, ui
 	return put(changes, true, owner, type, ttl, rdata, rdata_length);
 }
 
+/* Notes the SOA that came last among all of them. */
+static int keep_soa(struct zone_changes *changes)
+{
+	if (changes->soa_count == changes->soa_room) {
+		size_t room = changes->soa_room ? changes->soa_room * 2 : 4;
+		struct record *soas = realloc(changes->soas, room * sizeof(*soas));
+
+		if (!soas)
+			return record_list_fail(&changes->list, "out of memory");
+		changes->soas = soas;
+		changes->soa_room = room;
+	}
+	changes->soas[changes->soa_count++] = changes->soa;
+	return 0;
+}
+
 int zone_changes_soa(struct zone_changes *changes, uint32_t ttl, const uint8_t *rdata, uint16_t rdata_length)
 {
 	struct record *record =
@@ -93,9 +112,38 @@ int zone_changes_soa(struct zone_changes *changes, uint32_t ttl, const uint8_t *
 	if (!record)
 		return -1;
 	changes->soa = *record;
+	changes->soa.step = (changes->differences - 1) * 2 + 1;
 	/* It stands apart from the others; what it holds stays where it is. */
 	changes->list.count--;
-	return 0;
+	return keep_soa(changes);
+}
+
+static int visit_record(const struct record *record, int (*visit)(void *context, const struct zone_change *change),
+                        void *context)
+{
+	return visit(context, &(struct zone_change){.owner = record->owner,
+	                                            .rdata = record->rdata,
+	                                            .ttl = record->ttl,
+	                                            .type = record->type,
+	                                            .difference = record->step / 2,
+	                                            .adds = record->step & 1});
+}
+
+int zone_changes_each(const struct zone_changes *changes, int (*visit)(void *context, const struct zone_change *change),
+                      void *context)
+{
+	int result = 0;
+
+	for (size_t i = 0; !result && i < changes->list.count; i++)
+		result = visit_record(&changes->list.records[i], visit, context);
+	for (size_t i = 0; !result && i < changes->soa_count; i++)
+		result = visit_record(&changes->soas[i], visit, context);
+	return result;
+}
+
+size_t zone_changes_count(const struct zone_changes *changes)
+{
+	return changes->list.count + changes->soa_count;
 }
 
 /* By record, then by step. */

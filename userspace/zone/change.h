@@ -26,6 +26,22 @@ int zone_changes_add(struct zone_changes *changes, const knot_dname_t *owner, ui
 /* The SOA that the difference leads to; SOAs are neither removed nor added. */
 int zone_changes_soa(struct zone_changes *changes, uint32_t ttl, const uint8_t *rdata, uint16_t rdata_length);
 
+/* One record of them. */
+struct zone_change {
+	const uint8_t *owner; /* lower case */
+	const uint8_t *rdata; /* 16-bit length in host order, then the octets */
+	uint32_t ttl;         /* 0 of what is taken away */
+	uint16_t type;
+	uint16_t difference; /* counted from 0 */
+	bool adds;           /* a SOA is the one that the difference leads to */
+};
+/* Calls `visit` with each, in the order in which they came, behind these the SOAs; ends when it returns anything but 0,
+ * and returns that. To be called before they are applied. */
+int zone_changes_each(const struct zone_changes *changes, int (*visit)(void *context, const struct zone_change *change),
+                      void *context);
+/* How many records and SOAs there are. */
+size_t zone_changes_count(const struct zone_changes *changes);
+
 const char *zone_changes_error(const struct zone_changes *changes);
 const knot_dname_t *zone_changes_apex(const struct zone_changes *changes);
 /* The serial that they lead from. */

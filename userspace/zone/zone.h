@@ -40,6 +40,12 @@ struct zone_version {
 /* Canonical order of names in lower case (RFC 4034 section 6.1). */
 int zone_compare_names(const uint8_t *left, const uint8_t *right);
 
+/* A name in lower case as octets whose order by memcmp is canonical, and back. Both return the number of octets
+ * written; the second 0 when the octets are no such name. */
+#define ZONE_NAME_KEY_ROOM 508
+size_t zone_name_to_key(const uint8_t *name, uint8_t *key);
+size_t zone_key_to_name(const uint8_t *key, size_t length, uint8_t *name);
+
 void zone_ref(struct zone_version *version);
 void zone_unref(struct zone_version *version);
 

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Transfers out: the secondaries that are notified, and who may have a zone. */
+#include "config/load.h"
+#include "config/values.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char NO_KEY[] = "no such key; add it to `keys`, or mend the name";
+
+static const knot_tsig_key_t *find_key(struct load *load, const yaml_node_t *node, const char *text)
+{
+	knot_dname_t *name = NULL;
+	const knot_tsig_key_t *key;
+
+	if (!load_judge(load, node, "key", text, value_name(text, &name)))
+		return NULL;
+	key = load_find(load->keys, load->key_count, name, knot_dname_size(name));
+	if (!key)
+		load_judge(load, node, "key", text, NO_KEY);
+	knot_dname_free(name, NULL);
+	return key;
+}
+
+/* --- secondaries --- */
+
+/* One of each family at most. */
+static void load_source(struct load *load, const struct raw_secondary *raw, const yaml_node_t *mapping,
+                        struct config_secondary *secondary)
+{
+	const yaml_node_t *list = document_field(&load->document, mapping, "source");
+
+	for (size_t i = 0; i < raw->source_count; i++) {
+		const yaml_node_t *node = document_entry(&load->document, list, i);
+		const char *text = raw->source[i];
+		struct sockaddr_storage address, *place;
+
+		if (!load_given(text) ||
+		    !load_judge(load, node, "source", text, value_service_address(text, 0, &address)))
+			continue;
+		place = &secondary->source[address.ss_family == AF_INET6];
+		if (load_judge(load, node, "source", text,
+		               place->ss_family == AF_UNSPEC ? NULL
+		                                             : "the second of its kind; keep one of IPv4, one of IPv6"))
+			*place = address;
+	}
+}
+
+static void load_addresses(struct load *load, const struct raw_secondary *raw, const yaml_node_t *mapping,
+                           struct config_secondary *secondary)
+{
+	const yaml_node_t *list = document_field(&load->document, mapping, "addresses");
+
+	if (raw->addresses_count == 0)
+		document_missing(&load->document, mapping,
+		                 "no addresses here; write the secondary's addresses, like [ 198.51.100.7 ]");
+	secondary->addresses = load_array(load, raw->addresses_count, sizeof(*secondary->addresses));
+	for (size_t i = 0; secondary->addresses && i < raw->addresses_count; i++) {
+		const char *text = raw->addresses[i];
+
+		if (load_given(text) &&
+		    load_judge(load, document_entry(&load->document, list, i), "address", text,
+		               value_address_port(text, 53, &secondary->addresses[secondary->address_count])))
+			secondary->address_count++;
+	}
+}
+
+void load_secondaries(struct load *load)
+{
+	const struct raw_config *raw = load->raw;
+	struct document *document = &load->document;
+	const yaml_node_t *list = document_field(document, document_root(document), "secondaries");
+	struct config *config = load->config;
+
+	config->secondaries = load_array(load, raw->secondaries_count, sizeof(*config->secondaries));
+	load->secondaries = load_array(load, raw->secondaries_count, sizeof(*load->secondaries));
+	for (size_t i = 0; config->secondaries && load->secondaries && i < raw->secondaries_count; i++) {
+		const struct raw_secondary *from = &raw->secondaries[i];
+		const yaml_node_t *mapping = document_entry(document, list, i);
+		struct config_secondary *secondary = &config->secondaries[config->secondary_count++];
+
+		load_addresses(load, from, mapping, secondary);
+		load_source(load, from, mapping, secondary);
+		if (load_given(from->key))
+			secondary->key = find_key(load, document_field(document, mapping, "key"), from->key);
+		if (!load_given(from->name)) {
+			document_missing(document, mapping,
+			                 "no name here; write the name by which zones refer to this secondary");
+			continue;
+		}
+		secondary->name = load_text(load, from->name);
+		if (secondary->name)
+			load->secondaries[load->secondary_count++] =
+			    (struct load_item){secondary->name, strlen(secondary->name), secondary->name,
+			                       document_field(document, mapping, "name"), secondary};
+	}
+	load_sort(load, load->secondaries, load->secondary_count, "secondary");
+}
+
+/* --- of a zone --- */
+
+static bool add_prefix(struct load *load, const yaml_node_t *node, struct config_access *access)
+{
+	const char *text = document_scalar(node);
+
+	if (!text) {
+		document_error(&load->document, node, "an entry of addresses must be an address or a prefix");
+		return false;
+	}
+	return load_judge(load, node, "allow-transfer", text,
+	                  value_prefix(text, &access->prefixes[access->prefix_count])) &&
+	       ++access->prefix_count;
+}
+
+/* One that has addresses, a key, or both. */
+static void load_pair(struct load *load, const yaml_node_t *mapping, struct config_access *access)
+{
+	struct document *document = &load->document;
+	const yaml_node_t *addresses = document_field(document, mapping, "addresses");
+	const yaml_node_t *key = document_field(document, mapping, "key"), *node;
+	size_t known = (addresses != NULL) + (key != NULL);
+
+	if ((size_t)(mapping->data.mapping.pairs.top - mapping->data.mapping.pairs.start) != known || !known) {
+		document_error(
+		    document, mapping,
+		    "an entry of allow-transfer has `addresses`, `key`, or both, each once, and nothing else");
+		return;
+	}
+	if (key && !document_scalar(key))
+		document_error(document, key, "key must be the name of one of `keys`");
+	else if (key)
+		access->key = find_key(load, key, document_scalar(key));
+	if (!addresses)
+		return;
+	if (addresses->type != YAML_SEQUENCE_NODE || !document_entry(document, addresses, 0)) {
+		document_error(document, addresses, "addresses must be a list, like [ 192.0.2.7, 198.51.100.0/24 ]");
+		return;
+	}
+	access->prefixes =
+	    load_setting(load, (size_t)(addresses->data.sequence.items.top - addresses->data.sequence.items.start) *
+	                           sizeof(*access->prefixes));
+	for (size_t i = 0; access->prefixes && (node = document_entry(document, addresses, i)); i++)
+		add_prefix(load, node, access);
+}
+
+static void load_access(struct load *load, const yaml_node_t *node, struct config_access *access)
+{
+	if (node->type == YAML_MAPPING_NODE) {
+		load_pair(load, node, access);
+		return;
+	}
+	access->prefixes = load_setting(load, sizeof(*access->prefixes));
+	if (access->prefixes)
+		add_prefix(load, node, access);
+}
+
+/* The list behind a key and how long it is; a single value is none. */
+static const yaml_node_t *list_at(struct load *load, const yaml_node_t *mapping, const char *key, size_t *count)
+{
+	const yaml_node_t *list = document_field(&load->document, mapping, key);
+
+	*count = 0;
+	if (!list)
+		return NULL;
+	if (list->type != YAML_SEQUENCE_NODE) {
+		document_error(&load->document, list, "%s must be a list, like [ one, two ]", key);
+		return NULL;
+	}
+	*count = (size_t)(list->data.sequence.items.top - list->data.sequence.items.start);
+	return list;
+}
+
+static void load_notify(struct load *load, const yaml_node_t *mapping, struct config_outgoing *outgoing)
+{
+	size_t count;
+	const yaml_node_t *list = list_at(load, mapping, "notify", &count);
+
+	if (!list)
+		return;
+	outgoing->notify_count = 0;
+	outgoing->notify = load_setting(load, count * sizeof(const struct config_secondary *));
+	for (size_t i = 0; outgoing->notify && i < count; i++) {
+		const yaml_node_t *node = document_entry(&load->document, list, i);
+		const char *text = document_scalar(node);
+		const struct config_secondary *secondary =
+		    text ? load_find(load->secondaries, load->secondary_count, text, strlen(text)) : NULL;
+
+		if (!text)
+			document_error(&load->document, node, "an entry of notify must be the name of a secondary");
+		else if (load_judge(load, node, "secondary", text,
+		                    secondary ? NULL : "no such secondary; add it to `secondaries`, or mend the name"))
+			outgoing->notify[outgoing->notify_count++] = secondary;
+	}
+}
+
+void load_outgoing(struct load *load, const yaml_node_t *mapping, struct config_outgoing *outgoing)
+{
+	size_t count;
+	const yaml_node_t *list = list_at(load, mapping, "allow-transfer", &count);
+
+	if (list) {
+		outgoing->allow_count = 0;
+		outgoing->allow = load_setting(load, count * sizeof(*outgoing->allow));
+	}
+	for (size_t i = 0; outgoing->allow && i < count; i++)
+		load_access(load, document_entry(&load->document, list, i), &outgoing->allow[outgoing->allow_count++]);
+	load_notify(load, mapping, outgoing);
+}
