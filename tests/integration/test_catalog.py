@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lab import Bind, Key, Knot, Lab, LabError, NameServer, Nsd, Peregrine, Zone, ask, soa_serial
-from wire import SOA, wire
+from lab import Bind, Key, Knot, Lab, LabError, NameServer, Nsd, Peregrine, Zone, ask
+from wire import NS, SOA, wire
 from zones import serial_zone
 
 MEMBERS = int(os.environ.get("PEREGRINE_MEMBERS", "0"))
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.timeout(1800 if MEMBERS else 90)
 
 CATALOG, SECOND = "catalog.invalid.", "second.invalid."
 NAMES = ("one.example.", "two.example.", "three.example.")
-REFUSED, SERVFAIL = 5, 2
+REFUSED = 5
 
 
 @pytest.fixture
@@ -31,9 +31,9 @@ def lab() -> Iterator[Lab]:
         yield made
 
 
-def rcode(lab: Lab, name: str) -> int | None:
+def rcode(lab: Lab, name: str, rrtype: int = SOA) -> int | None:
     with lab.client.udp(lab.service[0]) as sock:
-        reply = ask(sock, wire(name, SOA, id=5), 0.3)
+        reply = ask(sock, wire(name, rrtype, id=5), 0.3)
     return reply[3] & 15 if reply else None
 
 
@@ -95,7 +95,8 @@ def test_members_come_and_go(lab: Lab, kind: type[NameServer]) -> None:
     with follow(lab) as agent:
         wait_serving(agent, NAMES[:2])
         assert (rcode(lab, NAMES[0]), rcode(lab, NAMES[1]), rcode(lab, NAMES[2])) == (0, 0, REFUSED)
-        assert (rcode(lab, CATALOG), rcode(lab, f"version.{CATALOG}")) == (REFUSED, REFUSED)
+        # Of the catalog there is the SOA, for secondaries, and nothing else.
+        assert (rcode(lab, CATALOG), rcode(lab, CATALOG, NS), rcode(lab, f"version.{CATALOG}")) == (0, REFUSED, REFUSED)
         assert agent.zone_status(NAMES[0])["catalog"].rstrip(".") == CATALOG.rstrip(".")
         assert agent.zone_status(CATALOG)["role"] == "catalog"
 
@@ -130,7 +131,7 @@ def test_after_a_restart(lab: Lab) -> None:
         assert rcode(lab, NAMES[1]) == 0
         agent.start()
         assert members(agent) == {name.rstrip(".") for name in NAMES[:2]}
-        assert (rcode(lab, NAMES[0]), rcode(lab, NAMES[1]), rcode(lab, CATALOG)) == (0, 0, REFUSED)
+        assert (rcode(lab, NAMES[0]), rcode(lab, NAMES[1]), rcode(lab, CATALOG, NS)) == (0, 0, REFUSED)
         agent.stop()
         agent.write_config({"catalogs": [], "zones": [{"name": NAMES[0], "primaries": ["origin"]}]})
         agent.start()
@@ -178,6 +179,9 @@ def test_change_of_ownership(lab: Lab) -> None:
         catalog_zone(place, 2, f"a {NAMES[0]}", f"x {NAMES[1]}", f"c {NAMES[2]}", name=SECOND)
         primary.reload(SECOND, 2)
         eventually(lambda: "which had it first" in agent.log(), "the clash is told")
+        first, second = agent.cli("catalog-status")
+        assert (first["listed"], first["members"], second["listed"], second["members"]) == (3, 3, 3, 0)
+        assert second["left_out"][0]["reason"] == f"it is a member of catalog {CATALOG}"
         assert all(agent.zone_status(name)["catalog"] == CATALOG for name in NAMES)
         catalog_zone(
             place,
@@ -274,6 +278,60 @@ def test_made_by_knot(lab: Lab) -> None:
         assert members(agent) == {name.rstrip(".") for name in NAMES[1:]}
 
 
+class Interpreting(Knot):
+    """Knot DNS as a consumer of a catalog of ours, and a secondary of ours for its members."""
+
+    def configuration(self) -> str:
+        address = self.lab.back_addresses[0]
+        lines = super().configuration().split("template:")[0].splitlines()
+        lines += ["remote:", "  - id: ours", f"    address: {address}", "acl:", "  - id: ours"]
+        lines += [f"    address: {address}", "    action: notify", "template:", "  - id: default", "    master: ours"]
+        lines += ["    acl: ours", "    zonefile-sync: -1", "  - id: members", "    master: ours", "    acl: ours"]
+        lines += ["    zonefile-sync: -1", "zone:", f"  - domain: {CATALOG}", "    catalog-role: interpret"]
+        return "\n".join([*lines, "    catalog-template: members"]) + "\n"
+
+
+def test_made_here(lab: Lab) -> None:
+    """A catalog of the zones that are served here, followed by Knot: it gets and loses what we do, by IXFR."""
+    place = lab.make_directory("zones")
+    names = [serial_zone(3, 1, name).write(place).name for name in NAMES]
+    lab.primary_server(Nsd, [Zone(name, place / f"{name.rstrip('.')}.zone") for name in names], key=Key(), notify=False)
+    other = lab.primary_addresses[0]
+    default = {"name": "default", "primaries": ["origin"], "allow-transfer": [other], "notify": ["knot"]}
+    secondaries = [{"name": "knot", "addresses": [f"{other}@5353"]}]
+
+    def zones(*served: str) -> list[dict[str, Any]]:
+        return [{"name": name, "catalog": CATALOG, "group": "blue"} for name in served]
+
+    change = {
+        "server": {"listen": [*lab.service, lab.back_addresses[0]]},
+        "templates": [default],
+        "secondaries": secondaries,
+        "catalogs": [{"name": CATALOG, "produce": True}],
+        "zones": zones(*NAMES[:2]),
+    }
+    with lab.peregrine([], key=Key(), change=change) as agent:
+        wait_serving(agent, NAMES[:2])
+        consumer = Interpreting(lab, lab.primary, [], addresses=[other], port=5353)
+        with consumer.start():
+            for name in NAMES[:2]:
+                consumer.wait_for(name, 1)
+            made = agent.zone_status(CATALOG)
+            assert (made["role"], made["state"]) == ("produced", "serving")
+            agent.write_config({"zones": zones(*NAMES[1:])})
+            agent.cli("reload")
+            consumer.wait_for(NAMES[2], 1)
+            eventually(lambda: consumer.serial(NAMES[0]) is None, "a zone that is served no more is not in the catalog")
+            assert "IXFR, incoming" in consumer.log()
+            assert agent.cli("catalog-status", CATALOG)[0]["listed"] == 2
+            # The same zones after a start are the same catalog.
+            serial = agent.zone_status(CATALOG)["serial"]
+            agent.stop()
+            agent.start()
+            time.sleep(0.5)
+            assert agent.zone_status(CATALOG)["serial"] == serial > made["serial"]
+
+
 # -------------------------------------------------------------------------------------------------------- many members
 
 
@@ -299,10 +357,10 @@ def test_many_members(lab: Lab) -> None:
     names = [f"z{k}.many.example." for k in range(count + 1)]
     listed = [f"id{k} {name}" for k, name in enumerate(names[:count])]
     catalog = catalog_zone(place, 1, *listed)
-    primary = Knot(lab, lab.primary, [catalog, *(Zone(name, file) for name in names)], allow=lab.back_addresses)
+    primary = Nsd(lab, lab.primary, [catalog, *(Zone(name, file) for name in names)], allow=lab.back_addresses)
     primary.notify = []
     primary.config.write_text(primary.configuration())
-    primary.process = lab.start(lab.primary, primary.command(), log=primary.directory / "log", name="knot")
+    primary.process = lab.start(lab.primary, primary.command(), log=primary.directory / "log", name="nsd")
     primary.wait_for(names[-1], timeout=600)
     more = {"fast-path": {"memory": "1GiB"}}
     agent = lab.peregrine([], change=settings({"name": CATALOG, "primaries": ["origin"]}, **more))

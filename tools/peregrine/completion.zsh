@@ -16,6 +16,13 @@ _peregrine_zones() {
 	_describe -t zones zone zones
 }
 
+_peregrine_catalogs() {
+	local -a catalogs
+	catalogs=(${(f)"$(_call_program catalogs $agent --json catalog-status 2>/dev/null |
+		sed -n 's/^ *"catalog": "\(.*\)",\{0,1\}$/\1/p')"})
+	_describe -t catalogs catalog catalogs
+}
+
 _peregrine() {
 	local context state line
 	local -a agent common
@@ -42,6 +49,7 @@ _peregrine() {
 		_arguments $common '--wait[return when the zones are served]' \
 			'--timeout[wait no longer than this]:seconds:' '*:zone:_peregrine_zones' ;;
 	zone-status) _arguments $common '*:zone:_peregrine_zones' ;;
+	catalog-status) _arguments $common '1:catalog:_peregrine_catalogs' ;;
 	stats) _arguments $common '1:zone:_peregrine_zones' ;;
 	attach) _arguments $common '*:interface:_net_interfaces' ;;
 	detach)

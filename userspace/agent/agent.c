@@ -167,6 +167,7 @@ static void stop(struct agent *agent)
 	for (size_t i = 0; i < sizeof(agent->signals) / sizeof(agent->signals[0]); i++)
 		close_handle((uv_handle_t *)&agent->signals[i], NULL);
 	close_handle((uv_handle_t *)&agent->attach_timer, NULL);
+	close_handle((uv_handle_t *)&agent->produce_timer, NULL);
 	close_handle((uv_handle_t *)&agent->expiry_timer, NULL);
 	uv_run(agent->loop, UV_RUN_DEFAULT);
 }
@@ -211,6 +212,8 @@ static void watch_signals(struct agent *agent)
 	}
 	uv_timer_init(agent->loop, &agent->attach_timer);
 	agent->attach_timer.data = agent;
+	uv_timer_init(agent->loop, &agent->produce_timer);
+	agent->produce_timer.data = agent;
 	uv_timer_init(agent->loop, &agent->expiry_timer);
 	agent->expiry_timer.data = agent;
 	uv_timer_start(&agent->expiry_timer, agent_watch_expiry, EXPIRY_WATCH_MS, EXPIRY_WATCH_MS);

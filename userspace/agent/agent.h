@@ -24,8 +24,9 @@ struct agent;
 /* Why there is a zone. */
 enum agent_role {
 	AGENT_CONFIGURED,
-	AGENT_CATALOG, /* configured, and lists members; not for clients */
-	AGENT_MEMBER,  /* of a catalog */
+	AGENT_CATALOG,  /* configured, and lists members; not for clients */
+	AGENT_MEMBER,   /* of a catalog */
+	AGENT_PRODUCED, /* a catalog that is made here: nobody is followed; not for clients */
 };
 
 /*
@@ -41,11 +42,11 @@ struct agent_zone {
 	struct member *member;            /* whose `config` it is, of a member; else NULL */
 	struct agent_catalog *catalog;    /* that it is, or is a member of; else NULL */
 	unsigned generation;              /* of the configuration that wants it */
-	struct follower *follower;
-	struct notify_zone *notify; /* its secondaries; NULL: no memory for them */
-	bool to_be_stored;          /* agent/store.c: it is going to be given to the store whole */
-	bool expired;               /* it was said */
-	bool settled;               /* since start, it was served or an attempt has failed */
+	struct follower *follower;        /* NULL: of a zone that is made here */
+	struct notify_zone *notify;       /* its secondaries; NULL: no memory for them */
+	bool to_be_stored;                /* agent/store.c: it is going to be given to the store whole */
+	bool expired;                     /* it was said */
+	bool settled;                     /* since start, it was served or an attempt has failed */
 };
 
 struct agent {
@@ -61,7 +62,9 @@ struct agent {
 	unsigned generation;            /* of the configuration */
 	bool swept;                     /* zones that nothing wants were removed from an adopted image */
 	struct agent_catalog *catalogs; /* as the configuration's, in a list */
-	struct schedule *schedule;      /* of all followers */
+	struct produced *produced;      /* likewise, those made here */
+	uv_timer_t produce_timer;
+	struct schedule *schedule; /* of all followers */
 	struct publisher *publisher;
 	struct store *store;       /* NULL: there is none, nothing is kept */
 	struct keeper *keeper;     /* agent/store.c */

@@ -96,7 +96,7 @@ static int place(struct agent *agent, const uint8_t *apex, struct agent_catalog 
 	if (!member)
 		return -1;
 	/* Another id is another zone of the same name (section 5.4). */
-	if (zone && (zone->role == AGENT_CATALOG ||
+	if (zone && (zone->role == AGENT_CATALOG || zone->role == AGENT_PRODUCED ||
 	             (zone->member && memcmp(zone->member->id, member->id, member->id[0] + 1U) != 0))) {
 		agent_remove_zone(zone);
 		zone = NULL;
@@ -432,8 +432,7 @@ int catalogs_configure(struct agent *agent, const struct config *config)
 	return result;
 }
 
-/* The last version that was served of a catalog, be it in the image or in the store. */
-static struct zone_version *last_version(struct agent *agent, const uint8_t *apex)
+struct zone_version *catalogs_last_version(struct agent *agent, const uint8_t *apex)
 {
 	struct zone_version *version = publisher_read_adopted(agent->publisher, apex), *kept;
 	struct store_zone stored;
@@ -452,7 +451,7 @@ static struct zone_version *last_version(struct agent *agent, const uint8_t *ape
 void catalogs_read_last(struct agent *agent)
 {
 	for (struct agent_catalog *catalog = agent->catalogs; catalog; catalog = catalog->next) {
-		struct zone_version *version = last_version(agent, catalog->config->zone.apex);
+		struct zone_version *version = catalogs_last_version(agent, catalog->config->zone.apex);
 
 		if (!version)
 			continue;

@@ -64,7 +64,20 @@ void catalog_publish(void *context, struct zone_version *version, uint32_t expir
 void catalog_change(void *context, struct zone_changes *changes, uint32_t expire,
                     void (*done)(void *context, bool fits, const char *error), void *done_context);
 
-/* One catalog, for `catalog-status`. */
-json_t *catalogs_report(const struct agent_catalog *catalog);
+/* The last version that was served of a catalog, be it in the image or in the store, or NULL. At start alone. */
+struct zone_version *catalogs_last_version(struct agent *agent, const uint8_t *apex);
+
+/* ---- agent/produce.c: catalogs that are made here ---- */
+
+/* Lets them be what the configuration has; before their zones are added. -1: memory is short. */
+int produce_configure(struct agent *agent, const struct config *config);
+/* Zones have changed: the catalogs are made anew, soon. */
+void produce_later(struct agent *agent);
+void produce_close(struct agent *agent);
+json_t *produce_report(struct agent *agent, const uint8_t *apex);
+
+/* agent/catalog_report.c */
+void agent_catalog_status(void *context, struct control_request *request, const json_t *arguments,
+                          const json_t *options);
 
 #endif

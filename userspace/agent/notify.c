@@ -101,7 +101,7 @@ static void deliver(uv_async_t *async)
 		size_t reply_length;
 
 		/* The reply has gone out already. */
-		if (zone)
+		if (zone && zone->follower)
 			follower_notify(zone->follower, &message->from, message->wire, message->length, reply,
 			                &reply_length);
 		free(message);

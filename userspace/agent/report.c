@@ -11,7 +11,7 @@
 #define INTERFACES_MAX 64
 
 enum zone_state { ZONE_SERVING, ZONE_LOADING, ZONE_FAILING, ZONE_EXPIRED };
-static const char *const role_names[] = {"configured", "catalog", "member"};
+static const char *const role_names[] = {"configured", "catalog", "member", "produced"};
 static const char *const state_names[] = {"serving", "loading", "failing", "expired"};
 
 /* What is known of a zone: `failing` when the last attempt failed with every primary, whatever is still served. */
@@ -20,7 +20,9 @@ static enum zone_state zone_state(const struct agent_zone *zone, struct publishe
 {
 	*served = (struct publisher_zone){};
 	publisher_zone(zone->agent->publisher, zone->config->apex, served);
-	follower_get_status(zone->follower, status);
+	*status = (struct follower_status){};
+	if (zone->follower)
+		follower_get_status(zone->follower, status);
 	if (served->loaded && agent_boottime() >= served->expires_at)
 		return ZONE_EXPIRED;
 	if (status->failing)

@@ -281,7 +281,8 @@ static void loaded(void *context, const char *error)
 		log_error("zone %s: cannot be served from the store: %s; it is transferred anew", zone->config->name,
 		          error);
 		store_remove(agent->store, handing->apex);
-		follower_refresh(zone->follower, FOLLOWER_FULL, agent_ignore_done, NULL);
+		if (zone->follower)
+			follower_refresh(zone->follower, FOLLOWER_FULL, agent_ignore_done, NULL);
 	}
 	handing_free(handing);
 }

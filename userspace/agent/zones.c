@@ -87,6 +87,11 @@ static void first_attempt_done(void *context, const char *error)
 	settle(context);
 }
 
+static bool is_catalog(enum agent_role role)
+{
+	return role == AGENT_CATALOG || role == AGENT_PRODUCED;
+}
+
 /* Its follower, beginning with what is served of it already. */
 static int follow(struct agent_zone *zone)
 {
@@ -106,8 +111,11 @@ static int follow(struct agent_zone *zone)
 		start.expires_at = served.expires_at;
 		zone->settled = served.loaded;
 	}
-	zone->follower = follower_new(agent->schedule, zone->config, &start, &hooks);
-	if (!zone->follower)
+	if (zone->role == AGENT_PRODUCED)
+		zone->settled = true;
+	else
+		zone->follower = follower_new(agent->schedule, zone->config, &start, &hooks);
+	if (!zone->follower && zone->role != AGENT_PRODUCED)
 		return -1;
 	zone->notify = notify_zone_new(agent->notify_out, zone->config);
 	if (!zone->notify)
@@ -131,7 +139,7 @@ struct agent_zone *agent_add_zone(struct agent *agent, enum agent_role role, con
 		free(zone);
 		return NULL;
 	}
-	publisher_set_private(agent->publisher, config->apex, role == AGENT_CATALOG);
+	publisher_set_private(agent->publisher, config->apex, is_catalog(role));
 	if (follow(zone)) {
 		publisher_remove_zone(agent->publisher, config->apex);
 		member_free(member);
@@ -139,6 +147,7 @@ struct agent_zone *agent_add_zone(struct agent *agent, enum agent_role role, con
 		return NULL;
 	}
 	zone_set_add(agent, zone);
+	produce_later(agent);
 	return zone;
 }
 
@@ -150,7 +159,8 @@ static void drop_zone(struct agent_zone *zone)
 
 	/* What its follower still reports does not count. */
 	zone->settled = true;
-	follower_free(zone->follower);
+	if (zone->follower)
+		follower_free(zone->follower);
 	zone->follower = NULL;
 	notify_zone_free(zone->notify);
 	zone->notify = NULL;
@@ -163,15 +173,18 @@ void agent_remove_zone(struct agent_zone *zone)
 {
 	publisher_remove_zone(zone->agent->publisher, zone->config->apex);
 	agent_forget_stored(zone->agent, zone->config->apex);
+	produce_later(zone->agent);
 	drop_zone(zone);
 }
 
 void agent_change_zone(struct agent_zone *zone, const struct config_zone *config, struct member *member)
 {
-	follower_reconfigure(zone->follower, config);
+	if (zone->follower)
+		follower_reconfigure(zone->follower, config);
 	if (zone->notify && notify_zone_reconfigure(zone->notify, config))
 		log_error("zone %s: no memory for other secondaries: the old ones are notified", config->name);
 	zone_set_config(zone, config, member);
+	produce_later(zone->agent);
 }
 
 /* The image may hold zones that nothing wants any more. */
@@ -218,8 +231,8 @@ static int want_zone(struct agent *agent, enum agent_role role, const struct con
 {
 	struct agent_zone *zone = agent_find_zone(agent, config->apex);
 
-	/* Catalogs are followed in another way. */
-	if (zone && (zone->role == AGENT_CATALOG) != (role == AGENT_CATALOG)) {
+	/* Catalogs are followed in another way, or not at all. */
+	if (zone && zone->role != role && (is_catalog(zone->role) || is_catalog(role))) {
 		agent_remove_zone(zone);
 		zone = NULL;
 	}
@@ -249,6 +262,10 @@ static int want_catalogs(struct agent *agent, size_t *added)
 		else
 			agent_find_zone(agent, catalog->config->zone.apex)->catalog = catalog;
 	}
+	for (size_t i = 0; i < agent->config->catalog_count; i++)
+		if (agent->config->catalogs[i].produce &&
+		    want_zone(agent, AGENT_PRODUCED, &agent->config->catalogs[i].zone, added))
+			result = -1;
 	return result;
 }
 
@@ -276,7 +293,7 @@ int agent_apply_zones(struct agent *agent, struct config *config, size_t *added,
 
 	*added = *removed = 0;
 	rcu_assign_pointer(agent->config, config);
-	result = catalogs_configure(agent, config);
+	result = catalogs_configure(agent, config) | produce_configure(agent, config);
 	if (!agent->generation++)
 		catalogs_read_last(agent);
 	for (size_t i = 0; i < config->zone_count; i++)
@@ -299,6 +316,7 @@ void agent_drop_zones(struct agent *agent)
 	while (agent->zones)
 		drop_zone(agent->zones);
 	catalogs_close(agent);
+	produce_close(agent);
 }
 
 static void watch_zone(struct agent_zone *zone, uint64_t now)

@@ -52,7 +52,7 @@ void publisher_each_zone(struct publisher *publisher,
 /* Makes the server responsible for a zone: until its first version is published it is answered with SERVFAIL. No error
  * if it is there already (adopted). Returns 0, or -1 after logging. */
 int publisher_add_zone(struct publisher *publisher, const uint8_t *apex);
-/* Whether clients are answered from it: to those of a private zone it is as if it were not served. */
+/* Whether clients are not answered from it: of a private zone they get nothing but the SOA. */
 void publisher_set_private(struct publisher *publisher, const uint8_t *apex, bool private);
 /* The version that an adopted image has of a zone, with one reference, or NULL. At start alone, before anything was
  * given to be published: the image stands still. */
