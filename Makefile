@@ -2,7 +2,7 @@
 #
 #   make deps demo test        one command each, on a fresh machine; as root
 #   make all install clean     BUILD=, DESTDIR=, PREFIX= as usual; V=1 shows the commands
-#   make unit asan test-bpf lint fuzz integration vm bench format      parts of `make test`, and more
+#   make unit asan test-bpf lint fuzz integration vm bench bench-quick format      parts of `make test`, and more
 
 VERSION = 0.1.0
 BUILD ?= build
@@ -27,7 +27,8 @@ endif
 
 # Looked up when make starts: before `make deps` was run there is nothing to be found, so `demo` and `test` start make
 # once more.
-LIBRARIES = libbpf libelf libknot libcyaml libuv liburcu-memb liburcu-cds libnl-3.0 libnl-route-3.0 jansson libsystemd lmdb
+LIBRARIES = libbpf libelf libknot gnutls libcyaml libuv liburcu-memb liburcu-cds libnl-3.0 libnl-route-3.0 jansson \
+	libsystemd lmdb
 PKG_CFLAGS := $(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null)
 TRIPLET := $(shell gcc -print-multiarch 2>/dev/null)
@@ -56,7 +57,7 @@ export PEREGRINE_BUILD = $(abspath $(BUILD))
 .SECONDARY:
 .DEFAULT_GOAL = all
 .PHONY: all deps demo test install clean unit asan test-bpf lint fuzz integration vm bench format
-.PHONY: verifier-record unit-programs bpf-programs fuzz-programs tidy
+.PHONY: bench-quick bench-kernel verifier-record unit-programs bpf-programs fuzz-programs tidy
 
 all: $(BUILD)/peregrined $(BUILD)/peregrine $(BUILD)/peregrine-verifier
 
@@ -79,7 +80,16 @@ integration vm: all
 
 fuzz: export FUZZ_SECONDS ?= 600
 
-bench: $(BUILD)/peregrine-bench
+# What a reply costs in the kernel; then Peregrine and its peers, side by side; BENCH= takes further
+# options. Both run, whatever comes of the first.
+bench: all $(BUILD)/peregrine-bench $(BUILD)/peregrine-generator
+	$(Q)$(BUILD)/peregrine-bench $(if $(QUICK),--quick); status=$$?; \
+	$(PYTHON) tools/bench/peers/main.py $(if $(QUICK),--quick) --output $(BUILD)/bench $(BENCH) && exit $$status
+
+bench-quick:
+	$(Q)$(MAKE) --no-print-directory QUICK=1 bench
+
+bench-kernel: $(BUILD)/peregrine-bench
 	$(Q)$< $(if $(QUICK),--quick --force)
 
 # What the verifiers of this kernel and of those in QEMU make of the programs, taken down anew.
@@ -133,6 +143,7 @@ $(FUZZ_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o $(LIB)
 	$(Q)$(CC) $(SANITIZE) -fsanitize=fuzzer -o $@ $^ -lzscanner -ldnssec $(ALL_LIBS)
 
 -include tools/bench/bench.mk
+-include tools/generator/generator.mk
 
 C_FILES = $(sort $(wildcard bpf/*.[ch] bpf/*/*.[ch] userspace/*/*.[ch] tools/*/*.[ch] tests/*/*.[ch]))
 

@@ -159,9 +159,10 @@ static void some_cold(void **state)
 			static pg_ref chosen[10000];
 			size_t count = 0;
 
-			for (size_t i = 0; i < data->count && count < 10000; i++)
+			for (struct roll_place at = {}; roll_get(&data->roll, at) && count < 10000;
+			     at = roll_next(&data->roll, at))
 				if (random() % ROUNDS < round)
-					chosen[count++] = data->nodes[i];
+					chosen[count++] = roll_get(&data->roll, at);
 			heat_warm(image, chosen, count);
 		}
 		ask_all();

@@ -193,6 +193,7 @@ static const struct row rows[] = {
         .query = {OPT("\0\0\x29\x04\xd0\0\0\0\0\0\x2d\0\x0a\0\x29"
                       "12345678901234567890123456789012345678901")}),
     ROW("empty cookie", EDNS, .query = {OPT("\0\0\x29\x04\xd0\0\0\0\0\0\4\0\x0a\0\0")}),
+    ROW("EXPIRE of a SOA", EDNS, .query = {.type = 6, OPT("\0\0\x29\x04\xd0\0\0\0\0\0\4\0\x09\0\0")}),
     ROW("17 options", EDNS,
         .query = {OPT("\0\0\x29\x04\xd0\0\0\0\0\0\x44" FOUR FOUR FOUR FOUR FOUR FOUR FOUR FOUR FOUR FOUR FOUR FOUR FOUR
                           FOUR FOUR FOUR FOUR)}),

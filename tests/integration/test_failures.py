@@ -253,7 +253,7 @@ def test_stale_pins(either: Lab, spoil: object) -> None:
             time.sleep(0.5)
             check_load(load, 1000)
         new = agent.log()[before:]
-        assert "replaced by a new one" in new and "transferred and served" in new, new
+        assert "replaced by a new one" in new and "loaded from the store" in new, new
         assert agent.cli("status")["interfaces"][0]["mode"] == "native"
         answered = agent.counters()["fast_path"]["answered"]
         assert serial_of(lab) == 1

@@ -86,6 +86,21 @@ static inline void store_world_wait(struct store_world *world, size_t said)
 	assert_int_equal(said, world->written + world->misfits + world->failed);
 }
 
+/* A number of the environment. */
+static inline uint32_t store_world_number(const char *name, uint32_t otherwise)
+{
+	const char *value = getenv(name);
+
+	return value ? strtoul(value, NULL, 10) : otherwise;
+}
+
+#define STORE_WORLD_SOA 36
+static inline void store_world_soa(uint32_t serial, uint8_t *soa)
+{
+	memcpy(soa, "\1a\4test\0\1b\4test\0\0\0\0\0\0\0\0\6\0\0\0\5\0\0\1\x90\0\0\0\3", STORE_WORLD_SOA);
+	knot_wire_write_u32(soa + 16, serial);
+}
+
 static const struct store_clocks store_world_clocks = {.expires_at = UINT64_MAX / 4, .refresh_at = 7};
 
 static inline void store_world_put(struct store_world *world, const char *text)

@@ -3,6 +3,7 @@
  * Zones larger than the fast path's memory: what the program has of them, that names move in and out, and what is left
  * when their mover dies at any moment. The latter needs BPF maps, and so root.
  */
+#include "difference.h"
 #include "own_bpffs.h"
 #include "zone_text.h"
 
@@ -21,8 +22,9 @@
 static struct pg_work work;
 static char pins[128], state[128], cold[160], text[1200 * NAMES];
 
-/* Some 500 octets a name, so that it takes about two segments; every name tells the serial. */
-static const char *big_zone(unsigned serial)
+/* Some 500 octets a name, so that it takes about two segments; every name tells a number, and whether it is there the
+ * serial. */
+static const char *big_zone_with(unsigned serial, unsigned told)
 {
 	size_t at = snprintf(
 	    text, sizeof(text),
@@ -31,8 +33,13 @@ static const char *big_zone(unsigned serial)
 	for (unsigned i = 0; i < NAMES; i++)
 		if ((i + serial) % 7)
 			at += snprintf(text + at, sizeof(text) - at, "n%u A 10.0.%u.%u\n TXT %0200u %0200u\n", i,
-			               serial >> 8, serial & 255, i, i);
+			               told >> 8, told & 255, i, i);
 	return text;
+}
+
+static const char *big_zone(unsigned serial)
+{
+	return big_zone_with(serial, serial);
 }
 
 struct answer {
@@ -236,14 +243,49 @@ static void file_bound(void **unused)
 	umount(state);
 }
 
+/* From all records, or as changes of the version before. */
+static struct zone_version *publish_next(struct image *image, unsigned serial, struct zone_version *before)
+{
+	struct zone_version *version = zone_text("big.test.", big_zone(serial));
+
+	if (before)
+		difference_apply(image, before, version);
+	else
+		zone_text_publish(image, "big.test.", text);
+	zone_unref(before);
+	return version;
+}
+
+/* Changes of a zone that is partly cold, by what they concern alone: what is warm stays so, as far as there is room. */
+static void changes(void **unused)
+{
+	struct image *image = image_open(NULL, BUDGET, 53, 1232);
+	struct zone_version *before = publish_next(image, 1, NULL), *after;
+	unsigned warm = check_whole(image);
+
+	for (unsigned serial = 2; serial < 12; serial++) {
+		after = zone_text("big.test.", big_zone_with(serial, 1));
+		assert_true(difference_apply(image, before, after));
+		zone_unref(before);
+		before = after;
+		assert_in_range(check_whole(image), warm * 3 / 4, warm * 5 / 4);
+		heat_tick(image);
+	}
+	zone_unref(before);
+	image_drop_zone(image, image_hide_zone(image, (const uint8_t *)"\3big\4test"));
+	assert_int_equal(2, image->segments.warm.used + image->segments.cold.used);
+	image_close(image);
+}
+
 static void publish_and_move(unsigned serial)
 {
 	struct image *image = image_open_with(pins, cold, BUDGET, 53, 1232);
 	static struct answer reply;
+	struct zone_version *before = NULL;
 
 	srandom(getpid());
 	while (image) {
-		zone_text_publish(image, "big.test.", big_zone(++serial));
+		before = publish_next(image, ++serial, before);
 		for (int i = 0; i < 20; i++) {
 			for (int j = 0; j < 200; j++) {
 				ask(image, false, number_name(random() % NAMES), &reply);
@@ -329,7 +371,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(larger_than_memory), cmocka_unit_test(moves),      cmocka_unit_test(used_stays),
 	    cmocka_unit_test(shared_gets_room),   cmocka_unit_test(file_bound), cmocka_unit_test(killed_at_any_moment),
-	    cmocka_unit_test(lost_file),
+	    cmocka_unit_test(lost_file),          cmocka_unit_test(changes),
 	};
 
 	urcu_memb_register_thread();

@@ -46,6 +46,23 @@ static void test_bounds(void **state)
 	assert_int_equal(world->expire, 40);
 }
 
+/* Bounds that change count at once. */
+static void test_other_bounds(void **state)
+{
+	struct world *world = *state;
+	struct config_zone other = world->zone;
+
+	start(world, true, 5);
+	refresh(world, FOLLOWER_IF_NEWER);
+	assert_in_range(status_of(world).next_refresh - time(NULL), 3200, 3601);
+	other.clocks.refresh_max = 100;
+	follower_reconfigure(world->follower, &other);
+	assert_in_range(status_of(world).next_refresh - time(NULL), 85, 101);
+	/* No later than it would have been. */
+	follower_reconfigure(world->follower, &world->zone);
+	assert_in_range(status_of(world).next_refresh - time(NULL), 85, 101);
+}
+
 /* ---- EDNS EXPIRE ---- */
 
 static void give_expire(struct world *world, uint32_t seconds)
@@ -94,6 +111,14 @@ static void test_expire_differences(void **state)
 	refresh(world, FOLLOWER_IF_NEWER);
 	assert_int_equal(world->changed, 1);
 	assert_int_equal(world->expire, 5000);
+	/* An IXFR that says that nothing is newer confirms. */
+	world->primary[0].serial = 6;
+	world->primary[0].axfr_serial = 5;
+	world->primary[0].differences = 0;
+	give_expire(world, 9000);
+	refresh(world, FOLLOWER_IF_NEWER);
+	assert_int_equal(world->confirmed, 1);
+	assert_int_equal(world->expire, 9000);
 }
 
 /* The same serial: never less than there is, never more than the SOA has. */
@@ -211,6 +236,7 @@ static void test_suspended(void **state)
 {
 	struct world *world = *state;
 
+	transfer_limits.clock_check = 100;
 	start(world, true, 5);
 	refresh(world, FOLLOWER_IF_NEWER);
 	run_for(world, 50);
@@ -233,6 +259,9 @@ static void test_kept(void **state)
 	assert_int_equal(world->primary[0].soa_udp, 0);
 	assert_int_equal(status_of(world).next_refresh, now + 2000);
 	assert_int_equal(status_of(world).refresh, 3600);
+	transfer_limits.clock_check = 100;
+	stop(world);
+	world->follower = follower_new(world->schedule, &world->zone, &begin, &hooks);
 	transfer_limits.clock_ahead += 2000000;
 	run_until(world, &world->confirmed, 1);
 	stop(world);
@@ -250,6 +279,7 @@ static void test_kept(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    WORLD(test_other_bounds),
 	    WORLD(test_bounds),
 	    WORLD(test_expire_transferred),
 	    WORLD(test_expire_differences),

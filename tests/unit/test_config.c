@@ -167,6 +167,7 @@ static void test_defaults(void **state)
 	assert_int_equal(config->memory, 1 << 30);
 	assert_int_equal(config->udp_workers, 2);
 	assert_int_equal(config->tcp_clients, 1000);
+	assert_int_equal(config->transfers_out, 10);
 	assert_int_equal(config->rate_limit, 200);
 	assert_int_equal(config->rate_slip, 2);
 	assert_int_equal(config->exempt_count, 0);
@@ -404,6 +405,23 @@ static void test_clocks(void **state)
 	       "8: retry-min is 61, which is more than retry-max, 60; raise the one or lower the other", NULL);
 }
 
+static void test_journal_size(void **state)
+{
+	struct config *config = load(SMALL "primaries: [ { name: one, addresses: [ 192.0.2.1 ] } ]\n"
+	                                   "zones:\n"
+	                                   "  - { name: a.example, primaries: [ one ] }\n"
+	                                   "  - { name: b.example, primaries: [ one ], journal-size: 2MiB }\n");
+	assert_non_null(config);
+	assert_int_equal(config->zones[0].journal_size, 0);
+	assert_int_equal(config->zones[1].journal_size, 2 << 20);
+	config_free(config);
+	expect(SMALL "primaries: [ { name: one, addresses: [ 192.0.2.1 ] } ]\n"
+	             "zones:\n"
+	             "  - { name: a.example, primaries: [ one ], journal-size: 1KiB }\n"
+	             "  - { name: b.example, primaries: [ one ], journal-size: much }\n",
+	       "5: journal-size `1KiB`", "6: journal-size `much`", NULL);
+}
+
 static void test_many_zones(void **state)
 {
 	enum { COUNT = 100000 };
@@ -564,11 +582,22 @@ static void test_template_errors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_full),     cmocka_unit_test(test_templates),   cmocka_unit_test(test_template_errors),
-	    cmocka_unit_test(test_defaults), cmocka_unit_test(test_not_yaml),    cmocka_unit_test(test_shape),
-	    cmocka_unit_test(test_server),   cmocka_unit_test(test_fast_path),   cmocka_unit_test(test_cookies),
-	    cmocka_unit_test(test_keys),     cmocka_unit_test(test_secret_file), cmocka_unit_test(test_zones),
-	    cmocka_unit_test(test_clocks),   cmocka_unit_test(test_many_zones),  cmocka_unit_test(test_mutated),
+	    cmocka_unit_test(test_full),
+	    cmocka_unit_test(test_templates),
+	    cmocka_unit_test(test_template_errors),
+	    cmocka_unit_test(test_defaults),
+	    cmocka_unit_test(test_not_yaml),
+	    cmocka_unit_test(test_shape),
+	    cmocka_unit_test(test_server),
+	    cmocka_unit_test(test_fast_path),
+	    cmocka_unit_test(test_cookies),
+	    cmocka_unit_test(test_keys),
+	    cmocka_unit_test(test_secret_file),
+	    cmocka_unit_test(test_zones),
+	    cmocka_unit_test(test_clocks),
+	    cmocka_unit_test(test_journal_size),
+	    cmocka_unit_test(test_many_zones),
+	    cmocka_unit_test(test_mutated),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -3,6 +3,7 @@
  * The image as memory: leaks, and what is left when its writer dies at any moment. The latter needs BPF maps,
  * and so root.
  */
+#include "difference.h"
 #include "signed_zone.h"
 #include "own_bpffs.h"
 #include "zone_text.h"
@@ -84,15 +85,26 @@ static unsigned check_whole(struct image *image, const char *origin)
 static const char *const origins[] = {"kill.test.", "nsec.test.", "nsec3.test."};
 #define ZONES 3
 
-static void publish_signed(struct image *image, const char *origin, const char *text, bool nsec3)
+/* The version of a zone that a text makes. */
+static struct zone_version *version_of(int zone, const char *text)
 {
-	struct zone_version *version = signed_text(origin, text, &(struct signing){.nsec3 = nsec3});
+	return zone ? signed_text(origins[zone], text, &(struct signing){.nsec3 = zone == 2})
+	            : zone_text(origins[zone], text);
+}
+
+/* Publishes the next version: from all its records, or as changes of the one before. */
+static struct zone_version *publish_next(struct image *image, int zone, const char *text, struct zone_version *before)
+{
+	struct zone_version *version = version_of(zone, text);
 	char why[512] = "";
 
 	assert_true(image_add_zone(image, version->apex) >= 0);
-	if (image_commit(image, version, UINT64_MAX, zone_text_visible, NULL, why, sizeof(why)))
+	if (before)
+		difference_apply(image, before, version);
+	else if (image_commit(image, version, UINT64_MAX, zone_text_visible, NULL, why, sizeof(why)))
 		fail_msg("%s", why);
-	zone_unref(version);
+	zone_unref(before);
+	return version;
 }
 
 /* The child: publishes version after version until it is killed. */
@@ -100,12 +112,12 @@ static void publish_for_ever(unsigned serial, int told)
 {
 	static char text[64 * NAMES];
 	struct image *image = image_open(pins, 64 << 20, 53, 1232);
+	struct zone_version *versions[ZONES] = {};
 
 	while (image) {
 		serial_text(text, sizeof(text), ++serial);
-		zone_text_publish(image, origins[0], text);
-		publish_signed(image, origins[1], text, false);
-		publish_signed(image, origins[2], text, true);
+		for (int zone = 0; zone < ZONES; zone++)
+			versions[zone] = publish_next(image, zone, text, versions[zone]);
 		if (write(told, "", 1) != 1)
 			break;
 	}

@@ -163,12 +163,58 @@ static void test_notify_signed(void **state)
 	assert_true(give(world, &notify, "127.0.0.1"));
 }
 
+/* Others than primaries, by address, by key, by both; they make us ask the primaries in their order. */
+static void test_notify_allowed(void **state)
+{
+	struct world *world = *state;
+	struct notify notify;
+	struct config_prefix net = {.length = 96 + 24}, host = {.length = 128};
+	knot_tsig_key_t other;
+	struct config_access allow[] = {{&net, 1, NULL}, {&host, 1, &other}, {NULL, 0, &world->key}};
+
+	assert_int_equal(knot_tsig_key_init(&other, "hmac-sha256", "other.example.", "c2VjcmV0"), 0);
+	memcpy(net.address, "\0\0\0\0\0\0\0\0\0\0\377\377\306\63\144\0", 16); /* 198.51.100.0/24 */
+	memcpy(host.address, "\0\0\0\0\0\0\0\0\0\0\377\377\177\0\0\1", 16);   /* 127.0.0.1 */
+	world->zone.allow_notify = allow;
+	world->zone.allow_notify_count = 3;
+	start(world, true, 5);
+	run_until(world, &world->confirmed, 1);
+	make_notify(&notify, ZONE, 6, NULL);
+	assert_true(give(world, &notify, "198.51.100.77"));
+	run_until(world, &world->confirmed, 2);
+	assert_false(give(world, &notify, "198.51.101.77"));
+	assert_int_equal(reply_rcode(&notify), KNOT_RCODE_REFUSED);
+	/* With a key, from anywhere. */
+	make_notify(&notify, ZONE, 6, &world->key);
+	assert_true(give(world, &notify, "2001:db8::1"));
+	check_reply_signature(world, &notify, 0);
+	run_until(world, &world->confirmed, 3);
+	assert_true(give(world, &notify, "198.51.100.77"));
+	check_reply_signature(world, &notify, 0);
+	notify.wire[notify.length - 10] ^= 1;
+	assert_false(give(world, &notify, "2001:db8::1"));
+	check_reply_signature(world, &notify, KNOT_RCODE_BADSIG);
+	/* The key of another entry, from its address alone; which is a primary's, that has no key itself. */
+	make_notify(&notify, ZONE, 6, &other);
+	assert_false(give(world, &notify, "198.51.101.77"));
+	assert_int_equal(reply_rcode(&notify), KNOT_RCODE_REFUSED);
+	run_until(world, &world->confirmed, 4);
+	assert_true(give(world, &notify, "127.0.0.1"));
+	run_until(world, &world->confirmed, 5);
+	/* A primary is believed unsigned as ever. */
+	make_notify(&notify, ZONE, 6, NULL);
+	assert_true(give(world, &notify, "127.0.0.1"));
+	run_until(world, &world->confirmed, 6);
+	knot_tsig_key_deinit(&other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    WORLD(test_notify),
 	    WORLD(test_notify_refused),
 	    WORLD(test_notify_signed),
+	    WORLD(test_notify_allowed),
 	};
 
 	return cmocka_run_group_tests_name("notify", tests, NULL, NULL);

@@ -115,7 +115,7 @@ static const uint8_t soa[22] = {0, 0, 0, 0, 0, 42};
 static int setup(void **state)
 {
 	memset(&world, 0, sizeof(world));
-	notify_limits = (struct notify_limits){.at_once = 4, .tries = 2, .wait = 150, .log_pause = 60000};
+	notify_limits = (struct notify_limits){.at_once = 4, .tries = 2, .wait = 150, .pause = 50, .log_pause = 60000};
 	log_set_level(LOG_LEVEL_ERROR);
 	uv_loop_init(&world.loop);
 	assert_int_equal(knot_tsig_key_init(&world.key, "hmac-sha256", "Key.Example.", "c2VjcmV0"), 0);
@@ -259,6 +259,22 @@ static void test_coalesced(void **state)
 	assert_in_range(world.fakes[0].messages, 2, 3); /* the first may have been tried twice */
 }
 
+/* Who missed the last version is told of the next one soon, however long the wait has become. */
+static void test_changed_while_silent(void **state)
+{
+	notify_limits.wait = 60000;
+	world.fakes[0].mute = true;
+	use(0);
+	notify_zone_changed(world.zones[0], 1, soa, sizeof(soa));
+	while (world.fakes[0].messages == 0)
+		uv_run(&world.loop, UV_RUN_NOWAIT);
+	world.fakes[0].mute = false;
+	notify_zone_changed(world.zones[0], 2, soa, sizeof(soa));
+	run_until(0, 0, NOTIFY_ANSWERED);
+	assert_int_equal(status_of(0, 0).serial, 2);
+	assert_int_equal(world.fakes[0].messages, 2);
+}
+
 static void test_flood(void **state)
 {
 	world.fakes[0].mute = true;
@@ -321,8 +337,9 @@ static void test_reconfigured(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    TEST(test_answered),  TEST(test_silent), TEST(test_refused), TEST(test_forged),
-	    TEST(test_coalesced), TEST(test_flood),  TEST(test_unsent),  TEST(test_reconfigured),
+	    TEST(test_answered), TEST(test_silent),    TEST(test_refused),
+	    TEST(test_forged),   TEST(test_coalesced), TEST(test_changed_while_silent),
+	    TEST(test_flood),    TEST(test_unsent),    TEST(test_reconfigured),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

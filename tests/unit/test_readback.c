@@ -112,9 +112,11 @@ static unsigned count(const struct image *image, enum pg_role role)
 {
 	unsigned found = 0;
 
-	for (size_t i = 0; i < image->zone_data[0].count; i++)
-		found +=
-		    ((const struct pg_node *)segments_at(&image->segments, image->zone_data[0].nodes[i]))->role == role;
+	const struct roll *roll = &image->zone_data[0].roll;
+	pg_ref ref;
+
+	for (struct roll_place at = {}; (ref = roll_get(roll, at)); at = roll_next(roll, at))
+		found += ((const struct pg_node *)segments_at(&image->segments, ref))->role == role;
 	return found;
 }
 

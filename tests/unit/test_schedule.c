@@ -4,7 +4,9 @@
 
 #include <malloc.h>
 
+#ifndef ZONES
 #define ZONES 1000
+#endif
 
 /* An address that answers SOA queries for any zone, or nothing. Nothing listens there over TCP. */
 struct address {
@@ -205,6 +207,18 @@ static void test_rate(void **state)
 	}
 	assert_int_equal(crowd.all, 300);
 	assert_true(seconds > 1.4);
+}
+
+/* Nothing but answers has the next ones asked. */
+static void test_throughput(void **state)
+{
+	uint64_t begun = uv_hrtime();
+
+	crowd.config_primary[0].rate = 100000;
+	follow(ZONES);
+	run_crowd_until(&crowd.zones_confirmed, ZONES);
+	assert_true(uv_hrtime() - begun < 15000000000ULL);
+	assert_int_equal(crowd.all, ZONES);
 }
 
 /* Each address has a rate of its own. */
@@ -419,6 +433,106 @@ static void test_freed(void **state)
 	run_crowd_until(&crowd.zones_confirmed, 100);
 }
 
+/* ---- everything at once ---- */
+
+#define VARIANTS 3
+
+static struct config_zone variants[ZONES][VARIANTS];
+static unsigned asked, told;
+
+static void on_told(void *context, const char *error)
+{
+	told++;
+}
+
+static void begin_again(unsigned number)
+{
+	static const struct follower_start begin = {.loaded = true, .serial = 5};
+	struct follower_hooks hooks = {crowd_publish, crowd_change, crowd_confirmed, (void *)(uintptr_t)number};
+
+	follower_free(crowd.followers[number]);
+	crowd.followers[number] = follower_new(crowd.schedule, &variants[number][random() % VARIANTS], &begin, &hooks);
+}
+
+static void happen(unsigned count)
+{
+	unsigned number = (unsigned)random() % count;
+	struct follower *follower = crowd.followers[number];
+
+	switch (random() % 8) {
+	case 0:
+		if (follower->zone->primary_count == 2 || follower->zone->primaries == crowd.primaries)
+			notify(number, (uint32_t)random() % 8);
+		break;
+	case 1:
+		asked++;
+		follower_refresh(follower, FOLLOWER_IF_NEWER, on_told, NULL);
+		break;
+	case 2:
+		asked++;
+		follower_refresh(follower, FOLLOWER_AS_DUE, on_told, NULL);
+		break;
+	case 3:
+		crowd.address[random() % 2].dead ^= random() % 4 == 0;
+		break;
+	case 4:
+		follower_reconfigure(follower, &variants[number][random() % VARIANTS]);
+		break;
+	case 5:
+		if (random() % 3 == 0)
+			begin_again(number);
+		break;
+	case 6:
+		if (random() % 16 == 0)
+			transfer_limits.clock_ahead += (uint64_t)random() % 2000000;
+		break;
+	default:
+		turn();
+	}
+}
+
+/* Whatever happens in whatever order, who waits is told once, and all zones are polled in the end. */
+static void test_random(void **state)
+{
+	const unsigned count = 60;
+
+	asked = told = 0;
+	srandom(7);
+	transfer_limits.udp_wait = 5;
+	transfer_limits.window_most = 6;
+	transfer_limits.attempts = 9;
+	transfer_limits.probe_min = transfer_limits.probe_max = 10;
+	for (unsigned i = 0; i < count; i++)
+		for (unsigned j = 0; j < VARIANTS; j++) {
+			variants[i][j] = crowd.zones[i];
+			variants[i][j].primaries = &crowd.primaries[j == 1];
+			variants[i][j].primary_count = j == 2 ? 2 : 1;
+		}
+	for (crowd.count = 0; crowd.count < count; crowd.count++)
+		begin_again(crowd.count);
+	for (unsigned i = 0; i < 20000; i++)
+		happen(count);
+	crowd.address[0].dead = crowd.address[1].dead = false;
+	/* What is lost on the way is a failure, and those under way are still impatient. */
+	transfer_limits.udp_wait = 10000;
+	run_crowd(300);
+	/* Twice, since who came while a round was on waits for the next. */
+	for (unsigned i = 0; i < 2; i++) {
+		memset(crowd.confirmed, 0, sizeof(crowd.confirmed));
+		crowd.zones_confirmed = 0;
+		transfer_limits.clock_ahead += 4000000;
+		follower_reconfigure(crowd.followers[0], &variants[0][0]);
+		notify(0, 6);
+		run_crowd_until(&crowd.zones_confirmed, count);
+	}
+	run_crowd_until(&told, asked);
+	run_crowd(100);
+	assert_int_equal(told, asked);
+	assert_int_equal(failing(), 0);
+	for (unsigned i = 0; i < count; i++)
+		assert_int_equal(crowd.followers[i]->slot.state, SLOT_IDLE);
+}
+
 /* ---- memory ---- */
 
 static void test_memory(void **state)
@@ -441,9 +555,10 @@ static void test_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    CROWD(test_rate),         CROWD(test_two_addresses), CROWD(test_notified_first), CROWD(test_window),
-	    CROWD(test_bound_in_all), CROWD(test_dead),          CROWD(test_other_primary),  CROWD(test_either),
-	    CROWD(test_urgent),       CROWD(test_freed),         CROWD(test_memory),
+	    CROWD(test_random),         CROWD(test_rate),   CROWD(test_throughput),   CROWD(test_two_addresses),
+	    CROWD(test_notified_first), CROWD(test_window), CROWD(test_bound_in_all), CROWD(test_dead),
+	    CROWD(test_other_primary),  CROWD(test_either), CROWD(test_urgent),       CROWD(test_freed),
+	    CROWD(test_memory),
 	};
 
 	return cmocka_run_group_tests_name("schedule", tests, NULL, NULL);

@@ -100,7 +100,7 @@ static const struct transfer_limits quick = {
     .probe_min = 60,
     .probe_max = 240,
     .forget = 60000,
-    .clock_check = 100,
+    .clock_check = 600000,
 };
 
 static inline void hook_publish(void *context, struct zone_version *version, uint32_t expire,

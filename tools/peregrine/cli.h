@@ -14,12 +14,15 @@ enum cli_exit {
 	CLI_NOT_RUNNING = 3,
 };
 
+#define DEFAULT_STATE "/var/lib/peregrine"
+
 /* Options that not every verb takes. */
 enum cli_option { CLI_WAIT = 1, CLI_TIMEOUT = 2, CLI_PINS = 4 };
 
 struct cli {
 	char *socket;
 	char *pins;
+	char *state; /* the state-directory of -c FILE, or NULL */
 	bool json;
 	bool wait;
 	unsigned timeout; /* seconds */
@@ -47,6 +50,9 @@ enum cli_exit verb_stats(const struct cli *cli, int count, char **arguments);
 enum cli_exit verb_attach(const struct cli *cli, int count, char **arguments);
 enum cli_exit verb_detach(const struct cli *cli, int count, char **arguments);
 enum cli_exit verb_explain(const struct cli *cli, int count, char **arguments);
+
+enum cli_exit verb_zone_export(const struct cli *cli, int count, char **arguments);
+enum cli_exit verb_zone_diff(const struct cli *cli, int count, char **arguments);
 
 /* stats ZONE: verb_zone_stats.c */
 enum cli_exit print_zone_stats(const json_t *stats);

@@ -12,7 +12,8 @@ _peregrine_catalogs() {
 _peregrine() {
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} verb='' words='' i
 	local agent=("${COMP_WORDS[0]}")
-	local verbs='status zone-status catalog-status zone-reload zone-retransfer reload stats attach detach explain refresh transfer'
+	local verbs='status zone-status catalog-status zone-reload zone-retransfer zone-export zone-diff reload stats attach detach'
+	verbs+=' explain refresh transfer'
 	COMPREPLY=()
 	case $previous in
 	-s|--socket|-c|--config)

@@ -55,7 +55,8 @@ complete -c peregrine -n 'not __peregrine_verb' -a '(__peregrine_verbs)'
 set -l refresh zone-reload zone-retransfer refresh transfer
 complete -c peregrine -n "__peregrine_verb $refresh" -l wait -d 'return when the zones are served'
 complete -c peregrine -n "__peregrine_verb $refresh" -l timeout -x -d 'wait no longer than this, in seconds'
-complete -c peregrine -n "__peregrine_verb $refresh zone-status stats explain" -a '(__peregrine_zones)'
+complete -c peregrine -n "__peregrine_verb $refresh zone-status zone-export zone-diff stats explain" -a '(__peregrine_zones)'
+complete -c peregrine -n '__peregrine_verb zone-export' -F
 complete -c peregrine -n '__peregrine_verb catalog-status' -a '(__peregrine_catalogs)'
 complete -c peregrine -n '__peregrine_verb attach detach' -a '(command ls /sys/class/net 2>/dev/null)'
 complete -c peregrine -n '__peregrine_verb detach' -l pins -xa '(__fish_complete_directories)' -d 'where the agent left its pins'

@@ -80,6 +80,30 @@ static const struct cli_verb verbs[] = {
      .options = CLI_WAIT | CLI_TIMEOUT,
      .least = 1,
      .most = -1},
+    {.name = "zone-export",
+     .run = verb_zone_export,
+     .arguments = "ZONE [FILE]",
+     .description = "the zone in master-file form",
+     .help = "Prints a zone, or writes it to a file, as other nameservers read it. It is taken from the store, where\n"
+             "the agent keeps what it serves; so it works when the agent is not running. What came in the last\n"
+             "moments may not be there yet. With -c FILE, or from the agent, the store's place is known; otherwise\n"
+             "it is " DEFAULT_STATE "/store.\n"
+             "\n"
+             "Example: peregrine zone-export example.org example.org.zone",
+     .least = 1,
+     .most = 2},
+    {.name = "zone-diff",
+     .run = verb_zone_diff,
+     .arguments = "ZONE [SERIAL]",
+     .description = "what changed in a zone",
+     .help =
+         "Prints what led from a serial to the present version of a zone, or the last change: each difference with\n"
+         "its serials, the records taken away behind a -, those added behind a +. It is read from the journal in\n"
+         "the store, which goes back as far as `journal-size` lets it.\n"
+         "\n"
+         "Example: peregrine zone-diff example.org 2026010101",
+     .least = 1,
+     .most = 2},
     {.name = "reload",
      .run = verb_reload,
      .arguments = "",
@@ -363,9 +387,11 @@ static enum cli_exit find_paths(const struct command *command, struct cli *cli)
 		printed = asprintf(&cli->socket, "%s/control.sock", config->run_directory);
 	if (printed < 0)
 		cli->socket = NULL;
+	if (config)
+		cli->state = strdup(config->state_directory);
 	cli->pins = strdup(command->pins ? command->pins : config ? config->pin_directory : DEFAULT_PINS);
 	config_free(config);
-	if (cli->socket && cli->pins)
+	if (cli->socket && cli->pins && (cli->state || !command->config))
 		return CLI_OK;
 	cli_error("out of memory");
 	return CLI_FAILED;
@@ -406,6 +432,7 @@ static enum cli_exit run(int argc, char **argv)
 		exit = verb->run(&cli, count, argv + optind + 1);
 	free(cli.socket);
 	free(cli.pins);
+	free(cli.state);
 	return exit;
 }
 

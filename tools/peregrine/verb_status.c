@@ -22,6 +22,22 @@ static void print_interfaces(const json_t *interfaces)
 	}
 }
 
+static void print_store(const json_t *store)
+{
+	const char *state = output_string(store, "state");
+	char size[OUTPUT_TEXT];
+
+	output_size(json_number_value(json_object_get(store, "used")), size);
+	if (strcmp(state, "ok") == 0)
+		printf("%-12s%s", "store", size);
+	else
+		printf("%-12s%s: %s", "store", state, output_string(store, "error"));
+	if (output_number(store, "waiting") > 0)
+		printf(", %lld versions not written yet, %.0f s behind", output_number(store, "waiting"),
+		       json_number_value(json_object_get(store, "behind")));
+	putchar('\n');
+}
+
 enum cli_exit verb_status(const struct cli *cli, int count, char **arguments)
 {
 	json_t *status;
@@ -54,6 +70,7 @@ enum cli_exit verb_status(const struct cli *cli, int count, char **arguments)
 	output_size(json_number_value(json_object_get(memory, "used")), text);
 	output_size(json_number_value(json_object_get(memory, "limit")), limit);
 	printf("%-12s%s of %s\n", "memory", text, limit);
+	print_store(json_object_get(status, "store"));
 	if (output_number(names, "at_driver") < output_number(names, "total"))
 		printf("%-12s%lld of %lld at the driver, the others by the fallback\n", "names",
 		       output_number(names, "at_driver"), output_number(names, "total"));

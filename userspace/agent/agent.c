@@ -145,6 +145,9 @@ static void close_handle(uv_handle_t *handle, void *context)
 static void stop(struct agent *agent)
 {
 	agent->stopping = true;
+	/* They look at what is closed here, and the loop runs once more before they are. */
+	uv_timer_stop(&agent->expiry_timer);
+	uv_timer_stop(&agent->attach_timer);
 	if (agent->control)
 		control_close(agent->control);
 	agent_keep_off(agent, NULL, false);

@@ -139,9 +139,9 @@ void agent_keep_version(void *context, struct zone_version *version, uint32_t ex
 void agent_keep_changes(void *context, struct zone_changes *changes, uint32_t expire,
                         void (*done)(void *context, bool fits, const char *error), void *done_context);
 void agent_keep_clocks(struct agent_zone *zone);
-/* Makes the served version of a zone and the stored one the later of the two; where that is the stored one it is on its
- * way to being served, and `served` says so. */
-void agent_begin_from_store(struct agent_zone *zone, struct publisher_zone *served);
+/* Makes the served version of a zone and the stored one the later of the two, and fills in what following begins with.
+ * Where the stored one is the later, it is on its way to being served, and counts as loaded. */
+void agent_begin_from_store(struct agent_zone *zone, struct follower_start *start);
 /* Waits until what is on its way is served. */
 void agent_wait_for_store(struct agent *agent);
 void agent_forget_stored(struct agent *agent, const uint8_t *apex);

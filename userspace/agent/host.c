@@ -100,6 +100,8 @@ void agent_follow_host(struct agent *agent)
 	if (!addresses)
 		return;
 	fallback_set_addresses(agent->fallback, addresses, count);
+	fallback_set_tls(agent->fallback, agent->config->tls_identity, agent->config->tls_listen,
+	                 agent->config->tls_listen_count);
 	if (agent->fastpath) {
 		fastpath_set_addresses(agent->fastpath, addresses, count);
 		if (!agent->attach_waits)

@@ -2,7 +2,7 @@
 /*
  * NOTIFY on its way in. The fallback's thread that received it checks the sender against the zone's configuration (an
  * RCU read), replies, and queues a copy; the main thread hands the copy to the zone's follower. The queue is bounded: a
- * NOTIFY lost is a poll later, as with any lost datagram.
+ * NOTIFY beyond it is not replied to, and so sent again by the primary.
  */
 #include "agent/agent.h"
 #include "common/log.h"
@@ -42,12 +42,14 @@ static bool zone_of(const uint8_t *wire, size_t length, knot_dname_storage_t ape
 	return true;
 }
 
-static void enqueue(struct notify_queue *queue, const struct sockaddr_storage *from, const uint8_t *wire, size_t length)
+/* Returns whether it will be followed. */
+static bool enqueue(struct notify_queue *queue, const struct sockaddr_storage *from, const uint8_t *wire, size_t length)
 {
 	struct notify_message *message = malloc(sizeof(*message) + length);
+	bool taken = false;
 
 	if (!message)
-		return;
+		return false;
 	message->next = NULL;
 	message->from = *from;
 	message->length = length;
@@ -58,10 +60,12 @@ static void enqueue(struct notify_queue *queue, const struct sockaddr_storage *f
 		queue->last = &message->next;
 		queue->count++;
 		message = NULL;
+		taken = true;
 	}
 	pthread_mutex_unlock(&queue->lock);
 	free(message);
 	uv_async_send(&queue->async);
+	return taken;
 }
 
 size_t notify_receive(void *context, const struct sockaddr_storage *from, const uint8_t *wire, size_t length,
@@ -76,8 +80,10 @@ size_t notify_receive(void *context, const struct sockaddr_storage *from, const 
 		return 0;
 	if (zone_of(wire, length, apex))
 		zone = agent_find_config(agent, apex);
-	if (transfer_notify_check(zone, from, wire, length, reply, &reply_length))
-		enqueue(agent->notify, from, wire, length);
+	/* One that is not replied to is sent again. */
+	if (transfer_notify_check(zone, from, wire, length, reply, &reply_length) &&
+	    !enqueue(agent->notify, from, wire, length))
+		return 0;
 	return reply_length;
 }
 

@@ -37,6 +37,7 @@ struct keeper {
 	size_t reads;
 	uint64_t pause; /* after a failure, milliseconds; doubled with each */
 	uv_timer_t timer;
+	char directory[512];
 };
 
 static struct store_clocks clocks_of(struct agent *agent, const uint8_t *apex)
@@ -64,13 +65,14 @@ static void read_back(void *context, struct zone_version *version, const char *e
 	struct reading *reading = context;
 	struct keeper *keeper = reading->keeper;
 	struct agent *agent = keeper->agent;
+	const struct agent_zone *zone = agent->stopping ? NULL : agent_find_zone(agent, reading->apex);
 
 	keeper->reads--;
-	if (version && !agent->stopping && agent_find_zone(agent, reading->apex)) {
+	if (version && zone) {
 		struct store_clocks clocks = clocks_of(agent, reading->apex);
 
 		clocks.checked_at = 0;
-		store_put_version(agent->store, version, &clocks, STORE_JOURNAL_DEFAULT);
+		store_put_version(agent->store, version, &clocks, zone->config->journal_size);
 	}
 	zone_unref(version);
 	free(reading);
@@ -181,9 +183,9 @@ static void keep(struct handing *handing)
 		return;
 	clocks = clocks_of(agent, handing->apex);
 	if (handing->version) {
-		store_put_version(agent->store, handing->version, &clocks, STORE_JOURNAL_DEFAULT);
+		store_put_version(agent->store, handing->version, &clocks, zone->config->journal_size);
 	} else if (handing->edit) {
-		store_put_edit(agent->store, handing->edit, &clocks, STORE_JOURNAL_DEFAULT);
+		store_put_edit(agent->store, handing->edit, &clocks, zone->config->journal_size);
 		handing->edit = NULL;
 	} else {
 		want_whole(zone);
@@ -293,7 +295,19 @@ static bool is_later(uint32_t serial, uint32_t than)
 	return (int32_t)(serial - than) > 0;
 }
 
-void agent_begin_from_store(struct agent_zone *zone, struct publisher_zone *served)
+/* The clocks as they stood: the next poll comes when it would have come. */
+static void take_clocks(const struct store_zone *stored, struct follower_start *start)
+{
+	start->refresh = stored->refresh;
+	start->retry = stored->retry;
+	start->expire = stored->expire;
+	if (stored->clocks.refresh_at)
+		start->next_refresh = stored->clocks.refresh_at;
+	else if (stored->clocks.checked_at)
+		start->next_refresh = stored->clocks.checked_at + stored->refresh;
+}
+
+void agent_begin_from_store(struct agent_zone *zone, struct follower_start *start)
 {
 	struct agent *agent = zone->agent;
 	struct store_zone stored;
@@ -303,18 +317,21 @@ void agent_begin_from_store(struct agent_zone *zone, struct publisher_zone *serv
 	if (!agent->store)
 		return;
 	has = store_find(agent->store, zone->config->apex, &stored);
-	if (served->loaded && (!has || is_later(served->serial, stored.serial)))
+	if (start->loaded && (!has || is_later(start->serial, stored.serial)))
 		want_whole(zone);
-	if (!has || (served->loaded && !is_later(stored.serial, served->serial)))
+	if (has && start->loaded && stored.serial == start->serial)
+		take_clocks(&stored, start);
+	if (!has || (start->loaded && !is_later(stored.serial, start->serial)))
 		return;
 	handing = handing_new(zone, NULL);
 	if (!handing)
 		return;
 	agent->loading++;
 	publisher_load(agent->publisher, zone->config->apex, stored.clocks.expires_at, supply, loaded, handing);
-	served->loaded = true;
-	served->serial = stored.serial;
-	served->expires_at = stored.clocks.expires_at;
+	start->loaded = true;
+	start->serial = stored.serial;
+	start->expires_at = stored.clocks.expires_at;
+	take_clocks(&stored, start);
 }
 
 static void stop_waiting(uv_timer_t *timer)
@@ -389,7 +406,6 @@ void agent_forget_strays(struct agent *agent)
 void agent_open_store(struct agent *agent)
 {
 	struct store_hooks hooks = {.written = written};
-	char directory[512];
 
 	agent->keeper = calloc(1, sizeof(*agent->keeper));
 	if (!agent->keeper)
@@ -400,8 +416,9 @@ void agent_open_store(struct agent *agent)
 	agent->keeper->timer.data = agent->keeper;
 	uv_unref((uv_handle_t *)&agent->keeper->timer);
 	hooks.context = agent->keeper;
-	snprintf(directory, sizeof(directory), "%s/store", agent->config->state_directory);
-	agent->store = store_open(directory, 0, &hooks, agent->loop);
+	snprintf(agent->keeper->directory, sizeof(agent->keeper->directory), "%s/store",
+	         agent->config->state_directory);
+	agent->store = store_open(agent->keeper->directory, 0, &hooks, agent->loop);
 }
 
 static void timer_closed(uv_handle_t *handle)
@@ -436,8 +453,9 @@ json_t *report_store(struct agent *agent)
 		store_get_status(agent->store, &status);
 		state = status.failing ? "failing" : "ok";
 	}
-	return json_pack("{s:s, s:I, s:I, s:I, s:f, s:o}", "state", state, "bytes", (json_int_t)status.octets, "used",
-	                 (json_int_t)status.used, "waiting", (json_int_t)status.waiting, "behind",
+	return json_pack("{s:s, s:o, s:I, s:I, s:I, s:f, s:o}", "state", state, "directory",
+	                 json_string(agent->keeper ? agent->keeper->directory : ""), "bytes", (json_int_t)status.octets,
+	                 "used", (json_int_t)status.used, "waiting", (json_int_t)status.waiting, "behind",
 	                 (double)status.behind_ms / 1000, "error",
 	                 !agent->store     ? json_string("it could not be opened; the log says why")
 	                 : status.error[0] ? json_string(status.error)

@@ -227,8 +227,9 @@ static void warn_of_restart(const struct config *old, const struct config *confi
 	if (strcmp(old->pin_directory, config->pin_directory) || old->mode != config->mode ||
 	    old->memory != config->memory)
 		log_warning("%s: a change of fast-path mode, pin-directory or memory %s", config->path, later);
-	if (old->port != config->port || strcmp(old->run_directory, config->run_directory))
-		log_warning("%s: a change of server port or run-directory %s", config->path, later);
+	if (old->port != config->port || strcmp(old->run_directory, config->run_directory) ||
+	    strcmp(old->state_directory, config->state_directory))
+		log_warning("%s: a change of server port, run-directory or state-directory %s", config->path, later);
 	if (old->udp_workers != config->udp_workers || old->tcp_clients != config->tcp_clients)
 		log_warning("%s: a change of fallback %s", config->path, later);
 }

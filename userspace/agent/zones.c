@@ -105,11 +105,11 @@ static int follow(struct agent_zone *zone)
 	                               .context = zone};
 
 	if (publisher_zone(agent->publisher, zone->config->apex, &served)) {
-		agent_begin_from_store(zone, &served);
 		start.loaded = served.loaded;
 		start.serial = served.serial;
 		start.expires_at = served.expires_at;
-		zone->settled = served.loaded;
+		agent_begin_from_store(zone, &start);
+		zone->settled = start.loaded;
 	}
 	if (zone->role == AGENT_PRODUCED)
 		zone->settled = true;

@@ -21,6 +21,8 @@ struct plan_entry {
 	uint8_t name_length;
 	uint8_t role;                 /* enum pg_role */
 	uint16_t flags;               /* enum pg_node_flag */
+	bool again;                   /* to be compiled; in a part of a zone others stand around what is */
+	bool names_targets;           /* of a name: its records ask for additional data of the zone's */
 	const struct zone_name *data; /* NULL: an empty non-terminal, or a span */
 	uint32_t wildcard; /* number of the entry that is the wildcard below this name, or 0 (the apex is 0) */
 	uint32_t parent;   /* of a name: number of the entry one label up; the apex is its own */
@@ -29,8 +31,9 @@ struct plan_entry {
 	/* With PG_NODE_PROOFS, by enum pg_proof. NSEC: number of the entry whose NSEC is the proof, plus 1; 0: none.
 	 * NSEC3: first 64 bits of the hash. */
 	uint64_t proof[PG_PROOFS];
-	/* Of an NSEC3 record, the first 64 bits of its owner's hash. */
+	/* Of an NSEC3 record, the first 64 bits of its owner's hash; of a span, its number. */
 	uint64_t hash;
+	const struct plan_span *span;
 	/* Of a target: where its A and AAAA are; they may be a wildcard's. */
 	const struct zone_rrset *addresses[2];
 };
@@ -54,11 +57,29 @@ struct plan_denial {
 	uint32_t *owners;
 };
 
+/*
+ * A part of a zone: those names that are to be compiled again, and around them as many as it takes for these to come
+ * out as they would of the whole zone (publish/scope.h).
+ */
+struct plan_part {
+	/* Whether a name is to be compiled again. */
+	bool (*again)(const void *context, const uint8_t *name);
+	const void *context;
+	const uint8_t *const
+	    *targets; /* of these names, those that additional data is wanted for, in canonical order */
+	size_t target_count;
+	uint8_t span_order;    /* NSEC3: of the whole zone */
+	const uint32_t *spans; /* the spans to be made, ascending */
+	size_t span_count;
+};
+
 struct plan {
 	const struct zone_version *zone;
+	const struct plan_part *part; /* NULL: it is a whole zone */
 	uint8_t apex_length;
-	size_t count; /* all entries */
-	size_t names; /* of these, PG_ROLE_NAME; the others follow */
+	size_t count;       /* all entries */
+	size_t names;       /* of these, PG_ROLE_NAME; the others follow */
+	uint32_t all_names; /* of the zone */
 	size_t room;
 	struct plan_entry *entries;
 	uint8_t *storage; /* of targets' names */
@@ -69,6 +90,9 @@ struct plan {
 
 /* Makes the plan of a zone version, which must outlive it. Returns NULL when memory is short. */
 struct plan *plan_new(const struct zone_version *zone);
+/* The same of a part of a version, which begins with its apex. Signatures that are wrong around what is to be compiled
+ * are no fault. */
+struct plan *plan_new_part(const struct zone_version *zone, const struct plan_part *part);
 void plan_free(struct plan *plan);
 
 /* Where in the rdata of a type the name stands whose addresses are additional data (RFC 1035 section 3.3, RFC 2782, RFC
@@ -81,6 +105,9 @@ struct plan_entry *plan_add(struct plan *plan, enum pg_role role, const uint8_t 
 
 /* The RRset of that type, or NULL. */
 const struct zone_rrset *plan_find_rrset(const struct zone_name *name, uint16_t type);
+
+/* The entry in the role NAME of a name. False: there is none. */
+bool plan_find_entry(const struct plan *plan, const uint8_t *name, size_t *number);
 
 /* Whether an RRset of that name has a signature. */
 bool plan_is_signed(const struct zone_name *name, uint16_t type);
@@ -96,6 +123,21 @@ void kept_free(struct plan_kept *kept);
 
 /* Whether an RRset is served at a name with these flags. */
 bool plan_is_served(uint16_t flags, uint16_t type);
+
+/* What a name is for those below it: PG_NODE_DELEGATION or PG_NODE_DNAME, or 0. Not of the apex. */
+uint16_t plan_cut(const struct zone_name *name);
+
+/* The first 64 bits of the hash that an NSEC3 record's owner begins with; false: it is none. */
+bool denial_hash_of_owner(const uint8_t *owner, uint64_t *hash);
+/* The record of the chain in an NSEC3 RRset, behind its length, or NULL. */
+const uint8_t *denial_find_record(const struct plan_denial *denial, const struct zone_name *name);
+/* How many bits number the spans of that many records. */
+uint8_t denial_span_order(size_t records);
+/* The span that a hash belongs to. */
+static inline uint32_t denial_span(uint8_t order, uint64_t hash)
+{
+	return order ? hash >> (64 - order) : 0;
+}
 
 /* Whether a name is there for its NSEC3 records alone (RFC 5155 section 7.2.8: it does not exist). */
 bool denial_is_nsec3_owner(const struct zone_name *name);

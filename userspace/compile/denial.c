@@ -75,7 +75,7 @@ static void check_signatures(struct plan *plan)
 	for (size_t i = 0; i < plan->names; i++) {
 		const struct plan_entry *entry = &plan->entries[i];
 
-		for (size_t j = 0; entry->data && j < entry->data->rrset_count; j++) {
+		for (size_t j = 0; entry->again && entry->data && j < entry->data->rrset_count; j++) {
 			uint16_t type = entry->data->rrsets[j].type;
 
 			if (type == KNOT_RRTYPE_RRSIG || plan_is_signed(entry->data, type) ||
@@ -103,7 +103,7 @@ static int find_owners(struct plan *plan)
 
 		if (plan_find_rrset(data, KNOT_RRTYPE_NSEC) && plan_is_signed(data, KNOT_RRTYPE_NSEC))
 			last = i + 1;
-		else if (data)
+		else if (data && plan->entries[i].again)
 			fault(plan, "%s has no NSEC, or none that is signed", text_of(plan->entries[i].name, text));
 		plan->denial.owners[i] = last;
 	}
@@ -131,8 +131,9 @@ static void check_chain(struct plan *plan)
 		knot_dname_to_lower(said);
 		if (!knot_dname_is_equal(said, next) || rrset->count != 1) {
 			entry->flags |= PG_NODE_GAP;
-			fault(plan, "the NSEC of %s does not lead to the next name, or is not alone",
-			      text_of(entry->name, text));
+			if (entry->again)
+				fault(plan, "the NSEC of %s does not lead to the next name, or is not alone",
+				      text_of(entry->name, text));
 		}
 		next = entry->name;
 	}
@@ -178,8 +179,7 @@ static int plan_nsec(struct plan *plan)
 	return 0;
 }
 
-/* The first 64 bits of the hash that an NSEC3 record's owner begins with; false: it is none. */
-static bool hash_of_label(const uint8_t *owner, uint64_t *hash)
+bool denial_hash_of_owner(const uint8_t *owner, uint64_t *hash)
 {
 	uint64_t bits = 0;
 
@@ -215,8 +215,7 @@ static bool in_chain(const struct plan_denial *denial, const uint8_t *rdata)
 	       !memcmp(rdata + 5, denial->salt, denial->salt_length);
 }
 
-/* The record of the chain in an NSEC3 RRset, behind its length, or NULL. */
-static const uint8_t *find_record(const struct plan_denial *denial, const struct zone_name *name)
+const uint8_t *denial_find_record(const struct plan_denial *denial, const struct zone_name *name)
 {
 	const struct zone_rrset *rrset = plan_find_rrset(name, KNOT_RRTYPE_NSEC3);
 	const uint8_t *at = rrset ? rrset->rdata : NULL;
@@ -236,7 +235,9 @@ static int compare_entries(const void *left, const void *right)
 {
 	const struct plan_entry *a = left, *b = right;
 
-	return (a->hash > b->hash) - (a->hash < b->hash);
+	if (a->hash != b->hash)
+		return a->hash < b->hash ? -1 : 1;
+	return zone_compare_names(a->name, b->name);
 }
 
 static uint64_t hash_name(const struct plan_denial *denial, const uint8_t *name, size_t length)
@@ -272,7 +273,7 @@ static bool has_hash(const struct plan_denial *denial, uint64_t hash)
 static bool opts_out(const struct plan_denial *denial, const struct plan_entry *records, uint64_t hash)
 {
 	size_t rank = rank_of(denial, hash);
-	const uint8_t *record = find_record(denial, records[(rank ? rank : denial->hash_count) - 1].data);
+	const uint8_t *record = denial_find_record(denial, records[(rank ? rank : denial->hash_count) - 1].data);
 
 	return record[2 + 1] & FLAG_OPT_OUT;
 }
@@ -290,8 +291,8 @@ static int64_t add_records(struct plan *plan)
 		struct plan_entry *entry;
 		uint64_t hash;
 
-		if (!find_record(denial, name) || name->labels != zone->names[0].labels + 1 ||
-		    !hash_of_label(name->owner, &hash))
+		if (!denial_find_record(denial, name) || name->labels != zone->names[0].labels + 1 ||
+		    !denial_hash_of_owner(name->owner, &hash))
 			continue;
 		entry = plan_add(plan, PG_ROLE_NSEC3, name->owner, name->owner_length, name);
 		if (!entry)
@@ -305,15 +306,16 @@ static int64_t add_records(struct plan *plan)
 	for (size_t i = 0; i < count; i++) {
 		struct plan_entry *entry = &plan->entries[first + i];
 		const struct plan_entry *next = &plan->entries[first + (i + 1) % count];
-		const uint8_t *rdata = find_record(denial, entry->data) + 2;
+		const uint8_t *rdata = denial_find_record(denial, entry->data) + 2;
 		const uint8_t *said = rdata + 5 + rdata[4];
 
 		if (said[0] == HASH_SIZE && hash_of_octets(said + 1) == next->hash &&
 		    (i + 1 == count || next->hash != entry->hash) && plan_is_signed(entry->data, KNOT_RRTYPE_NSEC3))
 			continue;
 		entry->flags |= PG_NODE_GAP;
-		fault(plan, "the NSEC3 record %s does not lead to the next one, or is not signed",
-		      text_of(entry->name, text));
+		if (entry->again)
+			fault(plan, "the NSEC3 record %s does not lead to the next one, or is not signed",
+			      text_of(entry->name, text));
 	}
 	return count;
 }
@@ -352,6 +354,8 @@ static void hash_names(struct plan *plan, const struct plan_entry *records)
 		struct plan_entry *entry = &plan->entries[i];
 		uint8_t wildcard[PG_NAME_ROOM + 2] = {1, '*'};
 
+		if (!entry->again)
+			continue;
 		entry->proof[PG_PROOF_OWN] = hash_name(denial, entry->name, entry->name_length);
 		/* A name with no room for an asterisk below has no names below at all. */
 		if (entry->name_length <= PG_NAME_MAX - 2) {
@@ -368,23 +372,34 @@ static void hash_names(struct plan *plan, const struct plan_entry *records)
 	}
 }
 
+uint8_t denial_span_order(size_t records)
+{
+	uint8_t order = 0;
+
+	while ((records >> order) >= SPAN_FILL)
+		order++;
+	return order;
+}
+
 static int add_spans(struct plan *plan)
 {
 	struct plan_denial *denial = &plan->denial;
+	const struct plan_part *part = plan->part;
 	size_t spans, at = 0;
 
-	while ((denial->hash_count >> denial->span_order) >= SPAN_FILL)
-		denial->span_order++;
-	spans = (size_t)1 << denial->span_order;
-	denial->spans = calloc(spans, sizeof(*denial->spans));
+	denial->span_order = part ? part->span_order : denial_span_order(denial->hash_count);
+	spans = part ? part->span_count : (size_t)1 << denial->span_order;
+	denial->spans = calloc(spans + 1, sizeof(*denial->spans));
 	if (!denial->spans)
 		return -1;
 	for (size_t i = 0; i < spans; i++) {
 		struct plan_span *span = &denial->spans[i];
 
-		*span = (struct plan_span){.number = i, .first = at};
-		while (at < denial->hash_count &&
-		       (denial->span_order ? denial->hashes[at] >> (64 - denial->span_order) : 0) == i) {
+		*span = (struct plan_span){.number = part ? part->spans[i] : i};
+		while (at < denial->hash_count && denial_span(denial->span_order, denial->hashes[at]) < span->number)
+			at++;
+		span->first = at;
+		while (at < denial->hash_count && denial_span(denial->span_order, denial->hashes[at]) == span->number) {
 			span->count++;
 			at++;
 		}
@@ -392,7 +407,8 @@ static int add_spans(struct plan *plan)
 			fault(plan, "its NSEC3 records are too close to each other for hashes");
 		if (!plan_add(plan, PG_ROLE_SPAN, (const uint8_t *)&span->number, sizeof(span->number), NULL))
 			return -1;
-		plan->entries[plan->count - 1].hash = i;
+		plan->entries[plan->count - 1].hash = span->number;
+		plan->entries[plan->count - 1].span = span;
 	}
 	return 0;
 }

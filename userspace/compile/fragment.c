@@ -53,6 +53,9 @@ struct link {
 	struct pg_relocation *relocations;
 	size_t count, room;
 	uint32_t *rdata; /* positions of the RRs' rdata */
+	/* Of most RRsets these are enough. */
+	struct pg_relocation few_relocations[16];
+	uint32_t few_rdata[8];
 	uint32_t owners; /* written so far */
 	uint32_t signatures;
 };
@@ -87,11 +90,15 @@ static int put_pointer(struct link *link, enum pg_base base, size_t octets)
 	if (position > UINT16_MAX)
 		return -1;
 	if (link->count == link->room) {
-		size_t room = link->room ? link->room * 2 : 16;
-		void *relocations = realloc(link->relocations, room * sizeof(*link->relocations));
+		size_t room = link->room * 2;
+		bool few = link->relocations == link->few_relocations;
+		struct pg_relocation *relocations =
+		    realloc(few ? NULL : link->relocations, room * sizeof(*link->relocations));
 
 		if (!relocations)
 			return -1;
+		if (few)
+			memcpy(relocations, link->few_relocations, sizeof(link->few_relocations));
 		link->relocations = relocations;
 		link->room = room;
 	}
@@ -221,10 +228,17 @@ int fragment_compile(const struct fragment_request *request, struct compile_buff
 {
 	struct pg_fragment header = {};
 	size_t start = out->length, length, plain;
-	struct link link = {.out = out, .data = start + sizeof(header)};
+	struct link link; /* its arrays are not cleared */
 	int result = -1;
 
-	link.rdata = calloc(request->rrset->count, sizeof(*link.rdata));
+	link.out = out;
+	link.data = start + sizeof(header);
+	link.relocations = link.few_relocations;
+	link.room = sizeof(link.few_relocations) / sizeof(link.few_relocations[0]);
+	link.count = link.owners = link.signatures = 0;
+	link.rdata = request->rrset->count <= sizeof(link.few_rdata) / sizeof(link.few_rdata[0])
+	                 ? link.few_rdata
+	                 : calloc(request->rrset->count, sizeof(*link.rdata));
 	if (!link.rdata || request->rrset->count > UINT16_MAX || !buffer_extend(out, sizeof(header)) ||
 	    put_records(&link, request))
 		goto out;
@@ -259,7 +273,9 @@ int fragment_compile(const struct fragment_request *request, struct compile_buff
 	};
 	result = 0;
 out:
-	free(link.relocations);
-	free(link.rdata);
+	if (link.relocations != link.few_relocations)
+		free(link.relocations);
+	if (link.rdata != link.few_rdata)
+		free(link.rdata);
 	return result;
 }

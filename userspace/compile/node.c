@@ -275,7 +275,7 @@ static int put_proofs(const struct compile_context *context, const struct plan_e
 static int put_span(const struct compile_context *context, const struct plan_entry *entry, struct compile_buffer *out)
 {
 	const struct plan_denial *denial = &context->plan->denial;
-	const struct plan_span *span = &denial->spans[entry->hash];
+	const struct plan_span *span = entry->span;
 	size_t first = span->first, kept = span->count < PG_SPAN_ENTRIES ? span->count : PG_SPAN_ENTRIES;
 	struct pg_span *made;
 
@@ -376,7 +376,7 @@ int compile_head(const struct compile_context *context, struct compile_buffer *o
 	    .zone = context->slot,
 	    .version = context->version,
 	    .serial = plan->zone->serial,
-	    .names = plan->names,
+	    .names = plan->all_names,
 	    .denial = denial->kind,
 	    .soa = described,
 	    .iterations = denial->iterations,

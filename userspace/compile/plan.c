@@ -29,7 +29,8 @@ struct plan_entry *plan_add(struct plan *plan, enum pg_role role, const uint8_t 
 	struct plan_entry *entry;
 
 	if (plan->count == plan->room) {
-		size_t room = plan->room ? plan->room * 2 : 64;
+		/* At first for all names, and some more. */
+		size_t room = plan->room ? plan->room + plan->room / 2 : plan->zone->name_count + 64;
 		struct plan_entry *entries = realloc(plan->entries, room * sizeof(*entries));
 
 		if (!entries)
@@ -38,7 +39,10 @@ struct plan_entry *plan_add(struct plan *plan, enum pg_role role, const uint8_t 
 		plan->room = room;
 	}
 	entry = &plan->entries[plan->count++];
-	*entry = (struct plan_entry){.role = role, .name = name, .name_length = length, .data = data};
+	*entry = (struct plan_entry){.role = role, .name = name, .name_length = length, .data = data, .again = true};
+	/* Spans have no names; those that are made at all are to be compiled. */
+	if (plan->part && role != PG_ROLE_SPAN)
+		entry->again = plan->part->again(plan->part->context, name);
 	return entry;
 }
 
@@ -85,8 +89,7 @@ static int add_name(struct draft *draft, const struct zone_name *name)
 	return 0;
 }
 
-/* What a name is for those below it. */
-static uint16_t flags_of(const struct zone_name *name)
+uint16_t plan_cut(const struct zone_name *name)
 {
 	/* NS at a wildcard makes no cut (RFC 4592 section 4.2). */
 	if (plan_find_rrset(name, KNOT_RRTYPE_NS) && !is_wildcard(name->owner))
@@ -116,7 +119,7 @@ static int add_names(struct draft *draft)
 	for (size_t i = 0; i < zone->name_count; i++) {
 		const struct zone_name *name = &zone->names[i];
 
-		uint16_t flags = flags_of(name);
+		uint16_t flags = plan_cut(name);
 
 		if ((cut && knot_dname_in_bailiwick(name->owner, cut) > 0) || (i && denial_is_nsec3_owner(name)))
 			continue;
@@ -138,17 +141,22 @@ static int add_names(struct draft *draft)
 		if (flags & (PG_NODE_DELEGATION | PG_NODE_DNAME))
 			cut = name->owner;
 	}
-	draft->plan->names = draft->plan->count;
+	draft->plan->names = draft->plan->all_names = draft->plan->count;
 	set_last(draft->plan);
 	return 0;
 }
 
-static int add_target(struct draft *draft, const uint8_t *name)
+/* Adds a target that entry `number` names. */
+static int add_target(struct draft *draft, size_t number, const uint8_t *name)
 {
+	knot_dname_storage_t lower;
 	uint8_t *target;
 
-	if (knot_dname_in_bailiwick(name, draft->plan->zone->apex) < 0)
+	memcpy(lower, name, knot_dname_size(name));
+	knot_dname_to_lower(lower);
+	if (knot_dname_in_bailiwick(lower, draft->plan->zone->apex) < 0)
 		return 0;
+	draft->plan->entries[number].names_targets = true;
 	if (draft->target_count == draft->target_room) {
 		size_t room = draft->target_room ? draft->target_room * 2 : 16;
 		void *targets = realloc(draft->targets, room * sizeof(*draft->targets));
@@ -161,8 +169,18 @@ static int add_target(struct draft *draft, const uint8_t *name)
 	target = draft->targets[draft->target_count++];
 	memset(target, 0, sizeof(*draft->targets));
 	target[0] = knot_dname_size(name);
-	memcpy(target + 1, name, target[0]);
-	knot_dname_to_lower(target + 1);
+	memcpy(target + 1, lower, target[0]);
+	return 0;
+}
+
+/* A part of a zone does not tell by itself which of its names are targets. */
+static int take_targets(struct draft *draft)
+{
+	const struct plan_part *part = draft->plan->part;
+
+	for (size_t i = 0; i < part->target_count; i++)
+		if (add_target(draft, 0, part->targets[i]))
+			return -1;
 	return 0;
 }
 
@@ -173,13 +191,15 @@ static int collect_targets(struct draft *draft)
 
 		for (size_t j = 0; name && j < name->rrset_count; j++) {
 			const struct zone_rrset *rrset = &name->rrsets[j];
-			size_t offset = compile_target_offset(rrset->type);
+			size_t offset = plan_is_served(draft->plan->entries[i].flags, rrset->type)
+			                    ? compile_target_offset(rrset->type)
+			                    : 0;
 
 			for (uint32_t k = 0, at = 0; offset && k < rrset->count; k++) {
 				uint16_t length;
 
 				memcpy(&length, rrset->rdata + at, sizeof(length));
-				if (add_target(draft, rrset->rdata + at + 2 + offset - 1))
+				if (add_target(draft, i, rrset->rdata + at + 2 + offset - 1))
 					return -1;
 				at += 2U + length;
 			}
@@ -193,6 +213,24 @@ static int compare_targets(const void *left, const void *right)
 	return memcmp(left, right, PG_NAME_ROOM + 1);
 }
 
+static int compare_target_names(const void *left, const void *right)
+{
+	return zone_compare_names((const uint8_t *)left + 1, (const uint8_t *)right + 1);
+}
+
+/* Each target once, in canonical order. Most zones name few targets often, and octets are compared faster. */
+static void sort_targets(struct draft *draft)
+{
+	size_t kept = 0;
+
+	qsort(draft->targets, draft->target_count, sizeof(*draft->targets), compare_targets);
+	for (size_t i = 0; i < draft->target_count; i++)
+		if (!kept || compare_targets(draft->targets[kept - 1], draft->targets[i]) != 0)
+			memmove(draft->targets[kept++], draft->targets[i], sizeof(*draft->targets));
+	draft->target_count = kept;
+	qsort(draft->targets, draft->target_count, sizeof(*draft->targets), compare_target_names);
+}
+
 static int compare_names(const void *left, const void *right)
 {
 	return zone_compare_names(((const struct zone_name *)left)->owner, ((const struct zone_name *)right)->owner);
@@ -201,6 +239,16 @@ static int compare_names(const void *left, const void *right)
 static int compare_entries(const void *left, const void *right)
 {
 	return zone_compare_names(((const struct plan_entry *)left)->name, ((const struct plan_entry *)right)->name);
+}
+
+bool plan_find_entry(const struct plan *plan, const uint8_t *name, size_t *number)
+{
+	const struct plan_entry key = {.name = name};
+	const struct plan_entry *found = bsearch(&key, plan->entries, plan->names, sizeof(key), compare_entries);
+
+	if (found)
+		*number = found - plan->entries;
+	return found != NULL;
 }
 
 /* Where a target's addresses are: at its name, be it occluded or not, or at the wildcard that covers it. */
@@ -214,12 +262,12 @@ static const struct zone_name *find_addresses(const struct plan *plan, const uin
 	if (exact)
 		return exact;
 	for (const uint8_t *name = target; labels >= apex_labels; labels--, name += name[0] + 1) {
-		const struct plan_entry encloser = {.name = name};
-		const struct plan_entry *found =
-		    bsearch(&encloser, plan->entries, plan->names, sizeof(encloser), compare_entries);
+		const struct plan_entry *found;
+		size_t number;
 
-		if (!found)
+		if (!plan_find_entry(plan, name, &number))
 			continue;
+		found = &plan->entries[number];
 		/* An empty non-terminal exists; below a delegation the wildcard is not ours to apply. */
 		if (name == target || found->flags & PG_NODE_DELEGATION || !found->wildcard)
 			return NULL;
@@ -233,19 +281,17 @@ static int add_targets(struct draft *draft)
 {
 	struct plan *plan = draft->plan;
 
-	if (collect_targets(draft))
+	if (plan->part ? take_targets(draft) : collect_targets(draft))
 		return -1;
 	if (!draft->target_count)
 		return 0;
-	qsort(draft->targets, draft->target_count, sizeof(*draft->targets), compare_targets);
+	sort_targets(draft);
 	plan->storage = (uint8_t *)draft->targets;
 	for (size_t i = 0; i < draft->target_count; i++) {
 		const uint8_t *name = draft->targets[i] + 1;
 		const struct zone_name *data;
 		struct plan_entry *entry;
 
-		if (i && !compare_targets(draft->targets[i - 1], draft->targets[i]))
-			continue;
 		data = find_addresses(plan, name);
 		if (!plan_find_rrset(data, KNOT_RRTYPE_A) && !plan_find_rrset(data, KNOT_RRTYPE_AAAA))
 			continue;
@@ -260,11 +306,17 @@ static int add_targets(struct draft *draft)
 
 struct plan *plan_new(const struct zone_version *zone)
 {
+	return plan_new_part(zone, NULL);
+}
+
+struct plan *plan_new_part(const struct zone_version *zone, const struct plan_part *part)
+{
 	struct draft draft = {.plan = calloc(1, sizeof(*draft.plan))};
 
 	if (!draft.plan)
 		return NULL;
 	draft.plan->zone = zone;
+	draft.plan->part = part;
 	draft.plan->apex_length = knot_dname_size(zone->apex);
 	if (add_names(&draft) || add_targets(&draft) || denial_plan(draft.plan) || kept_plan(draft.plan)) {
 		if (!draft.plan->storage)

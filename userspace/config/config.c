@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "config/config.h"
 #include "config/load.h"
+#include "tls/tls_server.h"
 
 #include <arpa/inet.h>
 #include <malloc.h>
@@ -175,6 +176,7 @@ static void load_all(struct load *load)
 	load_keys(load);
 	load_primaries(load);
 	load_secondaries(load);
+	load_tls_listen(load);
 	load_produced(load);
 	load_templates(load);
 	load_zones(load);
@@ -263,6 +265,8 @@ void config_free(struct config *config)
 		free(config->secondaries[i].addresses);
 	}
 	free(config->secondaries);
+	free(config->tls_listen);
+	tls_identity_unref(config->tls_identity);
 	free(config->path);
 	free(config->identity);
 	free(config->listen);

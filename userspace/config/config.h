@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
+struct tls_identity; /* tls/tls_server.h */
+
 enum config_mode { CONFIG_MODE_AUTO, CONFIG_MODE_NATIVE, CONFIG_MODE_GENERIC, CONFIG_MODE_OFF };
 
 /* Bounds on a zone's clocks, in seconds; 0: the default. */
@@ -38,7 +40,8 @@ struct config_prefix {
 #define CONFIG_COOKIE_SECRETS 2
 #define CONFIG_COOKIE_SECRET_SIZE 16
 
-/* Who may have a zone: from one of the prefixes (none: any address), signed by the key (NULL: signed or not). */
+/* Who may have a zone, or notify us of it: from one of the prefixes (none: any address), signed by the key (NULL:
+ * signed or not). */
 struct config_access {
 	struct config_prefix *prefixes;
 	size_t prefix_count;
@@ -73,6 +76,9 @@ struct config_zone {
 	size_t primary_count;
 	struct config_outgoing outgoing;
 	struct config_clocks clocks;
+	struct config_access *allow_notify; /* besides its primaries */
+	size_t allow_notify_count;
+	uint64_t journal_size;                /* octets; 0: as large as the zone */
 	const struct config_catalog *catalog; /* that tells secondaries of it, or NULL */
 	const char *group;                    /* its group there, or NULL */
 };
@@ -105,6 +111,9 @@ struct config {
 	size_t listen_count;
 	bool listen_any; /* the word `any` stands in `listen` */
 	uint16_t port;
+	struct sockaddr_storage *tls_listen; /* where transfers are given over TLS, port 853 unless given by @port */
+	size_t tls_listen_count;
+	struct tls_identity *tls_identity; /* tls/tls_server.h; there when one of these is */
 	char *state_directory;
 	char *run_directory;
 	char **interfaces;
@@ -149,6 +158,12 @@ void config_free(struct config *config);
 /* The settings of a catalog's members of a group, or NULL where no such group is configured. */
 const struct config_zone *config_member_settings(const struct config_catalog *catalog, const char *group,
                                                  size_t length);
+
+/* The address as IPv6, IPv4 being mapped, as prefixes are; without its port. */
+void config_plain_address(const struct sockaddr_storage *address, uint8_t out[16]);
+bool config_prefix_has(const struct config_prefix *prefix, const uint8_t address[16]);
+/* Whether the prefixes allow the address; who signed is not looked at. */
+bool config_access_from(const struct config_access *access, const uint8_t address[16]);
 
 /* "192.0.2.1@5353"-style text of an address, IPv6 without brackets, as in the configuration; `text` has room for
  * CONFIG_ADDRESS_TEXT. */

@@ -68,7 +68,13 @@ void load_need(struct load *load, const yaml_node_t *mapping, const char *key, c
 /* Transfers out, in load_outgoing.c: secondaries; and of a zone's mapping `allow-transfer` and `notify`, which refer to
  * keys and secondaries: what is not given stays as it is in `outgoing`. */
 void load_secondaries(struct load *load);
+/* Where transfers are given over TLS: settings of the section server. */
+void load_tls_listen(struct load *load);
 void load_outgoing(struct load *load, const yaml_node_t *mapping, struct config_outgoing *outgoing);
+void config_outgoing_free(struct config_outgoing *outgoing);
+/* What the store keeps of a zone, in load_store.c. */
+void load_journal_size(struct load *load, const char *text, const yaml_node_t *mapping, uint64_t *size);
+
 /* Bounds on a zone's clocks, in load_clocks.c: what is not given stays as it is in `clocks`. */
 void load_clocks(struct load *load, const struct raw_clocks *raw, const yaml_node_t *mapping,
                  struct config_clocks *clocks);

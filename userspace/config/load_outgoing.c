@@ -2,6 +2,7 @@
 /* Transfers out: the secondaries that are notified, and who may have a zone. */
 #include "config/load.h"
 #include "config/values.h"
+#include "tls/tls_server.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -95,6 +96,56 @@ void load_secondaries(struct load *load)
 			                       document_field(document, mapping, "name"), secondary};
 	}
 	load_sort(load, load->secondaries, load->secondary_count, "secondary");
+}
+
+/* --- TLS --- */
+
+static void load_identity(struct load *load, const yaml_node_t *mapping)
+{
+	const struct raw_server *raw = &load->raw->server;
+	struct document *document = &load->document;
+	const yaml_node_t *certificate = document_field(document, mapping, "certificate");
+	const yaml_node_t *key = document_field(document, mapping, "private-key");
+	char why[256];
+
+	if (!certificate || !key) {
+		document_missing(document, mapping,
+		                 "tls-listen without %s; write the paths of certificate and private-key (PEM)",
+		                 certificate ? "private-key" : "certificate");
+		return;
+	}
+	if (!load_given(raw->certificate) || !load_given(raw->private_key) ||
+	    !load_judge(load, certificate, "certificate", raw->certificate, value_path(raw->certificate, 4095)) ||
+	    !load_judge(load, key, "private-key", raw->private_key, value_path(raw->private_key, 4095)))
+		return;
+	load->config->tls_identity = tls_identity_new(raw->certificate, raw->private_key, why, sizeof(why));
+	if (!load->config->tls_identity)
+		document_error(
+		    document, certificate,
+		    "certificate `%.100s` with private-key `%.100s` cannot be used: %s; both have to be PEM, "
+		    "readable for this user, and belong together",
+		    raw->certificate, raw->private_key, why);
+}
+
+void load_tls_listen(struct load *load)
+{
+	const struct raw_server *raw = &load->raw->server;
+	const yaml_node_t *mapping = load_section(load, "server");
+	const yaml_node_t *list = document_field(&load->document, mapping, "tls-listen");
+	struct config *config = load->config;
+
+	if (!raw->tls_listen_count)
+		return;
+	config->tls_listen = load_array(load, raw->tls_listen_count, sizeof(*config->tls_listen));
+	for (size_t i = 0; config->tls_listen && i < raw->tls_listen_count; i++) {
+		const char *text = raw->tls_listen[i];
+
+		if (load_given(text) &&
+		    load_judge(load, document_entry(&load->document, list, i), "tls-listen", text,
+		               value_address_port(text, 853, &config->tls_listen[config->tls_listen_count])))
+			config->tls_listen_count++;
+	}
+	load_identity(load, mapping);
 }
 
 /* --- of a zone --- */

@@ -243,6 +243,7 @@ void load_zone_settings(struct load *load, const struct raw_zone *raw, const yam
 	load_references(load, raw, mapping, zone);
 	load_outgoing(load, mapping, &zone->outgoing);
 	load_clocks(load, &raw->clocks, mapping, &zone->clocks);
+	load_journal_size(load, raw->journal_size, mapping, &zone->journal_size);
 	load_membership(load, raw, mapping, zone);
 }
 

@@ -22,6 +22,9 @@ static const cyaml_schema_field_t server_fields[] = {
     TEXT("identity", struct raw_server, identity),
     LIST("listen", struct raw_server, listen, &text_entry),
     TEXT("port", struct raw_server, port),
+    LIST("tls-listen", struct raw_server, tls_listen, &text_entry),
+    TEXT("certificate", struct raw_server, certificate),
+    TEXT("private-key", struct raw_server, private_key),
     TEXT("state-directory", struct raw_server, state_directory),
     TEXT("run-directory", struct raw_server, run_directory),
     CYAML_FIELD_END,
@@ -96,7 +99,7 @@ static const cyaml_schema_field_t secondary_fields[] = {
 	    TEXT("retry-max", struct raw_zone, clocks.retry_max),                                                      \
 	    TEXT("expire-min", struct raw_zone, clocks.expire_min),                                                    \
 	    TEXT("expire-max", struct raw_zone, clocks.expire_max), TEXT("catalog", struct raw_zone, catalog),         \
-	    TEXT("group", struct raw_zone, group)
+	    TEXT("group", struct raw_zone, group), TEXT("journal-size", struct raw_zone, journal_size)
 
 static const cyaml_schema_field_t group_fields[] = {
     TEXT("group", struct raw_group, group),

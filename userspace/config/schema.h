@@ -13,6 +13,10 @@ struct raw_server {
 	char **listen;
 	unsigned listen_count;
 	char *port;
+	char **tls_listen;
+	unsigned tls_listen_count;
+	char *certificate;
+	char *private_key;
 	char *state_directory;
 	char *run_directory;
 };
@@ -92,6 +96,7 @@ struct raw_zone {
 	char **primaries;
 	unsigned primaries_count;
 	struct raw_clocks clocks;
+	char *journal_size;
 	char *catalog;
 	char *group;
 	struct raw_group *groups;

@@ -2,6 +2,7 @@
 #include "fallback/internal.h"
 
 #include "common/log.h"
+#include "tls/tls_server.h"
 
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -16,11 +17,17 @@ const struct fallback_tuning fallback_tuning_default = {
     .transfer_total_ms = 3600000,
 };
 
-/* A service address and the sockets on it: one a UDP worker, one TCP listener. */
+/* A service address and the sockets on it: one a UDP worker, one TCP listener; for TLS the listener alone. */
 struct place {
 	struct sockaddr_storage address;
 	struct udp_socket **udp;
 	struct tcp_listener *tcp;
+};
+
+struct places {
+	struct place *list;
+	size_t count;
+	struct tls_identity *identity; /* NULL: no TLS */
 };
 
 struct fallback {
@@ -28,8 +35,7 @@ struct fallback {
 	struct udp_worker **workers;
 	unsigned worker_count;
 	struct tcp_server *tcp;
-	struct place *places;
-	size_t place_count;
+	struct places plain, tls;
 };
 
 static bool same_address(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
@@ -59,21 +65,24 @@ static bool place_close(struct fallback *fallback, struct place *place)
 }
 
 /* All the sockets of an address, or none. */
-static bool place_open(struct fallback *fallback, const struct sockaddr_storage *address, struct place *place)
+static bool place_open(struct fallback *fallback, const struct sockaddr_storage *address, struct tls_identity *identity,
+                       struct place *place)
 {
 	int fd;
 
 	memset(place, 0, sizeof(*place));
 	place->address = *address;
-	place->udp = calloc(fallback->worker_count, sizeof(struct udp_socket *));
-	if (!place->udp)
-		return false;
 	/* TCP first: its bind fails when another server has the address, where UDP sockets can share it. */
 	fd = fallback_socket(address, SOCK_STREAM);
 	if (fd < 0)
 		return place_close(fallback, place);
-	place->tcp = tcp_server_add(fallback->tcp, fd);
+	place->tcp = tcp_server_add(fallback->tcp, fd, identity);
 	if (!place->tcp)
+		return place_close(fallback, place);
+	if (identity)
+		return true;
+	place->udp = calloc(fallback->worker_count, sizeof(struct udp_socket *));
+	if (!place->udp)
 		return place_close(fallback, place);
 	for (unsigned i = 0; i < fallback->worker_count; i++) {
 		fd = fallback_socket(address, SOCK_DGRAM);
@@ -95,45 +104,64 @@ static bool listed(const struct sockaddr_storage *address, const struct sockaddr
 	return false;
 }
 
-static bool placed(const struct fallback *fallback, const struct sockaddr_storage *address)
+static bool placed(const struct places *places, const struct sockaddr_storage *address)
 {
-	for (size_t i = 0; i < fallback->place_count; i++) {
-		if (same_address(address, &fallback->places[i].address))
+	for (size_t i = 0; i < places->count; i++) {
+		if (same_address(address, &places->list[i].address))
 			return true;
 	}
 	return false;
 }
 
-int fallback_set_addresses(struct fallback *fallback, const struct sockaddr_storage *addresses, size_t count)
+static int set_places(struct fallback *fallback, struct places *places, const struct sockaddr_storage *addresses,
+                      size_t count)
 {
 	size_t kept = 0;
 	int failed = 0;
-	struct place *places;
+	struct place *list;
 
-	for (size_t i = 0; i < fallback->place_count; i++) {
-		if (listed(&fallback->places[i].address, addresses, count))
-			fallback->places[kept++] = fallback->places[i];
+	for (size_t i = 0; i < places->count; i++) {
+		if (listed(&places->list[i].address, addresses, count))
+			places->list[kept++] = places->list[i];
 		else
-			place_close(fallback, &fallback->places[i]);
+			place_close(fallback, &places->list[i]);
 	}
-	fallback->place_count = kept;
+	places->count = kept;
 	if (count == 0)
 		return 0;
-	places = realloc(fallback->places, (kept + count) * sizeof(*places));
-	if (!places) {
+	list = realloc(places->list, (kept + count) * sizeof(*list));
+	if (!list) {
 		log_error("fallback: no memory for the service addresses");
 		return (int)count;
 	}
-	fallback->places = places;
+	places->list = list;
 	for (size_t i = 0; i < count; i++) {
-		if (placed(fallback, &addresses[i]))
+		if (placed(places, &addresses[i]))
 			continue;
-		if (place_open(fallback, &addresses[i], &places[fallback->place_count]))
-			fallback->place_count++;
+		if (place_open(fallback, &addresses[i], places->identity, &list[places->count]))
+			places->count++;
 		else
 			failed++;
 	}
 	return failed;
+}
+
+int fallback_set_addresses(struct fallback *fallback, const struct sockaddr_storage *addresses, size_t count)
+{
+	return set_places(fallback, &fallback->plain, addresses, count);
+}
+
+int fallback_set_tls(struct fallback *fallback, struct tls_identity *identity, const struct sockaddr_storage *addresses,
+                     size_t count)
+{
+	struct places *places = &fallback->tls;
+
+	if (identity != places->identity) {
+		set_places(fallback, places, NULL, 0);
+		tls_identity_unref(places->identity);
+		places->identity = identity ? tls_identity_ref(identity) : NULL;
+	}
+	return identity ? set_places(fallback, places, addresses, count) : 0;
 }
 
 int fallback_set_exempt(struct fallback *fallback, const struct config_prefix *prefixes, size_t count)
@@ -167,15 +195,16 @@ void fallback_close(struct fallback *fallback)
 {
 	if (!fallback)
 		return;
-	if (fallback->place_count)
-		fallback_set_addresses(fallback, NULL, 0);
+	set_places(fallback, &fallback->plain, NULL, 0);
+	fallback_set_tls(fallback, NULL, NULL, 0);
 	for (unsigned i = 0; i < fallback->worker_count; i++)
 		udp_worker_close(fallback->workers[i]);
 	if (fallback->tcp)
 		tcp_server_close(fallback->tcp);
 	limiter_close(fallback->shared.limiter);
 	free(fallback->workers);
-	free(fallback->places);
+	free(fallback->plain.list);
+	free(fallback->tls.list);
 	free(fallback);
 }
 

@@ -13,6 +13,7 @@
 
 struct fallback;
 struct outgoing;
+struct tls_identity; /* tls/tls_server.h */
 
 struct fallback_options {
 	unsigned udp_workers;
@@ -42,6 +43,10 @@ struct fallback *fallback_open(struct image *image, const struct fallback_option
 /* Opens sockets on addresses that are new, closes those on addresses that are gone. An address that cannot be bound is
  * logged and tried again at the next call; returns the number that failed. */
 int fallback_set_addresses(struct fallback *fallback, const struct sockaddr_storage *addresses, size_t count);
+/* The same for addresses where transfers are given over TLS (RFC 9103); with another identity those that are open are
+ * opened anew. `identity` is referred to as long as it is used. */
+int fallback_set_tls(struct fallback *fallback, struct tls_identity *identity, const struct sockaddr_storage *addresses,
+                     size_t count);
 /* Replaces the clients whose rate is not limited; the rates are in the image's settings. Returns 0, or -1 after
  * logging.
  */

@@ -79,7 +79,8 @@ void udp_worker_close(struct udp_worker *worker);
 struct tcp_server;
 struct tcp_listener;
 struct tcp_server *tcp_server_open(const struct fallback_shared *shared);
-struct tcp_listener *tcp_server_add(struct tcp_server *server, int fd);           /* takes the fd over; NULL: failed */
+/* Takes the fd over; NULL: failed. With an identity, what is spoken there is TLS. */
+struct tcp_listener *tcp_server_add(struct tcp_server *server, int fd, struct tls_identity *identity);
 void tcp_server_remove(struct tcp_server *server, struct tcp_listener *listener); /* its port is free afterwards */
 const struct fallback_tally *tcp_server_tally(const struct tcp_server *server);
 void tcp_server_close(struct tcp_server *server);

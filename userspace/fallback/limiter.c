@@ -59,15 +59,6 @@ int limiter_set_exempt(struct limiter *limiter, const struct config_prefix *pref
 	return 0;
 }
 
-static bool in_prefix(const uint8_t address[16], const struct config_prefix *prefix)
-{
-	unsigned octets = prefix->length / 8, bits = prefix->length % 8;
-
-	if (memcmp(address, prefix->address, octets) != 0)
-		return false;
-	return bits == 0 || (address[octets] ^ prefix->address[octets]) >> (8 - bits) == 0;
-}
-
 static bool is_exempt(const struct limiter *limiter, const struct pg_work *work)
 {
 	uint8_t address[16] = {[10] = 0xff, [11] = 0xff};
@@ -77,7 +68,7 @@ static bool is_exempt(const struct limiter *limiter, const struct pg_work *work)
 	else
 		memcpy(address, work->client, 16);
 	for (size_t i = 0; i < limiter->exempt_count; i++) {
-		if (in_prefix(address, &limiter->exempt[i]))
+		if (config_prefix_has(&limiter->exempt[i], address))
 			return true;
 	}
 	return false;

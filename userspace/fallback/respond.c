@@ -338,45 +338,58 @@ size_t respond_slip(const struct image_view *view, struct pg_work *work, const u
 	return odd.length;
 }
 
-static size_t respond_any(const struct image_view *view, struct pg_work *work, const struct respond_options *options,
-                          bool tcp, const struct sockaddr_storage *from, const uint8_t *query, size_t length,
-                          uint8_t *reply, size_t room, struct transfer_out **transfer)
+/* A query that may be asked where transfers alone are given: SOA goes with them. */
+static bool of_transfers(const struct message *message)
+{
+	return !message->question || message_opcode(message->wire) != OPCODE_QUERY || message->qtype == TYPE_SOA ||
+	       message->qtype == TYPE_AXFR || message->qtype == TYPE_IXFR;
+}
+
+/* What `odd` has to begin with is there: view, work, options, from, tcp, transfer, reply, room. */
+static size_t respond_any(struct odd *odd, bool transfers_only, const uint8_t *query, size_t length)
 {
 	size_t reply_length = 0;
-	enum pg_exit exit;
-	struct odd odd;
 
 	/* A response must not be answered, or two servers could be set to talk to each other for ever. */
-	if (length < MESSAGE_HEADER || query[2] & FLAGS_QR || room < RESPOND_ROOM_MIN)
+	if (length < MESSAGE_HEADER || query[2] & FLAGS_QR || odd->room < RESPOND_ROOM_MIN)
 		return 0;
-	engine_set_client(work, from);
-	work->edns = 0; /* of this query nothing is known */
-	exit = engine_answer(view, work, tcp, work->now, query, length, reply, room, &reply_length);
-	if (exit == PG_EXIT_ANSWERED)
+	engine_set_client(odd->work, odd->from);
+	odd->work->edns = 0; /* of this query nothing is known */
+	if (transfers_only) {
+		message_scan(&odd->message, query, length);
+		if (!of_transfers(&odd->message))
+			return odd_error(odd, RCODE_REFUSED);
+	}
+	odd->exit = engine_answer(odd->view, odd->work, odd->tcp, odd->work->now, query, length, odd->reply, odd->room,
+	                          &reply_length);
+	if (odd->exit == PG_EXIT_ANSWERED)
 		return reply_length;
-	odd = (struct odd){.view = view,
-	                   .work = work,
-	                   .options = options,
-	                   .from = from,
-	                   .tcp = tcp,
-	                   .transfer = transfer,
-	                   .exit = exit,
-	                   .reply = reply,
-	                   .room = room};
-	message_scan(&odd.message, query, length);
-	return odd_judge(&odd);
+	message_scan(&odd->message, query, length);
+	return odd_judge(odd);
 }
 
 size_t respond(const struct image_view *view, struct pg_work *work, const struct respond_options *options, bool tcp,
                const struct sockaddr_storage *from, const uint8_t *query, size_t length, uint8_t *reply, size_t room)
 {
-	return respond_any(view, work, options, tcp, from, query, length, reply, room, NULL);
+	struct odd odd = {
+	    .view = view, .work = work, .options = options, .from = from, .tcp = tcp, .reply = reply, .room = room};
+
+	return respond_any(&odd, false, query, length);
 }
 
 size_t respond_tcp(const struct image_view *view, struct pg_work *work, const struct respond_options *options,
-                   const struct sockaddr_storage *from, const uint8_t *query, size_t length, uint8_t *reply,
-                   size_t room, struct transfer_out **transfer)
+                   bool transfers_only, const struct sockaddr_storage *from, const uint8_t *query, size_t length,
+                   uint8_t *reply, size_t room, struct transfer_out **transfer)
 {
+	struct odd odd = {.view = view,
+	                  .work = work,
+	                  .options = options,
+	                  .from = from,
+	                  .tcp = true,
+	                  .transfer = transfer,
+	                  .reply = reply,
+	                  .room = room};
+
 	*transfer = NULL;
-	return respond_any(view, work, options, true, from, query, length, reply, room, transfer);
+	return respond_any(&odd, transfers_only, query, length);
 }

@@ -36,10 +36,11 @@ size_t respond(const struct image_view *view, struct pg_work *work, const struct
 /*
  * The same over TCP, for a caller that can send a transfer: when one was asked and is allowed, 0 is returned with
  * *transfer set, which the caller owns. work->rcode is 0 then, and the zone found is noted as for a reply.
+ * `transfers_only`: all but transfers and SOA is refused (RFC 9103 section 7.2).
  */
 size_t respond_tcp(const struct image_view *view, struct pg_work *work, const struct respond_options *options,
-                   const struct sockaddr_storage *from, const uint8_t *query, size_t length, uint8_t *reply,
-                   size_t room, struct transfer_out **transfer);
+                   bool transfers_only, const struct sockaddr_storage *from, const uint8_t *query, size_t length,
+                   uint8_t *reply, size_t room, struct transfer_out **transfer);
 
 /*
  * Makes of a reply that is over its client's limit what is sent in its place: to a query with a cookie BADCOOKIE and a

@@ -3,6 +3,7 @@
 #include "fallback/tcp.h"
 
 #include "common/log.h"
+#include "tls/tls_server.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -21,6 +22,7 @@ struct tcp_listener {
 	uv_poll_t poll;
 	struct tcp_server *server;
 	int fd;
+	struct tls_identity *identity;      /* NULL: no TLS */
 	bool deaf;                          /* `poll` could not be set up */
 	struct tcp_listener *next;          /* in server->listeners */
 	struct tcp_listener *adding_next;   /* in server->adding */
@@ -100,7 +102,7 @@ static void on_connections(uv_poll_t *handle, int status, int events)
 		if (fd >= 0) {
 			while (server->client_count >= server->shared->tcp_clients && tcp_client_evict(server))
 				;
-			tcp_client_open(server, fd, &from);
+			tcp_client_open(server, fd, &from, listener->identity);
 			evicted = false;
 		} else if (errno == EAGAIN || errno == EWOULDBLOCK) {
 			return;
@@ -120,9 +122,15 @@ static void on_connections(uv_poll_t *handle, int status, int events)
 	}
 }
 
+static void listener_free(struct tcp_listener *listener)
+{
+	tls_identity_unref(listener->identity);
+	free(listener);
+}
+
 static void on_listener_closed(uv_handle_t *handle)
 {
-	free(handle->data);
+	listener_free(handle->data);
 }
 
 /* The address is free when this returns; the memory, when libuv is done. */
@@ -137,7 +145,7 @@ static void listener_close(struct tcp_listener *listener)
 		uv_close((uv_handle_t *)&listener->poll, on_listener_closed);
 	close(listener->fd);
 	if (listener->deaf)
-		free(listener);
+		listener_free(listener);
 }
 
 static void listener_start(struct tcp_listener *listener)
@@ -217,6 +225,7 @@ static void server_free(struct tcp_server *server)
 	pthread_cond_destroy(&server->removed_some);
 	pthread_mutex_destroy(&server->lock);
 	free(server->input);
+	free(server->clear);
 	free(server->output);
 	free(server);
 }
@@ -237,8 +246,9 @@ static struct tcp_server *server_new(const struct fallback_shared *shared)
 	/* The last message of a batch may begin just below the bound. */
 	server->output_room = shared->tuning.queue_max + 2 + TCP_MESSAGE_MAX;
 	server->input = malloc(TCP_READ);
+	server->clear = malloc(TCP_READ);
 	server->output = malloc(server->output_room);
-	if (!server->input || !server->output) {
+	if (!server->input || !server->clear || !server->output) {
 		server_free(server);
 		return NULL;
 	}
@@ -286,7 +296,7 @@ struct tcp_server *tcp_server_open(const struct fallback_shared *shared)
 	return server;
 }
 
-struct tcp_listener *tcp_server_add(struct tcp_server *server, int fd)
+struct tcp_listener *tcp_server_add(struct tcp_server *server, int fd, struct tls_identity *identity)
 {
 	struct tcp_listener *listener = calloc(1, sizeof(*listener));
 
@@ -296,6 +306,7 @@ struct tcp_listener *tcp_server_add(struct tcp_server *server, int fd)
 	}
 	listener->server = server;
 	listener->fd = fd;
+	listener->identity = identity ? tls_identity_ref(identity) : NULL;
 	pthread_mutex_lock(&server->lock);
 	listener->adding_next = server->adding;
 	server->adding = listener;

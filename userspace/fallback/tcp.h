@@ -4,6 +4,7 @@
 #define PEREGRINE_FALLBACK_TCP_H
 
 #include "fallback/internal.h"
+#include "tls/tls_server.h"
 
 #include <pthread.h>
 #include <uv.h>
@@ -18,6 +19,7 @@ struct tcp_client {
 	struct tcp_client *previous, *next; /* the one longest idle first */
 	uint64_t active;                    /* when it last asked or took a reply, milliseconds of the loop */
 	struct sockaddr_storage from;
+	struct tls_stream *tls; /* NULL: in clear text */
 	/* What came and is not answered yet: a part of a message, or, behind a full queue, several. Nothing while idle.
 	 */
 	uint8_t *held;
@@ -53,12 +55,15 @@ struct tcp_server {
 
 	struct pg_work work;
 	uint8_t *input;  /* TCP_READ */
+	uint8_t *clear;  /* likewise, of what came over TLS */
 	uint8_t *output; /* one batch of replies */
 	size_t output_room;
 };
 
-/* Takes a connection over; closes it when that fails. */
-void tcp_client_open(struct tcp_server *server, int fd, const struct sockaddr_storage *from);
+/* Takes a connection over; closes it when that fails. With an identity TLS is spoken, and transfers are all that can be
+ * had, and SOA. */
+void tcp_client_open(struct tcp_server *server, int fd, const struct sockaddr_storage *from,
+                     struct tls_identity *identity);
 /* At once: the descriptor is free when this returns, the memory when libuv is done. */
 void tcp_client_close(struct tcp_client *client);
 /* Closes the client that has been idle for longest, if there is one. */

@@ -51,7 +51,10 @@ static void count_clients(struct tcp_server *server)
 
 static void on_closed(uv_handle_t *handle)
 {
-	free(handle->data);
+	struct tcp_client *client = handle->data;
+
+	tls_stream_free(client->tls);
+	free(client);
 }
 
 void tcp_client_close(struct tcp_client *client)
@@ -71,6 +74,19 @@ void tcp_client_close(struct tcp_client *client)
 	uv_close((uv_handle_t *)&client->stream, on_closed);
 }
 
+static void send_octets(struct tcp_client *client, const uint8_t *data, size_t length);
+
+/* What TLS has to say goes out. */
+static void flush_tls(struct tcp_client *client)
+{
+	size_t length;
+	uint8_t *octets = tls_stream_take(client->tls, &length);
+
+	if (octets && !client->closing)
+		send_octets(client, octets, length);
+	free(octets);
+}
+
 /* No more is read; what is queued still goes out. */
 static void finish(struct tcp_client *client)
 {
@@ -78,7 +94,11 @@ static void finish(struct tcp_client *client)
 		return;
 	client->ending = true;
 	uv_read_stop((uv_stream_t *)&client->stream);
-	if (!client->first)
+	if (client->tls) {
+		tls_stream_bye(client->tls);
+		flush_tls(client);
+	}
+	if (!client->closing && !client->first)
 		tcp_client_close(client);
 }
 
@@ -134,7 +154,7 @@ static int queue(struct tcp_client *client, const uint8_t *data, size_t length)
 	return 0;
 }
 
-static void send_replies(struct tcp_client *client, const uint8_t *data, size_t length)
+static void send_octets(struct tcp_client *client, const uint8_t *data, size_t length)
 {
 	size_t sent = 0;
 
@@ -152,6 +172,16 @@ static void send_replies(struct tcp_client *client, const uint8_t *data, size_t 
 		tcp_client_close(client);
 }
 
+static void send_replies(struct tcp_client *client, const uint8_t *data, size_t length)
+{
+	if (!client->tls)
+		send_octets(client, data, length);
+	else if (tls_stream_write(client->tls, data, length))
+		tcp_client_close(client);
+	else
+		flush_tls(client);
+}
+
 /* What came of one look at the octets at hand. */
 struct batch {
 	size_t used;  /* octets of complete messages */
@@ -167,8 +197,8 @@ static void answer_message(struct tcp_client *client, const struct image_view *v
 {
 	struct tcp_server *server = client->server;
 	uint8_t *reply = server->output + batch->reply;
-	size_t reply_length = respond_tcp(view, &server->work, &server->shared->respond, &client->from, query, length,
-	                                  reply + 2, TCP_MESSAGE_MAX, &batch->transfer);
+	size_t reply_length = respond_tcp(view, &server->work, &server->shared->respond, client->tls, &client->from,
+	                                  query, length, reply + 2, TCP_MESSAGE_MAX, &batch->transfer);
 
 	if (batch->transfer) {
 		tally_rcode(&server->tally, 0);
@@ -288,32 +318,55 @@ static void on_room(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 	*buffer = uv_buf_init((char *)client->server->input, TCP_READ);
 }
 
+/* Octets in clear text. */
+static void take(struct tcp_client *client, const uint8_t *data, size_t count)
+{
+	size_t used;
+
+	if (client->held || client->stalled) {
+		hold(client, data, count);
+		if (!client->closing && !client->stalled)
+			consume(client);
+		return;
+	}
+	used = answer(client, data, count);
+	if (!client->closing && !client->ending && used < count)
+		hold(client, data + used, count - used);
+}
+
+/* Octets of TLS. All that is in them is taken: what may not be answered yet is held, and is no more than they are. */
+static void take_tls(struct tcp_client *client, const uint8_t *data, size_t count)
+{
+	ssize_t got;
+
+	tls_stream_feed(client->tls, data, count);
+	while ((got = tls_stream_read(client->tls, client->server->clear, TCP_READ)) > 0) {
+		take(client, client->server->clear, (size_t)got);
+		if (client->closing || client->ending)
+			return;
+	}
+	flush_tls(client);
+	if (got < 0 && !client->closing)
+		finish(client);
+}
+
 static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
 {
 	struct tcp_client *client = stream->data;
 	const uint8_t *data = client->server->input;
-	size_t used = 0;
 
 	if (count == 0)
 		return;
 	if (count == UV_EOF) {
 		/* Half closed: it has asked all, and may still read the replies. */
 		finish(client);
-		return;
-	}
-	if (count < 0) {
+	} else if (count < 0) {
 		tcp_client_close(client);
-		return;
+	} else if (client->tls) {
+		take_tls(client, data, (size_t)count);
+	} else {
+		take(client, data, (size_t)count);
 	}
-	if (client->held) {
-		hold(client, data, (size_t)count);
-		if (!client->closing)
-			consume(client);
-		return;
-	}
-	used = answer(client, data, (size_t)count);
-	if (!client->closing && !client->ending && used < (size_t)count)
-		hold(client, data + used, (size_t)count - used);
 }
 
 void tcp_client_resume(struct tcp_client *client)
@@ -326,12 +379,17 @@ void tcp_client_resume(struct tcp_client *client)
 		tcp_client_close(client);
 }
 
-void tcp_client_open(struct tcp_server *server, int fd, const struct sockaddr_storage *from)
+void tcp_client_open(struct tcp_server *server, int fd, const struct sockaddr_storage *from,
+                     struct tls_identity *identity)
 {
 	struct tcp_client *client = calloc(1, sizeof(*client));
 
-	if (!client || uv_tcp_init(&server->loop, &client->stream) != 0) {
+	if (client && identity)
+		client->tls = tls_stream_new(identity);
+	if (!client || (identity && !client->tls) || uv_tcp_init(&server->loop, &client->stream) != 0) {
 		close(fd);
+		if (client)
+			tls_stream_free(client->tls);
 		free(client);
 		return;
 	}

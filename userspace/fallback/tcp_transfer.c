@@ -24,8 +24,9 @@ struct tcp_transfer {
 	uv_write_t write;
 	bool begun, composing, writing;
 	uint8_t *pieces[2];
-	unsigned at;  /* the piece that is composed next, or now, or is ready */
-	size_t ready; /* octets that stand there; 0: none */
+	uint8_t *sealed; /* what is written over TLS */
+	unsigned at;     /* the piece that is composed next, or now, or is ready */
+	size_t ready;    /* octets that stand there; 0: none */
 	size_t composed;
 	enum out_result result;
 	uint64_t asked, started, piece_began; /* loop time */
@@ -40,6 +41,7 @@ static void release(struct tcp_transfer *transfer)
 	transfer_out_free(transfer->out);
 	free(transfer->pieces[0]);
 	free(transfer->pieces[1]);
+	free(transfer->sealed);
 	free(transfer);
 }
 
@@ -100,22 +102,40 @@ static void on_written(uv_write_t *request, int status)
 	struct tcp_transfer *transfer = request->data;
 
 	transfer->writing = false;
+	free(transfer->sealed);
+	transfer->sealed = NULL;
 	if (transfer->client && status != 0)
 		give_up(transfer, NULL);
 	else
 		step(transfer);
 }
 
+/* What goes out for the piece that is ready; empty: TLS does not take it. */
+static uv_buf_t sealed_piece(struct tcp_transfer *transfer)
+{
+	uint8_t *piece = transfer->pieces[transfer->at];
+	struct tls_stream *tls = transfer->client->tls;
+	size_t length = transfer->ready;
+
+	if (tls) {
+		if (tls_stream_write(tls, piece, length))
+			return uv_buf_init(NULL, 0);
+		piece = transfer->sealed = tls_stream_take(tls, &length);
+	}
+	return uv_buf_init((char *)piece, (unsigned)length);
+}
+
 /* Returns whether it is still there. */
 static bool write_piece(struct tcp_transfer *transfer)
 {
-	uv_buf_t buffer = uv_buf_init((char *)transfer->pieces[transfer->at], (unsigned)transfer->ready);
+	uv_buf_t buffer = sealed_piece(transfer);
 
 	transfer->writing = true;
 	transfer->ready = 0;
 	transfer->at ^= 1;
 	transfer->piece_began = uv_now(&transfer->server->loop);
-	if (uv_write(&transfer->write, (uv_stream_t *)&transfer->client->stream, &buffer, 1, on_written) != 0) {
+	if (!buffer.len ||
+	    uv_write(&transfer->write, (uv_stream_t *)&transfer->client->stream, &buffer, 1, on_written) != 0) {
 		transfer->writing = false;
 		give_up(transfer, "the connection failed");
 		return false;

@@ -3,8 +3,6 @@
 #include "publish/order.h"
 #include "common/log.h"
 
-#include <stdlib.h>
-
 static int adopt_zone(struct image *image, uint32_t slot)
 {
 	struct pg_zone *zone = image_zone(image, slot);
@@ -31,21 +29,8 @@ static int adopt_zone(struct image *image, uint32_t slot)
 	if (head->zone != slot || segments_mark(&image->segments, zone->head.ref, head->units))
 		return -1;
 	zone->serial = head->serial;
-	image->zone_data[slot].nodes = malloc(64 * sizeof(pg_ref));
-	return image->zone_data[slot].nodes ? 0 : -1;
-}
-
-static int remember(struct image_zone *data, pg_ref ref)
-{
-	/* There is room for 64, and from then on for the next power of two. */
-	if (data->count >= 64 && !(data->count & (data->count - 1))) {
-		pg_ref *nodes = realloc(data->nodes, data->count * 2 * sizeof(*nodes));
-
-		if (!nodes)
-			return -1;
-		data->nodes = nodes;
-	}
-	data->nodes[data->count++] = ref;
+	/* The nodes come in no order; they are put in order when they first have to be. */
+	image->zone_data[slot].roll.mixed = true;
 	return 0;
 }
 
@@ -74,7 +59,7 @@ static int adopt_cell(struct image *image, struct pg_cell *cell)
 			break;
 		if (ref != cell->ref)
 			cell_store(cell, cell->tag, ref);
-		if (segments_mark(&image->segments, ref, node->units) || remember(&image->zone_data[slot], ref))
+		if (segments_mark(&image->segments, ref, node->units) || roll_put(&image->zone_data[slot].roll, ref))
 			return -1;
 		image->zone_data[slot].cold += ref >= PG_COLD && node->role == PG_ROLE_NAME;
 		return node->order ? order_mark(image, node->order) : 0;

@@ -4,10 +4,8 @@
  * those that readers see, one store of the zone's head shows them all, and what they replace is given back when nobody
  * reads it any more.
  */
-#include "publish/image_internal.h"
+#include "publish/commit.h"
 #include "common/log.h"
-#include "compile/compile.h"
-#include "engine/engine.h"
 #include "publish/heat.h"
 #include "publish/order.h"
 
@@ -17,31 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct ref_list {
-	pg_ref *refs;
-	size_t count, room;
-};
-
-struct commit {
-	struct image *image;
-	struct compile_context context;
-	struct compile_buffer buffer;
-	pg_ref *nodes;              /* of the plan's entries */
-	pg_ref *trees;              /* of the plan's names: their ordered trees */
-	struct ref_list written;    /* nodes of this version */
-	struct ref_list found;      /* nodes of the version before that were kept or replaced */
-	struct ref_list replaced;   /* of these, the replaced ones */
-	struct ref_list chilled;    /* cold ones that replace warm ones */
-	struct ref_list absent;     /* nodes that say that a name is gone */
-	struct ref_list orders;     /* ordered trees of this version, and ... */
-	struct ref_list old_orders; /* ... those that only the version before has */
-	pg_ref head;
-	char *why;
-	size_t why_size;
-};
-
-static int refuse(struct commit *commit, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static int refuse(struct commit *commit, const char *format, ...)
+int commit_refuse(struct commit *commit, const char *format, ...)
 {
 	va_list arguments;
 
@@ -51,14 +25,14 @@ static int refuse(struct commit *commit, const char *format, ...)
 	return -1;
 }
 
-static int append(struct commit *commit, struct ref_list *list, pg_ref ref)
+int commit_append(struct commit *commit, struct ref_list *list, pg_ref ref)
 {
 	if (list->count == list->room) {
 		size_t room = list->room ? list->room * 2 : 64;
 		pg_ref *refs = realloc(list->refs, room * sizeof(*refs));
 
 		if (!refs)
-			return refuse(commit, "out of memory");
+			return commit_refuse(commit, "out of memory");
 		list->refs = refs;
 		list->room = room;
 	}
@@ -66,25 +40,38 @@ static int append(struct commit *commit, struct ref_list *list, pg_ref ref)
 	return 0;
 }
 
-static struct pg_node *node_at(const struct image *image, pg_ref ref)
+int commit_begin(struct commit *commit, struct image *image, const uint8_t *apex, char *why, size_t why_size)
 {
-	return segments_at(&image->segments, ref);
+	int64_t slot;
+
+	*commit = (struct commit){.image = image, .why = why, .why_size = why_size};
+	image_bound_segments(image);
+	pthread_mutex_lock(&image->zones_lock);
+	slot = image_find_zone(image, apex);
+	if (slot >= 0)
+		commit->old = image_head(image, slot);
+	pthread_mutex_unlock(&image->zones_lock);
+	if (slot < 0)
+		return commit_refuse(commit, "the zone is not configured any more");
+	commit->context =
+	    (struct compile_context){.settings = image->settings, .slot = slot, .version = commit->old.version + 1};
+	return 0;
 }
 
 static pg_ref put(struct commit *commit, const struct compile_buffer *buffer, pg_ref ref)
 {
 	if (!ref)
-		refuse(commit,
-		       "no room: neither in the %llu MiB of fast-path.memory nor beside them; raise it, or "
-		       "give the state directory more room",
-		       (unsigned long long)commit->image->memory >> 20);
+		commit_refuse(commit,
+		              "no room: neither in the %llu MiB of fast-path.memory nor beside them; raise it, or "
+		              "give the state directory more room",
+		              (unsigned long long)commit->image->memory >> 20);
 	else
 		memcpy(segments_at(&commit->image->segments, ref), buffer->octets, buffer->length);
 	return ref;
 }
 
 /* What many answers need is warm if that can be: other names make room for it. */
-static pg_ref take_shared(struct commit *commit, const struct compile_buffer *buffer)
+pg_ref commit_shared(struct commit *commit, const struct compile_buffer *buffer)
 {
 	struct segments *segments = &commit->image->segments;
 	uint32_t units = buffer->length / PG_UNIT;
@@ -106,7 +93,7 @@ static pg_ref take(struct commit *commit, const struct compile_buffer *buffer, c
 	if (ref)
 		return put(commit, buffer, ref);
 	ref = put(commit, buffer, segments_take(segments, units, true));
-	return ref && warm && cell && append(commit, &commit->chilled, ref) ? 0 : ref;
+	return ref && warm && cell && commit_append(commit, &commit->chilled, ref) ? 0 : ref;
 }
 
 /* Writes the node in the buffer, in front of the one that `cell` leads to. */
@@ -118,9 +105,9 @@ static pg_ref write_node(struct commit *commit, struct pg_cell *cell)
 	node->previous = cell ? cell->ref : 0;
 	/* For what is gone nothing makes room: the nodes of this version stand, and must not move. */
 	ref = heat_is_shared(node->role, node->flags, node->wildcard) && !(node->flags & PG_NODE_ABSENT)
-	          ? take_shared(commit, &commit->buffer)
+	          ? commit_shared(commit, &commit->buffer)
 	          : take(commit, &commit->buffer, cell);
-	if (!ref || append(commit, &commit->written, ref))
+	if (!ref || commit_append(commit, &commit->written, ref))
 		return 0;
 	if (cell) {
 		cell_store(cell, cell->tag, ref);
@@ -128,11 +115,38 @@ static pg_ref write_node(struct commit *commit, struct pg_cell *cell)
 	}
 	while (!buckets_insert(&commit->image->index, node->hash, ref))
 		if (image_grow_index(commit->image, 1, true)) {
-			refuse(commit,
-			       "the index cannot take it: memory is short, or too many names have the same hash");
+			commit_refuse(
+			    commit, "the index cannot take it: memory is short, or too many names have the same hash");
 			return 0;
 		}
+	if (commit->part && roll_insert(&commit->image->segments, &commit_zone(commit)->roll, ref)) {
+		commit_refuse(commit, "out of memory");
+		return 0;
+	}
 	return ref;
+}
+
+int commit_plan(struct commit *commit, const struct plan *plan)
+{
+	struct image *image = commit->image;
+
+	commit->context.plan = plan;
+	commit->nodes = calloc(plan->count, sizeof(*commit->nodes));
+	commit->before = calloc(plan->count, sizeof(*commit->before));
+	commit->trees = calloc(plan->names, sizeof(*commit->trees));
+	if (!commit->nodes || !commit->before || !commit->trees)
+		return commit_refuse(commit, "out of memory");
+	if (buckets_crowded(&image->index, plan->count) && image_grow_index(image, plan->count, false))
+		return commit_refuse(commit, "the index cannot grow");
+	return 0;
+}
+
+int commit_head(struct commit *commit)
+{
+	if (compile_head(&commit->context, &commit->buffer, commit->why, commit->why_size))
+		return -1;
+	commit->head = commit_shared(commit, &commit->buffer);
+	return commit->head ? 0 : -1;
 }
 
 /* Whether two nodes say the same, whatever their versions. */
@@ -142,51 +156,12 @@ static bool same_node(const struct pg_node *a, const struct pg_node *b)
 	       a->flags == b->flags && !memcmp(a + 1, b + 1, a->units * PG_UNIT - sizeof(*a));
 }
 
-/* Writes the ordered tree over `count` labels, block by block, and gives its root; the labels are used up. */
-static int write_tree(struct commit *commit, struct order_label *labels, size_t count, struct compile_buffer *buffer,
-                      pg_ref *root)
-{
-	for (bool leaf = true; leaf || count > 1; leaf = false) {
-		size_t blocks = (count + PG_ORDER_ENTRIES - 1) / PG_ORDER_ENTRIES;
-
-		for (size_t i = 0; i < blocks; i++) {
-			size_t from = count * i / blocks, to = count * (i + 1) / blocks;
-
-			if (compile_order_block(labels + from, to - from, leaf, buffer))
-				return refuse(commit, "out of memory");
-			*root = take_shared(commit, buffer);
-			if (!*root || append(commit, &commit->orders, *root))
-				return -1;
-			labels[i] = (struct order_label){.label = labels[from].label, .below = *root};
-		}
-		count = blocks;
-	}
-	return 0;
-}
-
-/* The tree of the names below entry `number`, of which there are some: what `before` has, if it is the same. */
-static int write_order(struct commit *commit, size_t number, pg_ref before, struct compile_buffer *buffer)
-{
-	size_t count = commit->context.plan->entries[number].children;
-	struct order_label *labels = compile_order_labels(&commit->context, number);
-	int result = 0;
-
-	if (!labels)
-		return refuse(commit, "out of memory");
-	if (before && order_same(commit->image, before, labels, count))
-		commit->trees[number] = before;
-	else
-		result = write_tree(commit, labels, count, buffer, &commit->trees[number]);
-	free(labels);
-	return result;
-}
-
 static bool is_shared(const struct plan_entry *entry)
 {
 	return heat_is_shared(entry->role, entry->flags, entry->wildcard);
 }
 
-static int write_entry(struct commit *commit, size_t number)
+int commit_entry(struct commit *commit, size_t number)
 {
 	const struct plan_entry *entry = &commit->context.plan->entries[number];
 	const struct pg_node *old = NULL;
@@ -198,119 +173,50 @@ static int write_entry(struct commit *commit, size_t number)
 	                 &commit->buffer, commit->why, commit->why_size))
 		return -1;
 	node = (struct pg_node *)commit->buffer.octets;
-	cell = image_find_cell(commit->image, node);
-	before = cell ? cell->ref : 0;
-	if (before) {
-		old = node_at(commit->image, before);
-		if (append(commit, &commit->found, before))
-			return -1;
-	}
+	/* Of a zone without nodes none is looked for. */
+	cell = commit_zone(commit)->roll.count ? image_find_cell(commit->image, node) : NULL;
+	before = commit->before[number] = cell ? cell->ref : 0;
+	if (before)
+		old = commit_node(commit, before);
 	node->order = number < commit->context.plan->names ? commit->trees[number] : 0;
 	if (before && same_node(old, node)) {
 		commit->nodes[number] = before;
 		return 0;
 	}
-	if (before && (append(commit, &commit->replaced, before) ||
-	               (old->order && old->order != node->order && append(commit, &commit->old_orders, old->order))))
+	/* The short way says itself which blocks of a tree it replaced. */
+	if (before && (commit_append(commit, &commit->replaced, before) ||
+	               (!commit->part && old->order && old->order != node->order &&
+	                commit_append(commit, &commit->old_orders, old->order))))
 		return -1;
 	commit->nodes[number] = write_node(commit, cell);
 	return commit->nodes[number] ? 0 : -1;
 }
 
-static int compare_refs(const void *left, const void *right)
-{
-	pg_ref a = *(const pg_ref *)left, b = *(const pg_ref *)right;
-
-	return (a > b) - (a < b);
-}
-
-/* Names of the version before that the new one does not have. */
-static int write_absences(struct commit *commit)
-{
-	const struct image_zone *data = &commit->image->zone_data[commit->context.slot];
-	size_t at = 0;
-
-	if (data->count)
-		qsort(data->nodes, data->count, sizeof(*data->nodes), compare_refs);
-	if (commit->found.count)
-		qsort(commit->found.refs, commit->found.count, sizeof(*commit->found.refs), compare_refs);
-	for (size_t i = 0; i < data->count; i++) {
-		const struct pg_node *node = node_at(commit->image, data->nodes[i]);
-		pg_ref absent;
-
-		while (at < commit->found.count && commit->found.refs[at] < data->nodes[i])
-			at++;
-		if (at < commit->found.count && commit->found.refs[at] == data->nodes[i])
-			continue;
-		if (compile_absence(&commit->context, node, &commit->buffer))
-			return refuse(commit, "out of memory");
-		absent = write_node(commit, image_find_cell(commit->image, node));
-		if (!absent || append(commit, &commit->replaced, data->nodes[i]) ||
-		    (node->order && append(commit, &commit->old_orders, node->order)) ||
-		    append(commit, &commit->absent, absent))
-			return -1;
-	}
-	return 0;
-}
-
-/* What there is of a name. */
-static const struct pg_node *find_name(const struct commit *commit, const struct plan_entry *entry)
-{
-	union {
-		struct pg_node node;
-		uint8_t octets[sizeof(struct pg_node) + PG_NAME_ROOM];
-	} key = {.node = {.zone = commit->context.slot, .role = entry->role, .name_length = entry->name_length}};
-	const struct pg_cell *cell;
-
-	memcpy(key.octets + sizeof(key.node), entry->name, entry->name_length);
-	key.node.hash =
-	    engine_hash(commit->context.settings, entry->role, commit->context.slot, entry->name, entry->name_length);
-	cell = image_find_cell(commit->image, &key.node);
-	return cell ? node_at(commit->image, cell->ref) : NULL;
-}
-
-/* The trees of the names below each name, those of the version before as far as they are the same. */
-static int write_trees(struct commit *commit)
+int commit_entries(struct commit *commit)
 {
 	const struct plan *plan = commit->context.plan;
-	struct compile_buffer block = {};
-	int result = 0;
 
-	for (size_t i = plan->denial.kind == PG_DENIAL_NSEC ? plan->names : 0; i-- > 0 && !result;) {
-		const struct pg_node *old;
-
-		if (!plan->entries[i].children)
-			continue;
-		old = find_name(commit, &plan->entries[i]);
-		result = write_order(commit, i, old ? old->order : 0, &block);
-	}
-	free(block.octets);
-	return result;
-}
-
-/* First what many answers need, while there is room in the program's memory. */
-static int write_version(struct commit *commit)
-{
-	const struct plan *plan = commit->context.plan;
-	struct image *image = commit->image;
-
-	commit->nodes = calloc(plan->count, sizeof(*commit->nodes));
-	commit->trees = calloc(plan->names, sizeof(*commit->trees));
-	if (!commit->nodes || !commit->trees)
-		return refuse(commit, "out of memory");
-	if (buckets_crowded(&image->index, plan->count) && image_grow_index(image, plan->count, false))
-		return refuse(commit, "the index cannot grow");
-	if (compile_head(&commit->context, &commit->buffer, commit->why, commit->why_size))
-		return -1;
-	commit->head = take_shared(commit, &commit->buffer);
-	if (!commit->head || write_trees(commit))
-		return -1;
 	/* Wildcards come behind the names they belong to, which need their references. */
 	for (int shared = 1; shared >= 0; shared--)
 		for (size_t i = plan->count; i-- > 0;)
-			if (is_shared(&plan->entries[i]) == shared && write_entry(commit, i))
+			if (plan->entries[i].again && is_shared(&plan->entries[i]) == shared && commit_entry(commit, i))
 				return -1;
-	return write_absences(commit);
+	return 0;
+}
+
+int commit_absence(struct commit *commit, pg_ref ref)
+{
+	const struct pg_node *node = commit_node(commit, ref);
+	pg_ref absent;
+
+	if (compile_absence(&commit->context, node, &commit->buffer))
+		return commit_refuse(commit, "out of memory");
+	absent = write_node(commit, image_find_cell(commit->image, node));
+	if (!absent || commit_append(commit, &commit->replaced, ref) ||
+	    (node->order && commit_append(commit, &commit->old_orders, node->order)) ||
+	    commit_append(commit, &commit->absent, absent))
+		return -1;
+	return 0;
 }
 
 /* The one store that shows the version. */
@@ -329,39 +235,53 @@ static void show(struct commit *commit, uint64_t expires_at)
 	pthread_mutex_unlock(&commit->image->zones_lock);
 }
 
-static void give_back(struct image *image, const struct ref_list *list)
+static void give_back(struct commit *commit, const struct ref_list *list)
 {
 	for (size_t i = 0; i < list->count; i++)
-		segments_free(&image->segments, list->refs[i], node_at(image, list->refs[i])->units);
+		segments_free(&commit->image->segments, list->refs[i], commit_node(commit, list->refs[i])->units);
 }
 
-static void remove_cell(struct image *image, pg_ref ref)
+static void give_back_blocks(struct commit *commit, const struct ref_list *list)
 {
-	struct pg_cell *cell = image_find_cell(image, node_at(image, ref));
+	for (size_t i = 0; i < list->count; i++)
+		order_free_block(commit->image, list->refs[i]);
+}
+
+static void give_back_head(struct commit *commit, pg_ref head)
+{
+	struct segments *segments = &commit->image->segments;
+
+	if (head)
+		segments_free(segments, head, ((const struct pg_head *)segments_at(segments, head))->units);
+}
+
+static void remove_cell(struct commit *commit, pg_ref ref)
+{
+	struct pg_cell *cell = image_find_cell(commit->image, commit_node(commit, ref));
 
 	if (cell && cell->ref == ref)
-		buckets_remove(&image->index, cell);
+		buckets_remove(&commit->image->index, cell);
 }
 
 /* Gives back what the new version replaced. */
-static void clean_up(struct commit *commit, pg_ref old_head)
+static void clean_up(struct commit *commit)
 {
 	struct image *image = commit->image;
 
-	if (!old_head)
+	if (!commit->old.ref)
 		return;
 	image_wait_readers(image);
-	give_back(image, &commit->replaced);
+	give_back(commit, &commit->replaced);
 	for (size_t i = 0; i < commit->old_orders.count; i++)
 		order_free(image, commit->old_orders.refs[i]);
-	segments_free(&image->segments, old_head,
-	              ((const struct pg_head *)segments_at(&image->segments, old_head))->units);
+	give_back_blocks(commit, &commit->old_blocks);
+	give_back_head(commit, commit->old.ref);
 	if (!commit->absent.count)
 		return;
 	for (size_t i = 0; i < commit->absent.count; i++)
-		remove_cell(image, commit->absent.refs[i]);
+		remove_cell(commit, commit->absent.refs[i]);
 	image_wait_readers(image);
-	give_back(image, &commit->absent);
+	give_back(commit, &commit->absent);
 }
 
 /* Takes back a version that could not be finished; nobody has seen it. */
@@ -370,9 +290,11 @@ static void roll_back(struct commit *commit)
 	struct image *image = commit->image;
 
 	for (size_t i = 0; i < commit->written.count; i++) {
-		const struct pg_node *node = node_at(image, commit->written.refs[i]);
+		const struct pg_node *node = commit_node(commit, commit->written.refs[i]);
 		struct pg_cell *cell = image_find_cell(image, node);
 
+		if (commit->part && !node->previous)
+			roll_replace(&image->segments, &commit_zone(commit)->roll, commit->written.refs[i], 0);
 		if (!cell || cell->ref != commit->written.refs[i])
 			continue;
 		if (node->previous)
@@ -381,27 +303,24 @@ static void roll_back(struct commit *commit)
 			buckets_remove(&image->index, cell);
 	}
 	image_wait_readers(image);
-	give_back(image, &commit->written);
-	for (size_t i = 0; i < commit->orders.count; i++)
-		order_free_block(image, commit->orders.refs[i]);
-	if (commit->head)
-		segments_free(&image->segments, commit->head,
-		              ((const struct pg_head *)segments_at(&image->segments, commit->head))->units);
+	give_back(commit, &commit->written);
+	give_back_blocks(commit, &commit->orders);
+	give_back_head(commit, commit->head);
 }
 
-/* The nodes of the version as the zone's own. */
-static void keep_nodes(struct commit *commit)
+static void free_commit(struct commit *commit)
 {
-	struct image_zone *data = &commit->image->zone_data[commit->context.slot];
-	size_t cold = 0;
-
-	for (size_t i = 0; i < commit->context.plan->names; i++)
-		cold += commit->nodes[i] >= PG_COLD;
-	__atomic_store_n(&data->cold, cold, __ATOMIC_RELAXED);
-	free(data->nodes);
-	data->nodes = commit->nodes;
-	data->count = commit->context.plan->count;
-	commit->nodes = NULL;
+	free(commit->nodes);
+	free(commit->before);
+	free(commit->trees);
+	free(commit->written.refs);
+	free(commit->replaced.refs);
+	free(commit->absent.refs);
+	free(commit->chilled.refs);
+	free(commit->orders.refs);
+	free(commit->old_orders.refs);
+	free(commit->old_blocks.refs);
+	free(commit->buffer.octets);
 }
 
 /* The zone's fault is its primary's, not ours, but we are the one who may be asked. */
@@ -415,49 +334,63 @@ static void warn(const struct plan *plan)
 	            plan->zone->serial, plan->fault);
 }
 
-int image_commit(struct image *image, struct zone_version *version, uint64_t expires_at, void (*visible)(void *context),
-                 void *context, char *why, size_t why_size)
+static int add_target(void *targets, uint64_t hash)
 {
-	struct commit commit = {.image = image, .why = why, .why_size = why_size};
-	struct plan *plan = plan_new(version);
-	struct pg_commit before = {};
-	int64_t slot;
-	int result;
+	return targets_add(targets, hash);
+}
 
-	image_bound_segments(image);
-	pthread_mutex_lock(&image->zones_lock);
-	slot = image_find_zone(image, version->apex);
-	if (slot >= 0)
-		before = image_head(image, slot);
-	pthread_mutex_unlock(&image->zones_lock);
-	if (slot < 0 || !plan) {
-		plan_free(plan);
-		return refuse(&commit, slot < 0 ? "the zone is not configured any more" : "out of memory");
+static int remove_target(void *targets, uint64_t hash)
+{
+	targets_remove(targets, hash);
+	return 0;
+}
+
+/* Lets what is known of the zone follow a node that was written. */
+static void follow(struct commit *commit, pg_ref ref)
+{
+	struct image_zone *data = commit_zone(commit);
+	const struct pg_node *node = commit_node(commit, ref), *before = NULL;
+	bool absent = node->flags & PG_NODE_ABSENT;
+	size_t cold = data->cold;
+
+	if (node->previous)
+		before = commit_node(commit, node->previous);
+	if (node->role == PG_ROLE_ADDRESSES)
+		data->addresses += !before - absent;
+	if (node->role == PG_ROLE_KEPT)
+		data->kept += !before - absent;
+	if (node->role == PG_ROLE_NAME) {
+		cold += !absent && ref >= PG_COLD;
+		cold -= before && node->previous >= PG_COLD;
+		data->wildcards += !absent && node->flags & PG_NODE_WILDCARD;
+		data->wildcards -= before && before->flags & PG_NODE_WILDCARD;
+		__atomic_store_n(&data->cold, cold, __ATOMIC_RELAXED);
+		if (before)
+			targets_each(before, remove_target, &data->targets);
+		/* What is not known any more, the next publication finds out. */
+		if (!absent && targets_each(node, add_target, &data->targets))
+			data->known = false;
 	}
-	commit.context = (struct compile_context){
-	    .plan = plan, .settings = image->settings, .slot = slot, .version = before.version + 1};
-	result = write_version(&commit);
-	if (result) {
-		roll_back(&commit);
-	} else {
-		show(&commit, expires_at);
-		if (plan->fault[0])
-			warn(plan);
-		keep_nodes(&commit);
-		visible(context);
-		clean_up(&commit, before.ref);
-		heat_warm(image, commit.chilled.refs, commit.chilled.count);
-	}
-	free(commit.nodes);
-	free(commit.trees);
-	free(commit.written.refs);
-	free(commit.found.refs);
-	free(commit.replaced.refs);
-	free(commit.absent.refs);
-	free(commit.chilled.refs);
-	free(commit.orders.refs);
-	free(commit.old_orders.refs);
-	free(commit.buffer.octets);
-	plan_free(plan);
-	return result;
+	if (before)
+		roll_replace(&commit->image->segments, &data->roll, node->previous, absent ? 0 : ref);
+}
+
+void commit_end(struct commit *commit, uint64_t expires_at, void (*visible)(void *context), void *context)
+{
+	show(commit, expires_at);
+	visible(context);
+	if (commit->context.plan->fault[0])
+		warn(commit->context.plan);
+	for (size_t i = 0; commit->part && i < commit->written.count; i++)
+		follow(commit, commit->written.refs[i]);
+	clean_up(commit);
+	heat_warm(commit->image, commit->chilled.refs, commit->chilled.count);
+	free_commit(commit);
+}
+
+void commit_fail(struct commit *commit)
+{
+	if (commit->context.plan)
+		roll_back(commit);
+	free_commit(commit);
 }

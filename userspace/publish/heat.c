@@ -19,7 +19,6 @@
 #define RESERVE_SHARE 16     /* of the program's memory */
 #define RESERVE_MOST 524288U /* units: 4 MiB */
 #define ROOM_AT_ONCE 8192U   /* units: 64 KiB */
-#define FILTER_BITS 65536U
 
 struct heat {
 	uint64_t noted[NOTED]; /* reference << 32 | queries; by the fallback's threads, atomic, lossy */
@@ -43,7 +42,6 @@ struct moves {
 	size_t count;
 	uint64_t units;
 	struct move list[MOVES];
-	uint64_t filter[FILTER_BITS / 64];
 };
 
 struct heat *heat_new(void)
@@ -128,76 +126,43 @@ static struct pg_cell *movable(const struct image *image, pg_ref ref)
 	return NULL;
 }
 
-static uint32_t filter_bit(pg_ref ref)
-{
-	return (ref * 0x9e3779b1U) >> 16;
-}
-
 /* Returns -1 when there is no room. */
 static int move(struct image *image, struct moves *moves, struct pg_cell *cell, bool cold)
 {
 	const struct pg_node *node = segments_at(&image->segments, cell->ref);
 	struct move made = {
 	    .zone = node->zone, .from = cell->ref, .units = node->units, .name = node->role == PG_ROLE_NAME};
-	uint32_t bit = filter_bit(cell->ref);
 
 	made.to = moves->count < MOVES ? segments_take(&image->segments, made.units, cold) : 0;
 	if (!made.to)
 		return -1;
 	memcpy(segments_at(&image->segments, made.to), node, (size_t)node->units * PG_UNIT);
 	cell_store(cell, cell->tag, made.to);
-	moves->filter[bit / 64] |= 1ULL << (bit % 64);
 	moves->units += made.units;
 	moves->list[moves->count++] = made;
 	return 0;
 }
 
-static int compare_moves(const void *left, const void *right)
+/* Lets the roll of its zone follow a move. */
+static void follow(struct image *image, const struct move *move)
 {
-	const struct move *a = left, *b = right;
+	struct image_zone *data = &image->zone_data[move->zone];
 
-	if (a->zone != b->zone)
-		return a->zone > b->zone ? 1 : -1;
-	return (a->from > b->from) - (a->from < b->from);
-}
-
-/* Lets a zone's list of nodes follow `count` moves. */
-static void follow(struct image *image, const struct moves *moves, const struct move *first, size_t count)
-{
-	struct image_zone *data = &image->zone_data[first->zone];
-	size_t cold = data->cold;
-
-	for (size_t i = 0; i < data->count; i++) {
-		struct move key = {.zone = first->zone, .from = data->nodes[i]};
-		uint32_t bit = filter_bit(key.from);
-		const struct move *found;
-
-		if (!(moves->filter[bit / 64] >> (bit % 64) & 1))
-			continue;
-		found = bsearch(&key, first, count, sizeof(*first), compare_moves);
-		if (!found)
-			continue;
-		data->nodes[i] = found->to;
-		if (found->name)
-			cold += found->to >= PG_COLD ? 1 : -1;
-	}
-	__atomic_store_n(&data->cold, cold, __ATOMIC_RELAXED);
+	/* If that cannot be, it is gone through. */
+	if (data->roll.mixed)
+		roll_sort(&image->segments, &data->roll);
+	roll_replace(&image->segments, &data->roll, move->from, move->to);
+	if (move->name)
+		__atomic_store_n(&data->cold, data->cold + (move->to >= PG_COLD ? 1 : -1), __ATOMIC_RELAXED);
 }
 
 /* Gives back where the nodes were. */
 static void finish(struct image *image, struct moves *moves)
 {
-	size_t first = 0;
-
 	if (!moves->count)
 		return;
-	qsort(moves->list, moves->count, sizeof(moves->list[0]), compare_moves);
-	for (size_t i = 0; i < moves->count; i++) {
-		if (i + 1 < moves->count && moves->list[i + 1].zone == moves->list[i].zone)
-			continue;
-		follow(image, moves, &moves->list[first], i + 1 - first);
-		first = i + 1;
-	}
+	for (size_t i = 0; i < moves->count; i++)
+		follow(image, &moves->list[i]);
 	image_wait_readers(image);
 	for (size_t i = 0; i < moves->count; i++)
 		segments_free(&image->segments, moves->list[i].from, moves->list[i].units);

@@ -304,7 +304,7 @@ static void release(struct image *image)
 	              &image->maps.settings};
 
 	for (uint32_t i = 0; image->zone_data && i < image->zones.entries; i++)
-		free(image->zone_data[i].nodes);
+		image_zone_free(&image->zone_data[i]);
 	free(image->zone_data);
 	image->zone_data = NULL;
 	segments_close(&image->segments);

@@ -4,8 +4,10 @@
 #define PEREGRINE_IMAGE_INTERNAL_H
 
 #include "publish/image.h"
+#include "publish/roll.h"
 #include "publish/segments.h"
 #include "publish/table.h"
+#include "publish/targets.h"
 #include "publish/zone_counters.h"
 #include "zone/zone.h"
 
@@ -15,10 +17,19 @@
 
 /* What the writer knows of a zone besides its record: derived from the image, never stored. */
 struct image_zone {
-	pg_ref *nodes; /* every node of the committed version, in any order */
-	size_t count;
-	size_t cold; /* names (PG_ROLE_NAME) that the program does not have */
+	struct roll roll; /* every node of the committed version */
+	size_t cold;      /* names (PG_ROLE_NAME) that the program does not have */
+	/* What the short way to the next version goes by; meaningless unless `known`: not in an image that was adopted,
+	 * nor of a zone that is signed badly. */
+	bool known;
+	struct targets targets;
+	uint64_t records;   /* of the zone */
+	uint64_t proofs;    /* nodes of NSEC3 records */
+	uint64_t addresses; /* nodes of targets */
+	uint64_t wildcards; /* nodes of wildcards */
+	uint64_t kept;      /* nodes of what is not served */
 };
+void image_zone_free(struct image_zone *data);
 
 struct image {
 	struct image_maps maps;
@@ -88,6 +99,10 @@ static inline struct pg_commit image_head(const struct image *image, uint32_t sl
 
 /* The cell that leads to the node with this hash, role and name, or NULL. */
 struct pg_cell *image_find_cell(const struct image *image, const struct pg_node *key);
+/* The node of a name in a role whose key is the name, or 0. `name` in lower case. */
+pg_ref image_find_node(const struct image *image, uint32_t slot, enum pg_role role, const uint8_t *name);
+/* The node of a zone with the hash of its key, or 0. */
+pg_ref image_find_hash(const struct image *image, uint32_t slot, uint64_t hash);
 
 /* Replaces a table of buckets, which becomes `next` or stays. Under zones_lock. */
 int image_replace_buckets(struct image *image, struct buckets *present, struct buckets *next, uint8_t *order);
@@ -108,6 +123,24 @@ void image_wait_readers(struct image *image);
  */
 int image_commit(struct image *image, struct zone_version *version, uint64_t expires_at, void (*visible)(void *context),
                  void *context, char *why, size_t why_size);
+
+/* The same for changes of the version served, which it takes: by what they concern alone if that can be, else by all
+ * records of the zone. */
+struct zone_changes;
+enum image_change {
+	IMAGE_CHANGED,
+	IMAGE_REFUSED, /* as by image_commit, with the reason */
+	IMAGE_MISFIT,  /* the changes do not lead on from what is served, or not to a good zone; the reason is given */
+	IMAGE_TOO_FAR,
+};
+enum image_change image_change(struct image *image, struct zone_changes *changes, uint64_t expires_at,
+                               void (*visible)(void *context), void *context, char *why, size_t why_size);
+/* The version that changes lead to, which they are used up for, without publishing it; NULL with the reason. */
+struct zone_version *image_make_version(struct image *image, struct zone_changes *changes, char *why, size_t why_size);
+/* By what they concern alone; the changes stay the caller's. IMAGE_TOO_FAR: nothing was done, since they concern too
+ * much. */
+enum image_change image_change_part(struct image *image, struct zone_changes *changes, uint64_t expires_at,
+                                    void (*visible)(void *context), void *context, char *why, size_t why_size);
 
 /* The records of the version that is committed. Publisher thread. Returns NULL when there is none, or memory is short.
  */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The index as the publisher uses it: which cell leads to a node, and growing. */
+#include "engine/engine.h"
 #include "publish/image_internal.h"
 
+#include <libknot/dname.h>
 #include <string.h>
 
 /* How sparse the index may become, in cells a name, before it is the names' fault; and what a small one may have. */
@@ -25,6 +27,35 @@ struct pg_cell *image_find_cell(const struct image *image, const struct pg_node 
 			return cell;
 	}
 	return NULL;
+}
+
+pg_ref image_find_node(const struct image *image, uint32_t slot, enum pg_role role, const uint8_t *name)
+{
+	uint8_t length = knot_dname_size(name);
+	uint64_t hash = engine_hash(image->settings, role, slot, name, length);
+	const struct pg_cell *cell;
+
+	for (uint32_t position = 0; (cell = buckets_next(&image->index, hash, &position));) {
+		const struct pg_node *node = node_at(image, cell->ref);
+
+		if (node->hash == hash && node->zone == slot && node->name_length == length && node->role == role &&
+		    !memcmp(node + 1, name, length))
+			return cell->ref;
+	}
+	return 0;
+}
+
+pg_ref image_find_hash(const struct image *image, uint32_t slot, uint64_t hash)
+{
+	const struct pg_cell *cell;
+
+	for (uint32_t position = 0; (cell = buckets_next(&image->index, hash, &position));) {
+		const struct pg_node *node = node_at(image, cell->ref);
+
+		if (node->hash == hash && node->zone == slot)
+			return cell->ref;
+	}
+	return 0;
 }
 
 int image_grow_index(struct image *image, uint64_t more, bool larger)

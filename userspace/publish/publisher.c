@@ -113,52 +113,25 @@ static void run_publish(struct publisher *publisher, struct job *job)
 	zone_unref(version);
 }
 
-/* Makes the version that the changes lead to. */
-static struct zone_version *make_version(struct image *image, struct zone_changes *changes, char *why, size_t why_size)
-{
-	struct zone_builder *base = NULL;
-	struct pg_commit head = {};
-	int64_t slot;
-
-	pthread_mutex_lock(&image->zones_lock);
-	slot = image_find_zone(image, zone_changes_apex(changes));
-	if (slot >= 0)
-		head = image_head(image, slot);
-	pthread_mutex_unlock(&image->zones_lock);
-	/* The image changes in this thread alone. */
-	if (!head.ref) {
-		snprintf(why, why_size, "nothing of the zone is served");
-	} else if (((const struct pg_head *)segments_at(&image->segments, head.ref))->serial !=
-	           zone_changes_from(changes)) {
-		snprintf(why, why_size, "another serial is served by now");
-	} else {
-		base = image_read_back(image, slot);
-		if (base)
-			return zone_changes_apply(changes, base, why, why_size);
-		snprintf(why, why_size, "the version served cannot be read back");
-	}
-	zone_changes_free(changes);
-	return NULL;
-}
-
 static void run_change(struct publisher *publisher, struct job *job)
 {
+	struct zone_changes *changes = job->changes;
 	char why[sizeof(job->why)] = "";
+	enum image_change result;
 
-	job->version = make_version(publisher->image, job->changes, why, sizeof(why));
 	job->changes = NULL;
-	if (job->version) {
-		run_publish(publisher, job);
+	result = image_change(publisher->image, changes, job->expires_at, complete, job, why, sizeof(why));
+	/* Once it is served the job is no longer ours. */
+	if (result == IMAGE_CHANGED)
 		return;
-	}
-	job->misfit = true;
+	job->misfit = result == IMAGE_MISFIT;
 	memcpy(job->why, why, sizeof(why));
 	complete(job);
 }
 
 static void run_make(struct publisher *publisher, struct job *job)
 {
-	job->version = make_version(publisher->image, job->changes, job->why, sizeof(job->why));
+	job->version = image_make_version(publisher->image, job->changes, job->why, sizeof(job->why));
 	job->changes = NULL;
 	complete(job);
 }

@@ -4,13 +4,13 @@
 
 struct zone_builder *image_read_back(const struct image *image, uint32_t slot)
 {
-	const struct image_zone *data = &image->zone_data[slot];
+	const struct roll *roll = &image->zone_data[slot].roll;
 	struct zone_builder *builder = zone_builder_new(image_zone(image, slot)->name, 0);
 
-	for (size_t i = 0; builder && i < data->count; i++) {
-		const struct pg_node *node = segments_at(&image->segments, data->nodes[i]);
+	pg_ref ref;
 
-		if (readback_node(node, builder)) {
+	for (struct roll_place at = {}; builder && (ref = roll_get(roll, at)); at = roll_next(roll, at)) {
+		if (readback_node(segments_at(&image->segments, ref), builder)) {
 			zone_builder_free(builder);
 			builder = NULL;
 		}

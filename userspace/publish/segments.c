@@ -226,6 +226,28 @@ static uint64_t *used_of(const struct segments *segments, uint32_t segment)
 	return segments->taken[segment] + 2 * (size_t)BITMAP_WORDS;
 }
 
+/* The bits of word `number` that stand for the units from `from` up to `to`. */
+static uint64_t bits_of(uint32_t number, uint32_t from, uint32_t to)
+{
+	uint32_t start = number * WORD_BITS;
+	uint64_t bits = UINT64_MAX;
+
+	if (from > start)
+		bits &= UINT64_MAX << (from - start);
+	if (to < start + WORD_BITS)
+		bits &= UINT64_MAX >> (start + WORD_BITS - to);
+	return bits;
+}
+
+/* Whether the units from `from` up to `to`, of which there is one at least, are all free. */
+static bool are_free(const struct segments *segments, uint32_t segment, uint32_t from, uint32_t to)
+{
+	for (uint32_t i = from / WORD_BITS; i <= (to - 1) / WORD_BITS; i++)
+		if (segments->taken[segment][i] & bits_of(i, from, to))
+			return false;
+	return true;
+}
+
 static bool is_taken(const struct segments *segments, uint32_t segment, uint32_t unit)
 {
 	return segments->taken[segment][unit / WORD_BITS] >> (unit % WORD_BITS) & 1;
@@ -235,13 +257,13 @@ static void set_taken(struct segments *segments, pg_ref ref, uint32_t units, boo
 {
 	uint32_t segment = ref / PG_UNITS_PER_SEGMENT, unit = ref % PG_UNITS_PER_SEGMENT;
 
-	for (uint32_t i = unit; i < unit + units; i++) {
-		uint64_t bit = 1ULL << (i % WORD_BITS);
+	for (uint32_t i = unit / WORD_BITS; i <= (unit + units - 1) / WORD_BITS; i++) {
+		uint64_t bits = bits_of(i, unit, unit + units);
 
 		if (taken)
-			segments->taken[segment][i / WORD_BITS] |= bit;
+			segments->taken[segment][i] |= bits;
 		else
-			segments->taken[segment][i / WORD_BITS] &= ~bit;
+			segments->taken[segment][i] &= ~bits;
 	}
 	if (ref < PG_COLD) {
 		uint64_t bit = 1ULL << (unit % WORD_BITS);
@@ -259,6 +281,9 @@ static uint32_t find_run(const struct segments *segments, uint32_t segment, uint
 {
 	uint32_t start = from;
 
+	/* As it mostly is behind the last allocation. */
+	if (from + units <= USABLE_UNITS && are_free(segments, segment, from, from + units))
+		return from;
 	for (uint32_t i = from; i < USABLE_UNITS;) {
 		if (!(i % WORD_BITS) && segments->taken[segment][i / WORD_BITS] == UINT64_MAX) {
 			i += WORD_BITS;

@@ -221,10 +221,10 @@ int64_t image_hide_zone(struct image *image, const uint8_t *apex)
 static void remove_cells(struct image *image, uint32_t slot)
 {
 	const struct image_zone *data = &image->zone_data[slot];
+	pg_ref ref;
 
-	for (size_t i = 0; i < data->count; i++) {
-		const struct pg_node *node = segments_at(&image->segments, data->nodes[i]);
-		struct pg_cell *cell = image_find_cell(image, node);
+	for (struct roll_place at = {}; (ref = roll_get(&data->roll, at)); at = roll_next(&data->roll, at)) {
+		struct pg_cell *cell = image_find_cell(image, segments_at(&image->segments, ref));
 
 		if (cell)
 			buckets_remove(&image->index, cell);
@@ -235,24 +235,24 @@ static void give_back(struct image *image, uint32_t slot)
 {
 	struct image_zone *data = &image->zone_data[slot];
 	struct pg_commit head;
+	pg_ref ref;
 
 	pthread_mutex_lock(&image->zones_lock);
 	head = image_head(image, slot);
 	pthread_mutex_unlock(&image->zones_lock);
-	for (size_t i = 0; i < data->count; i++) {
-		const struct pg_node *node = segments_at(&image->segments, data->nodes[i]);
+	for (struct roll_place at = {}; (ref = roll_get(&data->roll, at)); at = roll_next(&data->roll, at)) {
+		const struct pg_node *node = segments_at(&image->segments, ref);
 
 		if (node->order)
 			order_free(image, node->order);
-		segments_free(&image->segments, data->nodes[i], node->units);
+		segments_free(&image->segments, ref, node->units);
 	}
 	if (head.ref) {
 		const struct pg_head *record = segments_at(&image->segments, head.ref);
 
 		segments_free(&image->segments, head.ref, record->units);
 	}
-	free(data->nodes);
-	*data = (struct image_zone){};
+	image_zone_free(data);
 	pthread_mutex_lock(&image->zones_lock);
 	memset(image_zone(image, slot), 0, sizeof(struct pg_zone));
 	pthread_mutex_unlock(&image->zones_lock);

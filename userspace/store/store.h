@@ -42,7 +42,8 @@ struct store_hooks {
 /* The clocks of a zone in terms of this boot and of the clock on the wall. */
 struct store_clocks {
 	uint64_t expires_at; /* CLOCK_BOOTTIME, nanoseconds, as in publisher_zone. Read after a reboot it is made from
-	                        the time on the wall; 0: it expired before this boot */
+	                        the time on the wall; what expired before this boot did
+	                        so a millisecond after it */
 	int64_t refresh_at;  /* unix seconds: when the primaries are to be asked next; 0: not known */
 	int64_t checked_at;  /* unix seconds: when a primary last confirmed the serial; 0: not known */
 };
@@ -109,11 +110,12 @@ void store_get_status(struct store *store, struct store_status *out);
 
 /* A zone as it is stored. */
 struct store_zone {
-	uint32_t serial;
-	uint64_t rrsets;            /* RRSIGs count by the type that they cover */
-	uint64_t octets;            /* of the records as stored: keys and data */
-	uint64_t journal_octets;    /* likewise */
+	uint32_t serial, refresh, retry, expire; /* of the SOA */
+	uint64_t rrsets;                         /* RRSIGs count by the type that they cover */
+	uint64_t octets;                         /* of the records as stored: keys and data */
+	uint64_t journal_octets;                 /* likewise */
 	uint32_t journal_from;      /* the earliest serial from which differences lead to `serial`; `serial`: none */
+	uint32_t previous;          /* the serial that the last difference leads from; `serial`: none */
 	struct store_clocks clocks; /* all 0 where none were stored */
 };
 

@@ -7,6 +7,7 @@
 #include "common/log.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <libknot/libknot.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -134,6 +135,18 @@ int store_check(const char *directory, char *why, size_t why_size)
 	return result;
 }
 
+/* What reading a damaged file comes to, and what else may end the child. */
+static const int faults[] = {SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE};
+static const int ends[] = {SIGALRM, SIGTERM, SIGINT, SIGHUP, SIGPIPE};
+
+static bool is_fault(int number)
+{
+	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+		if (faults[i] == number)
+			return true;
+	return false;
+}
+
 /* The child: tells by its status, and by a line in the pipe. */
 static void check_and_exit(const char *directory, int pipe_end)
 {
@@ -141,7 +154,10 @@ static void check_and_exit(const char *directory, int pipe_end)
 	int result;
 
 	setrlimit(RLIMIT_CORE, &(struct rlimit){});
-	signal(SIGALRM, SIG_DFL);
+	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+		signal(faults[i], SIG_DFL);
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		signal(ends[i], SIG_DFL);
 	alarm(CHECK_MOST);
 	result = store_check(directory, why, sizeof(why));
 	if (is_damage(result) && write(pipe_end, why, strlen(why)) < 0)
@@ -151,7 +167,7 @@ static void check_and_exit(const char *directory, int pipe_end)
 
 bool store_check_apart(const char *directory, char *why, size_t why_size)
 {
-	int ends[2], status = 0;
+	int channel[2], status = 0;
 	char path[4096];
 	ssize_t got;
 	pid_t child;
@@ -159,21 +175,22 @@ bool store_check_apart(const char *directory, char *why, size_t why_size)
 	snprintf(path, sizeof(path), "%s/data.mdb", directory);
 	if (access(path, F_OK))
 		return true;
-	if (pipe(ends)) /* then it is not looked at */
+	if (pipe(channel)) /* then it is not looked at */
 		return true;
 	child = fork();
 	if (!child)
-		check_and_exit(directory, ends[1]);
-	close(ends[1]);
-	got = child > 0 ? read(ends[0], why, why_size - 1) : -1;
-	close(ends[0]);
+		check_and_exit(directory, channel[1]);
+	close(channel[1]);
+	got = child > 0 ? read(channel[0], why, why_size - 1) : -1;
+	close(channel[0]);
 	if (child < 0)
 		return true;
 	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
 		;
 	why[got > 0 ? got : 0] = '\0';
-	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM) {
-		log_warning("%s: is too large to be looked at after an unclean end; it is taken as it is", directory);
+	if (WIFSIGNALED(status) && !is_fault(WTERMSIG(status))) {
+		log_warning("%s: could not be looked at after an unclean end (signal %d); it is taken as it is",
+		            directory, WTERMSIG(status));
 		return true;
 	}
 	if (WIFSIGNALED(status))

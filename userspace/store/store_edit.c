@@ -266,7 +266,8 @@ static int apply_differences(struct application *application, const struct store
 	int result = 0;
 
 	for (uint32_t difference = 0; !result && difference < edit->differences; difference++) {
-		uint32_t from = application->zone.head.serial, to = from;
+		uint32_t from = application->zone.head.serial;
+		const uint8_t *soa = NULL;
 
 		while (!result && at < edit->count && edit->changes[at].difference == difference) {
 			const struct change *first = &edit->changes[at];
@@ -275,13 +276,14 @@ static int apply_differences(struct application *application, const struct store
 			while (at + count < edit->count && same_rrset(first, first + count))
 				count++;
 			if (first->type == KNOT_RRTYPE_SOA)
-				to = soa_serial(first->rdata);
+				soa = first->rdata;
 			result = apply_rrset(application, first, count);
 			at += count;
 		}
-		application->zone.head.serial = to;
+		if (soa)
+			head_take_soa(&application->zone.head, soa);
 		if (!result)
-			result = journal_close(&application->zone, from, to);
+			result = journal_close(&application->zone, from, application->zone.head.serial);
 	}
 	/* Behind the last SOA nothing may come. */
 	return !result && at < edit->count ? STORE_E_MISFIT : result;

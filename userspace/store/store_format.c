@@ -10,6 +10,7 @@
 _Static_assert(KEY_ID + NAME_KEY_ROOM + 3 == KEY_ROOM, "the longest key is what LMDB takes");
 
 #define SECOND 1000000000LL
+#define EXPIRED_BEFORE 1000000 /* a millisecond after the boot: 0 would mean that it is not known */
 
 void put32(uint8_t *at, uint32_t number)
 {
@@ -99,6 +100,18 @@ int head_read(const MDB_val *value, struct head *out)
 	return out->first > out->next ? damaged() : 0;
 }
 
+void head_take_soa(struct head *head, const uint8_t *rdata)
+{
+	const uint8_t *at = rdata + 2;
+
+	at += knot_dname_size(at);
+	at += knot_dname_size(at);
+	head->serial = get32(at);
+	head->refresh = get32(at + 4);
+	head->retry = get32(at + 8);
+	head->expire = get32(at + 12);
+}
+
 static int64_t now(clockid_t clock)
 {
 	struct timespec time;
@@ -164,6 +177,6 @@ int clocks_unpack(const MDB_val *value, struct store_clocks *out)
 		return 0;
 	}
 	left = stored.expires_at - (wall > stored.saved_at ? wall : stored.saved_at);
-	out->expires_at = left > 0 ? (uint64_t)(now(CLOCK_BOOTTIME) + left) : 0;
+	out->expires_at = left > 0 ? (uint64_t)(now(CLOCK_BOOTTIME) + left) : EXPIRED_BEFORE;
 	return 0;
 }

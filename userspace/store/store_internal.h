@@ -39,8 +39,10 @@ struct head {
 	uint32_t id;      /* of the records */
 	uint32_t journal; /* id of the journal */
 	uint32_t serial;
-	uint32_t journal_from; /* the serial that the first difference starts from */
-	uint32_t first, next;  /* sequence numbers of the differences there are: from `first`, before `next` */
+	uint32_t journal_from;           /* the serial that the first difference starts from */
+	uint32_t last_from;              /* and the last one */
+	uint32_t refresh, retry, expire; /* of the SOA */
+	uint32_t first, next; /* sequence numbers of the differences there are: from `first`, before `next` */
 	uint64_t rrsets, octets, journal_octets;
 };
 
@@ -57,7 +59,8 @@ struct stored_value {
 
 /* What calls into LMDB return, and ours beside. */
 #define STORE_E_MISFIT (-1)
-#define STORE_E_BIG (-2) /* not to be done along with others */
+#define STORE_E_BIG (-2)   /* not to be done along with others */
+#define STORE_E_EMPTY (-3) /* a file in which nothing was ever written */
 static inline int damaged(void)
 {
 	return MDB_CORRUPTED;
@@ -98,6 +101,7 @@ struct store {
 	uint64_t map; /* octets of address space */
 	MDB_env *env;
 	MDB_dbi dbi[DB_COUNT];
+	int readers_lock; /* shared while another process than the owner reads: nothing is moved then; -1 */
 	int owner; /* file whose lock says who writes, and whose octet that it did not end; -1 when reading alone */
 
 	/* Transactions that read; while it is held none begins. The map grows when there are none. */
@@ -111,7 +115,7 @@ struct store {
 	pthread_mutex_t lock; /* of all that follows */
 	pthread_cond_t wake;
 	struct jobs waiting, done;
-	size_t heavy; /* of those waiting, versions and edits */
+	size_t heavy, light; /* of those waiting: versions and edits, and others */
 	bool stopping;
 	bool failing;
 	bool garbage; /* there may be some */
@@ -202,6 +206,8 @@ int set_minus(const struct store_rrset *left, const struct store_rrset *right, s
               struct store_rrset *out);
 int set_plus(const struct store_rrset *left, const struct store_rrset *right, struct octets *octets,
              struct store_rrset *out);
+/* Takes serial and timers from the SOA's rdata (checked before) into the head. */
+void head_take_soa(struct head *head, const uint8_t *rdata);
 int compare_rdata(const uint8_t *left, const uint8_t *right);
 
 /* journal.c */

@@ -90,6 +90,7 @@ int journal_close(struct zone_edit *edit, uint32_t from, uint32_t to)
 		return result;
 	if (edit->head.first == edit->head.next)
 		edit->head.journal_from = from;
+	edit->head.last_from = from;
 	edit->head.next++;
 	edit->head.journal_octets += head.octets;
 	edit->difference = 0;

@@ -18,28 +18,9 @@
 /* Address space, not disk: nothing of it is taken before it is written. */
 #define MAP_DEFAULT (64ULL << 30)
 /* A file that is at least so large and more than half empty is written anew when it is opened. */
-#define COMPACT_LEAST (64ULL << 20)
+#define COMPACT_LEAST (16ULL << 20)
 
 static const char *const database_names[DB_COUNT] = {"meta", "zones", "clocks", "records", "journal", "garbage"};
-
-/* Whether the file is as long as its pages want it: reading behind its end would be the end of the process. */
-static int check_length(MDB_env *env, const char *directory)
-{
-	char path[PATH_MAX];
-	struct stat file;
-	MDB_envinfo info;
-	MDB_stat stat_of;
-	int result = mdb_env_info(env, &info);
-
-	if (!result)
-		result = mdb_env_stat(env, &stat_of);
-	if (result)
-		return result;
-	snprintf(path, sizeof(path), "%s/data.mdb", directory);
-	if (stat(path, &file))
-		return errno;
-	return (uint64_t)file.st_size < (info.me_last_pgno + 1) * (uint64_t)stat_of.ms_psize ? damaged() : 0;
-}
 
 /* The format of what is there; a new file gets ours. */
 static int check_format(MDB_txn *txn, MDB_dbi meta, bool make)
@@ -57,6 +38,14 @@ static int check_format(MDB_txn *txn, MDB_dbi meta, bool make)
 	return value.mv_size == sizeof(ours) && !memcmp(value.mv_data, &ours, sizeof(ours)) ? 0 : MDB_VERSION_MISMATCH;
 }
 
+/* Whether whoever made the file did not come to make databases in it, which are all made at once. */
+static bool is_empty(MDB_env *env)
+{
+	MDB_stat names;
+
+	return !mdb_env_stat(env, &names) && !names.ms_entries;
+}
+
 static int open_databases(MDB_env *env, unsigned flags, MDB_dbi *dbi)
 {
 	bool reads = flags & MDB_RDONLY;
@@ -67,6 +56,8 @@ static int open_databases(MDB_env *env, unsigned flags, MDB_dbi *dbi)
 		return result;
 	for (int i = 0; !result && i < DB_COUNT; i++) {
 		result = mdb_dbi_open(txn, database_names[i], reads ? 0 : MDB_CREATE, &dbi[i]);
+		if (result == MDB_NOTFOUND && !i && is_empty(env))
+			result = STORE_E_EMPTY;
 		if (!result && i == DB_META)
 			result = check_format(txn, dbi[i], !reads);
 	}
@@ -91,8 +82,6 @@ int env_open(const char *directory, unsigned flags, uint64_t map, MDB_env **env,
 	/* NOTLS: a snapshot moves between threads. NORDAHEAD would slow down loading. */
 	if (!result)
 		result = mdb_env_open(*env, directory, flags | MDB_NOTLS, 0600);
-	if (!result)
-		result = check_length(*env, directory);
 	if (!result)
 		result = mdb_reader_check(*env, &dead);
 	if (!result)
@@ -213,12 +202,41 @@ static int take_ownership(const char *directory, bool *clean)
 
 /* ---- opening ---- */
 
-/* Writes the file anew without what is free, when that is most of it. */
+/* Other processes that read do so with a lock of theirs on a file. Returns it open, with the lock, or -1. */
+static int lock_readers(const char *directory, int operation)
+{
+	char path[PATH_MAX];
+	int file;
+
+	snprintf(path, sizeof(path), "%s/readers", directory);
+	file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (file >= 0 && flock(file, operation)) {
+		close(file);
+		file = -1;
+	}
+	return file;
+}
+
+/* Puts what was copied in the file's place. LMDB's lock file goes by the file that it was made for. */
+static int exchange(struct store *store, const char *path, const char *new_path)
+{
+	char lock[PATH_MAX];
+
+	snprintf(lock, sizeof(lock), "%s/lock.mdb", store->directory);
+	mdb_env_close(store->env);
+	store->env = NULL;
+	if (rename(new_path, path))
+		log_warning("%s: cannot be renamed: %s", new_path, strerror(errno));
+	unlink(lock);
+	return env_open(store->directory, 0, store->map, &store->env, store->dbi);
+}
+
+/* Writes the file anew without what is free, when that is most of it and no other process reads it. */
 static int compact(struct store *store)
 {
 	char path[PATH_MAX], new_path[PATH_MAX];
 	struct stat status;
-	int file, result;
+	int file, readers, result;
 
 	snprintf(path, sizeof(path), "%s/data.mdb", store->directory);
 	snprintf(new_path, sizeof(new_path), "%s/data.new", store->directory);
@@ -226,27 +244,52 @@ static int compact(struct store *store)
 	if (stat(path, &status) || (uint64_t)status.st_size < COMPACT_LEAST ||
 	    store->used > (uint64_t)status.st_size / 2)
 		return 0;
-	file = open(new_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (file < 0)
+	readers = lock_readers(store->directory, LOCK_EX | LOCK_NB);
+	if (readers < 0)
 		return 0;
-	result = mdb_env_copyfd2(store->env, file, MDB_CP_COMPACT);
+	file = open(new_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	result = file < 0 ? errno : mdb_env_copyfd2(store->env, file, MDB_CP_COMPACT);
 	if (!result && fsync(file))
 		result = errno;
-	close(file);
-	if (result || rename(new_path, path)) {
-		log_warning("%s: cannot be compacted: %s; it is used as it is", path,
-		            mdb_strerror(result ? result : errno));
+	if (file >= 0)
+		close(file);
+	if (result) {
+		log_warning("%s: cannot be compacted: %s; it is used as it is", path, mdb_strerror(result));
 		unlink(new_path);
-		return 0;
+		result = 0;
+	} else {
+		result = exchange(store, path, new_path);
+		if (!result)
+			store_measure(store);
 	}
-	mdb_env_close(store->env);
-	return env_open(store->directory, 0, store->map, &store->env, store->dbi);
+	close(readers);
+	return result;
+}
+
+/* Whether the file is shorter than its pages would have it. It may be: pages at its end that were given up in the
+ * transaction that took them were never written. But reading behind the end would be the end of the process. */
+static bool is_short(const char *directory)
+{
+	char path[PATH_MAX];
+	MDB_envinfo info = {};
+	MDB_stat pages = {};
+	struct stat file;
+	MDB_env *env;
+	bool is = false;
+
+	snprintf(path, sizeof(path), "%s/data.mdb", directory);
+	if (stat(path, &file) || mdb_env_create(&env))
+		return false;
+	if (!mdb_env_open(env, directory, MDB_RDONLY, 0600) && !mdb_env_info(env, &info) && !mdb_env_stat(env, &pages))
+		is = (uint64_t)file.st_size < (info.me_last_pgno + 1) * (uint64_t)pages.ms_psize;
+	mdb_env_close(env);
+	return is;
 }
 
 static int open_env(struct store *store, bool clean)
 {
 	char why[256];
-	bool good = clean || store_check_apart(store->directory, why, sizeof(why));
+	bool good = (clean && !is_short(store->directory)) || store_check_apart(store->directory, why, sizeof(why));
 	int result = good ? env_open(store->directory, 0, store->map, &store->env, store->dbi) : 0;
 
 	if (good && is_damage(result)) {
@@ -299,7 +342,7 @@ static struct store *make_store(const char *directory)
 		free(store);
 		return NULL;
 	}
-	store->owner = -1;
+	store->owner = store->readers_lock = -1;
 	pthread_mutex_init(&store->gate, NULL);
 	pthread_mutex_init(&store->lock, NULL);
 	pthread_cond_init(&store->wake, NULL);
@@ -316,6 +359,8 @@ void store_free(struct store *store)
 			log_debug("%s: %s", store->directory, strerror(errno));
 		close(store->owner);
 	}
+	if (store->readers_lock >= 0)
+		close(store->readers_lock);
 	pthread_cond_destroy(&store->wake);
 	pthread_mutex_destroy(&store->lock);
 	pthread_mutex_destroy(&store->gate);
@@ -347,11 +392,17 @@ struct store *store_open(const char *directory, uint64_t map, const struct store
 struct store *store_open_to_read(const char *directory, char *why, size_t why_size)
 {
 	struct store *store = make_store(directory);
-	int result = store ? env_open(directory, MDB_RDONLY, 0, &store->env, store->dbi) : ENOMEM;
+	int result = ENOMEM;
 
+	if (store) {
+		/* On a file system that cannot be written nothing is moved either. */
+		store->readers_lock = lock_readers(directory, LOCK_SH);
+		result = env_open(directory, MDB_RDONLY, 0, &store->env, store->dbi);
+	}
 	if (!result)
 		return store;
-	snprintf(why, why_size, "%s: cannot be read: %s", directory, mdb_strerror(result));
+	snprintf(why, why_size, "%s: cannot be read: %s", directory,
+	         result == STORE_E_EMPTY ? "nothing is stored yet" : mdb_strerror(result));
 	if (store)
 		store_free(store);
 	return NULL;

@@ -57,10 +57,14 @@ void describe_zone(const struct store *store, MDB_txn *txn, const uint8_t *apex,
 
 	*out = (struct store_zone){
 	    .serial = head->serial,
+	    .refresh = head->refresh,
+	    .retry = head->retry,
+	    .expire = head->expire,
 	    .rrsets = head->rrsets,
 	    .octets = head->octets,
 	    .journal_octets = head->journal_octets,
 	    .journal_from = head->first < head->next ? head->journal_from : head->serial,
+	    .previous = head->first < head->next ? head->last_from : head->serial,
 	};
 	if (!mdb_get(txn, store->dbi[DB_CLOCKS], &key, &value) && clocks_unpack(&value, &out->clocks))
 		out->clocks = (struct store_clocks){};

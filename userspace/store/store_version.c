@@ -212,8 +212,16 @@ static int fill(struct zone_edit *edit, struct version_reader *reader, size_t mo
 	return 0;
 }
 
+static void take_timers(struct head *head, const struct zone_version *version)
+{
+	head->serial = version->serial;
+	head->refresh = version->refresh;
+	head->retry = version->retry;
+	head->expire = version->expire;
+}
+
 /* Puts the head of what was written in the place of the one there is. */
-static int take_over(struct zone_edit *edit, uint32_t serial)
+static int take_over(struct zone_edit *edit, const struct zone_version *version)
 {
 	struct head old;
 	int result = find_head(edit->store, edit->txn, edit->apex, &old);
@@ -225,7 +233,7 @@ static int take_over(struct zone_edit *edit, uint32_t serial)
 	} else if (result == MDB_NOTFOUND) {
 		result = 0;
 	}
-	edit->head.serial = serial;
+	take_timers(&edit->head, version);
 	return result ? result : edit_end(edit, 0);
 }
 
@@ -252,7 +260,7 @@ static int replace(struct store *store, MDB_txn *txn, const struct job *job)
 	result = begin_anew(store, txn, job, &edit, &reader);
 	if (!result)
 		result = fill(&edit, &reader, SIZE_MAX, &done);
-	return result ? result : take_over(&edit, job->version->serial);
+	return result ? result : take_over(&edit, job->version);
 }
 
 int apply_version(struct store *store, MDB_txn *txn, const struct job *job)
@@ -273,7 +281,7 @@ int apply_version(struct store *store, MDB_txn *txn, const struct job *job)
 	/* Differences lead to later serials alone (RFC 1982). */
 	edit.journalled = (int32_t)(job->version->serial - from) > 0;
 	result = compare(&edit, job->version, true, &differing);
-	edit.head.serial = job->version->serial;
+	take_timers(&edit.head, job->version);
 	if (!result)
 		result = journal_close(&edit, from, job->version->serial);
 	return result ? result : edit_end(&edit, job->journal);
@@ -308,7 +316,7 @@ int replace_in_slices(struct store *store, const struct job *job)
 		result = mdb_del(txn, store->dbi[DB_GARBAGE], &key, NULL);
 	}
 	if (!result)
-		result = take_over(&edit, job->version->serial);
+		result = take_over(&edit, job->version);
 	if (!result && job->has_clocks)
 		result = apply_clocks(store, txn, job);
 	if (result) {

@@ -11,21 +11,28 @@
 #define READERS_WAIT_MS 100
 #define READERS_TRIES 50
 
+/* What to do about an error. LMDB says EIO too when only a part could be written. */
+static const char *way_out(int result)
+{
+	if (result == ENOSPC || result == EDQUOT || result == EFBIG)
+		return "; its file system is full: make room there";
+	return result == EIO ? "; its file system is full or failing: make room there" : "";
+}
+
 void note_result(struct store *store, int result)
 {
-	bool was, space = result == ENOSPC || result == EDQUOT || result == EFBIG;
+	bool was;
 
 	pthread_mutex_lock(&store->lock);
 	was = store->failing;
 	store->failing = result;
 	if (result == MDB_CORRUPTED || result == MDB_PAGE_NOTFOUND || result == MDB_PANIC || result == MDB_BAD_TXN)
 		store->suspect = true;
-	snprintf(store->error, sizeof(store->error), "%s%s", result ? mdb_strerror(result) : "",
-	         space ? "; make room on its file system" : "");
+	snprintf(store->error, sizeof(store->error), "%s%s", result ? mdb_strerror(result) : "", way_out(result));
 	pthread_mutex_unlock(&store->lock);
 	if (result && !was)
 		log_error("%s: cannot be written: %s%s; zones are served all the same, and written later",
-		          store->directory, mdb_strerror(result), space ? "; make room on its file system" : "");
+		          store->directory, mdb_strerror(result), way_out(result));
 	else if (!result && was)
 		log_notice("%s: can be written again", store->directory);
 }

@@ -12,6 +12,8 @@
 #define BATCH 512
 /* Versions and edits that may wait; what is beyond is refused, and given again by the agent in time. */
 #define WAITING_MOST 1024
+/* Clocks that may; what is beyond is lost, as in a crash. */
+#define CLOCKS_MOST 200000
 /* After a failure nobody may be waiting whose attempt would tell that it works again. */
 #define RETRY_MS 5000
 
@@ -84,7 +86,7 @@ static struct job *take_batch(struct store *store)
 	struct job *first = store->waiting.first, **link = &store->waiting.first;
 
 	for (int i = 0; i < BATCH && *link; i++) {
-		store->heavy -= is_heavy(*link);
+		is_heavy(*link) ? store->heavy-- : store->light--;
 		link = &(*link)->next;
 	}
 	store->waiting.first = *link;
@@ -100,6 +102,11 @@ static struct job *take_batch(struct store *store)
 
 static void write_batch(struct store *store, struct job *batch)
 {
+	int dead;
+
+	/* Of readers that were killed. */
+	if (store->env)
+		mdb_reader_check(store->env, &dead);
 	write_jobs(store, batch);
 	for (struct job *job = batch; job; job = job->next)
 		release_content(job);
@@ -128,8 +135,10 @@ static void sweep_some(struct store *store)
 	if (result)
 		more = true;
 	/* An empty transaction says nothing of the disk. */
-	if (result || swept)
+	if (result || swept) {
 		note_result(store, result);
+		store_measure(store);
+	}
 	pthread_mutex_lock(&store->lock);
 	store->garbage = more;
 	pthread_mutex_unlock(&store->lock);
@@ -266,8 +275,10 @@ static void put(struct store *store, struct job *job)
 		release_content(job);
 		jobs_add(&store->done, job);
 		uv_async_send(&store->async);
+	} else if (job->kind == JOB_CLOCKS && store->light >= CLOCKS_MOST) {
+		free(job);
 	} else {
-		store->heavy += is_heavy(job);
+		is_heavy(job) ? store->heavy++ : store->light++;
 		jobs_add(&store->waiting, job);
 		pthread_cond_signal(&store->wake);
 	}

@@ -214,6 +214,7 @@ static void on_transfer_message(void *context, uint8_t *wire, size_t length)
 {
 	struct attempt *attempt = context;
 	bool opened = attempt->incoming.opened;
+	enum transfer_result result;
 	char why[TRANSFER_WHY];
 
 	mark_heard(attempt);
@@ -222,7 +223,10 @@ static void on_transfer_message(void *context, uint8_t *wire, size_t length)
 			attempt_failed(attempt, why);
 		return;
 	}
-	switch (transfer_in_message(&attempt->incoming, wire, length)) {
+	result = transfer_in_message(&attempt->incoming, wire, length);
+	if (attempt->incoming.expire.given)
+		attempt->expire = attempt->incoming.expire;
+	switch (result) {
 	case TRANSFER_FAILED:
 		memcpy(why, attempt->incoming.why, sizeof(why));
 		transfer_failed(attempt, why);
@@ -237,8 +241,6 @@ static void on_transfer_message(void *context, uint8_t *wire, size_t length)
 		attempt->transfer_ms = schedule_clock() - attempt->transfer_begun;
 		exchange_end(attempt->exchange);
 		attempt->exchange = NULL;
-		if (attempt->incoming.expire.given)
-			attempt->expire = attempt->incoming.expire;
 		if (attempt->incoming.shape == SHAPE_DIFFERENCES)
 			change_begin(attempt);
 		else
@@ -257,8 +259,6 @@ static void on_transfer_failed(void *context, const char *cause)
 	if (attempt->incoming.records > 0)
 		snprintf(why + used, sizeof(why) - used, ", after %llu records",
 		         (unsigned long long)attempt->incoming.records);
-	if (connected)
-		mark_heard(attempt);
 	/* Where there is no connection, another one is not to be had either. */
 	if (connected)
 		transfer_failed(attempt, why);
@@ -398,8 +398,6 @@ static void on_soa_failed(void *context, const char *cause)
 		go_on_over_tcp(attempt, false);
 		return;
 	}
-	if (exchange_connected(attempt->exchange))
-		mark_heard(attempt);
 	snprintf(why, sizeof(why), "SOA query failed: nothing good over UDP, and over TCP: %.150s", cause);
 	attempt_failed(attempt, why);
 }

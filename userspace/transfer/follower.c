@@ -43,8 +43,8 @@ struct transfer_limits transfer_limits = {
     .rate = 50,
     .notified_factor = 10,
     .down_after = 3,
-    .probe_min = 10 * SECOND,
-    .probe_max = 60 * SECOND,
+    .probe_min = SECOND,
+    .probe_max = 30 * SECOND,
     .forget = 600 * SECOND,
     .clock_check = 5 * SECOND,
 };
@@ -254,6 +254,21 @@ static bool same_primaries(const struct config_zone *one, const struct config_zo
 	return true;
 }
 
+/* Other bounds on the clocks: a poll that was planned by the old ones comes within the new. */
+static void bound_plan(struct follower *follower)
+{
+	uint64_t now = schedule_clock(), interval;
+
+	if (follower->round.on || !follower->loaded || !follower->timers_known)
+		return;
+	interval = follower->failing ? clocks_retry(follower) : clocks_refresh(follower);
+	if (follower->planned <= now + interval)
+		return;
+	follower->planned = now + interval;
+	follower->next_refresh = (int64_t)time(NULL) + (int64_t)(interval / SECOND);
+	follower_plan(follower);
+}
+
 /* Other primaries: what is under way belongs to addresses that may be gone, and begins anew. What the publisher has
  * already is served all the same. */
 void follower_reconfigure(struct follower *follower, const struct config_zone *zone)
@@ -264,8 +279,10 @@ void follower_reconfigure(struct follower *follower, const struct config_zone *z
 	follower->zone = zone;
 	if (attempt != NULL)
 		attempt->expected.apex = attempt->incoming.expected.apex = zone->apex;
-	if (same)
+	if (same) {
+		bound_plan(follower);
 		return;
+	}
 	if (follower->round.on && follower_state(follower) != FOLLOWER_PUBLISH)
 		round_give_up(follower);
 	if (make_turns(follower, zone) != 0) {
@@ -280,6 +297,7 @@ void follower_reconfigure(struct follower *follower, const struct config_zone *z
 	follower->round.at_turn = follower->turn_count;
 	follower->asked = false;
 	/* As after a NOTIFY of the first: now, or when what is being published is done. */
+	follower->hint_known = true;
 	follower->hinted = (struct source){.primary = 0};
 	follower->notified = follower->turn_count > 0;
 	follower_plan(follower);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * NOTIFY (RFC 1996). All it can do is to have a primary asked sooner, so it is believed on little: the right address.
- * A primary that has a key may send it unsigned, as many do; but what is signed must be signed with that key. Whoever
- * forges the address gains one SOA query, and the next not within transfer_limits.notify_pause.
+ * NOTIFY (RFC 1996). All it can do is to have a primary asked sooner, so it is believed on little: the right address,
+ * of a primary or one that the zone's `allow-notify` names. A primary that has a key may send it unsigned, as many do;
+ * but what is signed must be signed with that key. Whoever forges the address gains one SOA query, and the next not
+ * within transfer_limits.notify_pause.
  */
 #include "transfer_internal.h"
+#include "tsig/tsig_server.h"
 
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -12,26 +14,19 @@
 
 #define REPLY_ROOM 512
 
-/* The address as IPv6, IPv4 being mapped as on a dual-stack socket; the port left out. */
-static bool plain_address(const struct sockaddr_storage *address, uint8_t out[16])
-{
-	if (address->ss_family == AF_INET6) {
-		memcpy(out, &((const struct sockaddr_in6 *)address)->sin6_addr, 16);
-		return true;
-	}
-	if (address->ss_family != AF_INET)
-		return false;
-	memset(out, 0, 10);
-	memset(out + 10, 0xff, 2);
-	memcpy(out + 12, &((const struct sockaddr_in *)address)->sin_addr, 4);
-	return true;
-}
+/* Who sent it. */
+struct sender {
+	bool primary; /* of the zone, from this address: */
+	struct source source;
+	const knot_tsig_key_t *key; /* what is signed must be signed with; NULL: none */
+};
 
-static bool same_host(const struct sockaddr_storage *one, const struct sockaddr_storage *other)
+static bool same_host(const struct sockaddr_storage *one, const uint8_t other[16])
 {
-	uint8_t first[16], second[16];
+	uint8_t plain[16];
 
-	return plain_address(one, first) && plain_address(other, second) && memcmp(first, second, 16) == 0;
+	config_plain_address(one, plain);
+	return memcmp(plain, other, 16) == 0;
 }
 
 static bool key_named(const knot_tsig_key_t *key, const knot_rrset_t *tsig)
@@ -39,9 +34,9 @@ static bool key_named(const knot_tsig_key_t *key, const knot_rrset_t *tsig)
 	return key != NULL && tsig != NULL && knot_dname_is_case_equal(key->name, tsig->owner);
 }
 
-/* Finds the primary that has the address: with the key it is signed with, if there are several. */
-static bool find_sender(const struct config_zone *zone, const struct sockaddr_storage *from, const knot_rrset_t *tsig,
-                        struct source *out)
+/* The primary that has the address: with the key it is signed with, if there are several. */
+static bool find_primary(const struct config_zone *zone, const uint8_t from[16], const knot_rrset_t *tsig,
+                         struct sender *out)
 {
 	bool found = false;
 
@@ -51,13 +46,50 @@ static bool find_sender(const struct config_zone *zone, const struct sockaddr_st
 		for (size_t j = 0; j < primary->address_count; j++) {
 			if (!same_host(&primary->addresses[j], from) || (found && !key_named(primary->key, tsig)))
 				continue;
-			*out = (struct source){.primary = (uint16_t)i, .address = (uint16_t)j};
+			*out = (struct sender){true, {(uint16_t)i, (uint16_t)j}, primary->key};
 			if (key_named(primary->key, tsig))
 				return true;
 			found = true;
 		}
 	}
 	return found;
+}
+
+/* Others that are allowed to: an entry with a key wants it signed with that. */
+static bool find_allowed(const struct config_zone *zone, const uint8_t from[16], const knot_rrset_t *tsig,
+                         struct sender *out)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < zone->allow_notify_count; i++) {
+		const struct config_access *access = &zone->allow_notify[i];
+
+		if (!config_access_from(access, from) || (access->key != NULL && !key_named(access->key, tsig)))
+			continue;
+		*out = (struct sender){.key = access->key};
+		if (access->key != NULL || tsig == NULL)
+			return true;
+		found = true;
+	}
+	return found;
+}
+
+static bool find_sender(const struct config_zone *zone, const struct sockaddr_storage *from, const knot_rrset_t *tsig,
+                        struct sender *out)
+{
+	struct sender allowed;
+	uint8_t plain[16];
+	bool primary;
+
+	config_plain_address(from, plain);
+	primary = find_primary(zone, plain, tsig, out);
+	/* A primary's address may have another key for this. */
+	if (primary && (tsig == NULL || key_named(out->key, tsig)))
+		return true;
+	if (!find_allowed(zone, plain, tsig, &allowed) || (primary && !key_named(allowed.key, tsig)))
+		return primary;
+	*out = allowed;
+	return true;
 }
 
 /* Header and question of the message, turned into its reply. Returns the length. */
@@ -77,50 +109,30 @@ static size_t make_reply(const knot_pkt_t *message, unsigned rcode, uint8_t *rep
 	return length;
 }
 
-/* Verifies the signature, if there is one, against the sender's key, if it has one. Returns KNOT_EOK or the failure. */
-static int check_signature(const struct config_zone *zone, const struct source *sender, const knot_pkt_t *message)
+/* Verifies the signature, if there is one, against the sender's key, if it has one. Returns whether it is good. */
+static bool check_signature(const struct sender *sender, knot_pkt_t *message, struct tsig_server *session)
 {
-	const knot_tsig_key_t *key = zone->primaries[sender->primary]->key;
-	knot_dname_storage_t name;
-	knot_tsig_key_t canonical;
-	int result;
+	const knot_tsig_key_t *key = sender->key;
 
 	if (message->tsig_rr == NULL)
-		return KNOT_EOK;
-	if (key == NULL)
-		return KNOT_TSIG_EBADKEY;
-	canonical = tsig_key_canonical(key, name);
-	result = tsig_key_fits(message->tsig_rr, &canonical);
-	return result != KNOT_EOK ? result
-	                          : knot_tsig_server_check(message->tsig_rr, message->wire, message->size, &canonical);
+		return true;
+	if (key != NULL)
+		return tsig_server_verify(session, key, message) == 0;
+	session->error = KNOT_RCODE_BADKEY;
+	return false;
 }
 
 /* Signs the reply, or says in it what was wrong with the signature (RFC 8945 section 5.2). Returns the new length. */
-static size_t finish_reply(const struct config_zone *zone, const struct source *sender, const knot_pkt_t *message,
-                           int result, uint8_t *reply, size_t length)
+static size_t finish_reply(struct tsig_server *session, const knot_pkt_t *message, uint8_t *reply, size_t length)
 {
-	uint16_t error = result == KNOT_EOK             ? 0
-	                 : result == KNOT_TSIG_EBADTIME ? KNOT_RCODE_BADTIME
-	                 : result == KNOT_TSIG_EBADKEY  ? KNOT_RCODE_BADKEY
-	                                                : KNOT_RCODE_BADSIG;
-	uint8_t mac[TSIG_MAC_ROOM];
-	size_t mac_length = sizeof(mac), plain = length;
-	knot_dname_storage_t name;
-	knot_tsig_key_t canonical;
-	int made;
+	size_t plain = length;
 
 	if (message->tsig_rr == NULL)
 		return length;
-	if (knot_tsig_can_sign(error)) {
-		canonical = tsig_key_canonical(zone->primaries[sender->primary]->key, name);
-		made = knot_tsig_sign(reply, &length, REPLY_ROOM, knot_tsig_rdata_mac(message->tsig_rr),
-		                      knot_tsig_rdata_mac_length(message->tsig_rr), mac, &mac_length, &canonical, error,
-		                      knot_tsig_rdata_time_signed(message->tsig_rr));
-	} else {
-		made = knot_tsig_add(reply, &length, REPLY_ROOM, error, message->tsig_rr);
-	}
 	/* Names of full length do not fit beside a signature: the reply then goes out without. */
-	return made == KNOT_EOK ? length : plain;
+	if (session->on)
+		return tsig_server_sign(session, reply, &length, REPLY_ROOM) == 0 ? length : plain;
+	return knot_tsig_add(reply, &length, REPLY_ROOM, session->error, message->tsig_rr) == KNOT_EOK ? length : plain;
 }
 
 /* Whether the SOA it carries, a hint that nobody vouches for, is one that we have (section 3.7). */
@@ -141,10 +153,10 @@ static bool nothing_new(const struct follower *follower, const knot_pkt_t *messa
 /* Who sent it, and whether it is believed. Writes the reply in any case. `zone` is NULL when none is configured by that
  * name. */
 static bool judge(const struct config_zone *zone, const struct sockaddr_storage *from, knot_pkt_t *message,
-                  struct source *sender, uint8_t *reply, size_t *reply_length)
+                  struct sender *sender, uint8_t *reply, size_t *reply_length)
 {
+	struct tsig_server session = {0};
 	unsigned rcode = KNOT_RCODE_NOERROR;
-	int result;
 
 	/* libknot allocates by the counts, so they have to be possible: a root owner's RR takes 11 octets. */
 	if (11U * knot_wire_get_ancount(message->wire) > message->size ||
@@ -159,14 +171,14 @@ static bool judge(const struct config_zone *zone, const struct sockaddr_storage 
 		*reply_length = make_reply(message, zone ? KNOT_RCODE_REFUSED : KNOT_RCODE_NOTAUTH, reply);
 		return false;
 	}
-	result = check_signature(zone, sender, message);
-	if (result != KNOT_EOK || !knot_dname_is_case_equal(knot_pkt_qname(message), zone->apex) ||
-	    knot_pkt_qclass(message) != KNOT_CLASS_IN)
+	if (!check_signature(sender, message, &session) ||
+	    !knot_dname_is_case_equal(knot_pkt_qname(message), zone->apex) || knot_pkt_qclass(message) != KNOT_CLASS_IN)
 		rcode = KNOT_RCODE_NOTAUTH;
 	else if (knot_pkt_qtype(message) != KNOT_RRTYPE_SOA)
 		rcode = KNOT_RCODE_NOTIMPL;
 	*reply_length = make_reply(message, rcode, reply);
-	*reply_length = finish_reply(zone, sender, message, result, reply, *reply_length);
+	*reply_length = finish_reply(&session, message, reply, *reply_length);
+	tsig_server_clear(&session);
 	return rcode == KNOT_RCODE_NOERROR;
 }
 
@@ -201,7 +213,7 @@ bool transfer_notify_check(const struct config_zone *zone, const struct sockaddr
                            size_t length, uint8_t *reply, size_t *reply_length)
 {
 	knot_pkt_t *message = take(wire, length);
-	struct source sender = {0};
+	struct sender sender = {0};
 	bool believed;
 
 	*reply_length = 0;
@@ -216,7 +228,7 @@ bool follower_notify(struct follower *follower, const struct sockaddr_storage *f
                      uint8_t *reply, size_t *reply_length)
 {
 	knot_pkt_t *message = follower->gone ? NULL : take(wire, length);
-	struct source sender = {0};
+	struct sender sender = {0};
 	bool believed;
 
 	*reply_length = 0;
@@ -226,7 +238,8 @@ bool follower_notify(struct follower *follower, const struct sockaddr_storage *f
 	if (believed && !nothing_new(follower, message)) {
 		/* During an attempt too: what it was told may be older than this. */
 		follower->notified = true;
-		follower->hinted = sender;
+		follower->hint_known = sender.primary;
+		follower->hinted = sender.source;
 		follower_plan(follower);
 	}
 	give_back(message);

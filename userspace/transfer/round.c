@@ -178,7 +178,7 @@ void round_begin(struct follower *follower)
 	    .on = true,
 	    .urgent = follower->notified || is_urgent(follower->attending),
 	    .full = wants_full(follower->attending),
-	    .hinted = follower->notified,
+	    .hinted = follower->notified && follower->hint_known,
 	    .hint = follower->hinted,
 	};
 	if (follower->notified)

@@ -20,6 +20,7 @@ struct schedule {
 	struct server *turn, **turn_end; /* addresses that have something queued, as far as is known */
 	unsigned under_way;
 	struct slot *buried; /* memory to be freed */
+	bool soon;           /* there is something to be done at the loop's next turn */
 	bool running, closing;
 };
 
@@ -41,24 +42,39 @@ uv_loop_t *schedule_loop(const struct schedule *schedule)
 static void run(uv_timer_t *timer);
 
 /* libuv's clock stands still while the machine sleeps, so it is never trusted for long. */
-static void rearm(struct schedule *schedule, bool soon)
+static uint64_t next_delay(const struct schedule *schedule)
 {
 	const struct due *first = due_first(&schedule->heap);
-	uint64_t now = schedule_clock(), delay = transfer_limits.clock_check;
+	uint64_t now = schedule_clock();
 
-	if (schedule->running || schedule->closing)
+	if (schedule->soon || schedule->buried != NULL)
+		return 0;
+	if (first == NULL)
+		return UINT64_MAX;
+	if (first->at >= now + transfer_limits.clock_check)
+		return transfer_limits.clock_check;
+	return first->at > now ? first->at - now : 0;
+}
+
+static void start_timer(struct schedule *schedule, uint64_t delay)
+{
+	if (schedule->closing)
 		return;
-	if (soon || schedule->buried != NULL)
-		delay = 0;
-	else if (first == NULL) {
-		uv_timer_stop(&schedule->timer);
-		return;
-	} else if (first->at < now + delay)
-		delay = first->at > now ? first->at - now : 0;
 	/* The loop's time is that of its turn's beginning. */
 	if (delay > 0)
 		uv_update_time(schedule->timer.loop);
-	uv_timer_start(&schedule->timer, run, delay, 0);
+	if (delay == UINT64_MAX)
+		uv_timer_stop(&schedule->timer);
+	else
+		uv_timer_start(&schedule->timer, run, delay, 0);
+}
+
+/* Has the timer fire when something is to be done; `soon`: there is. */
+static void rearm(struct schedule *schedule, bool soon)
+{
+	schedule->soon |= soon;
+	if (!schedule->running)
+		start_timer(schedule, next_delay(schedule));
 }
 
 static void bury(struct schedule *schedule)
@@ -325,14 +341,17 @@ static void run_turns(struct schedule *schedule)
 static void run(uv_timer_t *timer)
 {
 	struct schedule *schedule = timer->data;
-	bool more;
+	uint64_t delay;
 
 	bury(schedule);
 	schedule->running = true;
-	more = run_due(schedule);
+	schedule->soon = run_due(schedule);
 	run_turns(schedule);
 	schedule->running = false;
-	rearm(schedule, more || (schedule->turn != NULL && schedule->under_way < transfer_limits.attempts));
+	schedule->soon |= schedule->turn != NULL && schedule->under_way < transfer_limits.attempts;
+	delay = next_delay(schedule);
+	/* A timer of no delay would run again before the loop has looked at anything else. */
+	start_timer(schedule, delay > 0 ? delay : 1);
 }
 
 /* ---- life ---- */

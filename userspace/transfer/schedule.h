@@ -57,7 +57,7 @@ struct schedule_hooks {
 /* What asking an address came to, for its health. */
 enum schedule_verdict {
 	VERDICT_ANSWERED,
-	VERDICT_SILENT, /* not a word, over UDP or TCP */
+	VERDICT_SILENT, /* not a message, over UDP or TCP */
 	VERDICT_NONE,   /* it ended for reasons of our own */
 };
 

@@ -92,11 +92,6 @@ int tsig_session_sign(struct tsig_session *session, uint8_t *wire, size_t *lengt
 int tsig_session_check(struct tsig_session *session, knot_pkt_t *message, char *why);
 /* Whether all messages so far are covered by a signature. */
 bool tsig_session_covered(const struct tsig_session *session);
-/* The key with its name in lower case, as the digest wants it (section 4.3.3). `name` holds the name. */
-knot_tsig_key_t tsig_key_canonical(const knot_tsig_key_t *key, knot_dname_storage_t name);
-/* Checks key name and algorithm before libknot looks at the digest, which it sizes by the message's algorithm.
- * Returns KNOT_EOK or KNOT_TSIG_EBADKEY. */
-int tsig_key_fits(knot_rrset_t *tsig, const knot_tsig_key_t *key);
 /* "the primary's clock is 400 seconds ahead" */
 void tsig_skew_text(uint64_t theirs, char *text, size_t size);
 
@@ -283,6 +278,7 @@ struct follower {
 	uint64_t planned;       /* by the clocks */
 	unsigned failures;      /* rounds in a row, for the backoff */
 	bool notified;          /* a NOTIFY has not been followed yet */
+	bool hint_known;        /* by a primary, ... */
 	struct source hinted;   /* from where */
 	uint64_t notify_begun;  /* the last round for a NOTIFY; 0: none */
 	struct waiter *waiting; /* for a round that has not begun */

@@ -71,7 +71,7 @@ const char *follower_kind_text(enum follower_kind kind)
 
 void transfer_log_served(const struct follower *follower, uint64_t milliseconds)
 {
-	char source[160] = "";
+	char source[160] = "that is configured no more";
 
 	if (follower->asked)
 		source_text(follower, follower->source, source, sizeof(source));

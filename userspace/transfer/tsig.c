@@ -9,15 +9,6 @@
 /* Section 5.3.1: a client must take 99 messages without TSIG between two with it, and the hundredth must have one. */
 #define UNSIGNED_MAX 99
 
-knot_tsig_key_t tsig_key_canonical(const knot_tsig_key_t *key, knot_dname_storage_t name)
-{
-	knot_tsig_key_t canonical = *key;
-
-	knot_dname_copy_lower(name, key->name);
-	canonical.name = name;
-	return canonical;
-}
-
 int tsig_session_init(struct tsig_session *session, const knot_tsig_key_t *key, char *why)
 {
 	memset(session, 0, sizeof(*session));
@@ -55,7 +46,8 @@ int tsig_session_sign(struct tsig_session *session, uint8_t *wire, size_t *lengt
 	           : -1;
 }
 
-int tsig_key_fits(knot_rrset_t *tsig, const knot_tsig_key_t *key)
+/* Checks key name and algorithm before libknot looks at the digest, which it sizes by the message's algorithm. */
+static int tsig_key_fits(knot_rrset_t *tsig, const knot_tsig_key_t *key)
 {
 	/* Names are compared without regard to case, but libknot compares octets. */
 	knot_dname_to_lower(tsig->owner);

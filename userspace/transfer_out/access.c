@@ -46,25 +46,13 @@ static bool due(uint64_t hash)
 	return result;
 }
 
-/* The address as IPv6, IPv4 mapped, as prefixes are. */
-static void plain_address(const struct sockaddr_storage *address, uint8_t out[16])
-{
-	if (address->ss_family == AF_INET6) {
-		memcpy(out, &((const struct sockaddr_in6 *)address)->sin6_addr, 16);
-		return;
-	}
-	memset(out, 0, 10);
-	memset(out + 10, 0xff, 2);
-	memcpy(out + 12, &((const struct sockaddr_in *)address)->sin_addr, 4);
-}
-
 static void complain(const struct sockaddr_storage *from, const uint8_t *name, const char *what, const char *why)
 {
 	char text[KNOT_DNAME_TXT_MAXLEN + 1] = "?", client[CONFIG_ADDRESS_TEXT];
 	uint8_t address[16];
 	uint64_t hash;
 
-	plain_address(from, address);
+	config_plain_address(from, address);
 	hash = hash_octets(0xcbf29ce484222325ULL, address, sizeof(address));
 	hash = hash_octets(hash, name, knot_dname_size(name));
 	hash = hash_octets(hash, why, strlen(why));
@@ -84,24 +72,6 @@ void outgoing_bad_signature(const struct sockaddr_storage *from, const uint8_t *
 }
 
 /* --- access --- */
-
-static bool in_prefix(const struct config_prefix *prefix, const uint8_t address[16])
-{
-	unsigned whole = prefix->length / 8, rest = prefix->length % 8;
-
-	if (memcmp(prefix->address, address, whole) != 0)
-		return false;
-	return rest == 0 || ((prefix->address[whole] ^ address[whole]) & (0xff00 >> rest) & 0xff) == 0;
-}
-
-static bool from_prefix(const struct config_access *access, const uint8_t address[16])
-{
-	for (size_t i = 0; i < access->prefix_count; i++) {
-		if (in_prefix(&access->prefixes[i], address))
-			return true;
-	}
-	return access->prefix_count == 0;
-}
 
 static bool same_key(const knot_tsig_key_t *wanted, const knot_tsig_key_t *key)
 {
@@ -123,11 +93,11 @@ unsigned outgoing_judge(const struct outgoing *outgoing, const uint8_t *apex, ui
 		complain(from, apex, what, "refused: no such zone is served");
 		return KNOT_RCODE_NOTAUTH;
 	}
-	plain_address(from, address);
+	config_plain_address(from, address);
 	for (size_t i = 0; i < zone->outgoing.allow_count; i++) {
 		const struct config_access *access = &zone->outgoing.allow[i];
 
-		if (!from_prefix(access, address))
+		if (!config_access_from(access, address))
 			continue;
 		placed = true;
 		if (same_key(access->key, key))

@@ -17,6 +17,7 @@ struct notify_limits {
 	unsigned at_once;   /* under way to one address */
 	unsigned tries;     /* of one NOTIFY */
 	uint64_t wait;      /* milliseconds for the answer to the first try, doubled with each that follows */
+	uint64_t pause;     /* milliseconds at least between two messages of one zone that were not answered */
 	uint64_t log_pause; /* milliseconds between two lines about one address */
 };
 extern struct notify_limits notify_limits;

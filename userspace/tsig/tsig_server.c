@@ -7,8 +7,8 @@
 /* The smallest RR: root owner, type, class, TTL, no rdata. */
 #define RR_MIN 11U
 
-/* Takes what the answer's digests begin with from the record. */
-static int verify(struct tsig_server *session, knot_pkt_t *query)
+/* Takes what the answer's digests begin with from the record. Returns the TSIG error. */
+static unsigned verify(struct tsig_server *session, knot_pkt_t *query)
 {
 	knot_rrset_t *record = query->tsig_rr;
 	int result;
@@ -30,10 +30,24 @@ static int verify(struct tsig_server *session, knot_pkt_t *query)
 	return result == KNOT_TSIG_EBADTIME ? KNOT_RCODE_BADTIME : KNOT_RCODE_BADSIG;
 }
 
+int tsig_server_verify(struct tsig_server *session, const knot_tsig_key_t *key, knot_pkt_t *query)
+{
+	memset(session, 0, sizeof(*session));
+	if (knot_tsig_key_copy(&session->key, key) != KNOT_EOK)
+		return -1;
+	knot_dname_to_lower(session->key.name);
+	session->error = (uint16_t)verify(session, query);
+	session->on = knot_tsig_can_sign(session->error);
+	if (!session->on)
+		knot_tsig_key_deinit(&session->key);
+	return session->error ? 1 : 0;
+}
+
 int tsig_server_check(struct tsig_server *session, const knot_tsig_key_t *key, uint8_t *wire, size_t *length)
 {
-	size_t records;
+	int result = -1;
 	knot_pkt_t *query;
+	size_t records;
 
 	memset(session, 0, sizeof(*session));
 	if (*length < KNOT_WIRE_HEADER_SIZE || *length > UINT16_MAX)
@@ -43,24 +57,13 @@ int tsig_server_check(struct tsig_server *session, const knot_tsig_key_t *key, u
 	if (KNOT_WIRE_HEADER_SIZE + records * RR_MIN > *length)
 		return -1;
 	query = knot_pkt_new(wire, (uint16_t)*length, NULL);
-	if (!query)
-		return -1;
-	if (knot_pkt_parse(query, KNOT_PF_NOCANON) != KNOT_EOK || !query->tsig_rr ||
-	    knot_tsig_key_copy(&session->key, key) != KNOT_EOK) {
-		knot_pkt_free(query);
-		return -1;
+	if (query && knot_pkt_parse(query, KNOT_PF_NOCANON) == KNOT_EOK && query->tsig_rr) {
+		result = tsig_server_verify(session, key, query);
+		/* Parsing took the record off the message. */
+		*length = query->size;
 	}
-	session->on = true;
-	knot_dname_to_lower(session->key.name);
-	session->error = (uint16_t)verify(session, query);
-	/* Parsing took the record off the message. */
-	*length = query->size;
 	knot_pkt_free(query);
-	if (!knot_tsig_can_sign(session->error))
-		session->on = false;
-	if (!session->on)
-		knot_tsig_key_deinit(&session->key);
-	return session->error ? 1 : 0;
+	return result;
 }
 
 int tsig_server_sign(struct tsig_server *session, uint8_t *wire, size_t *length, size_t room)
@@ -103,18 +106,4 @@ void tsig_server_clear(struct tsig_server *session)
 		knot_tsig_key_deinit(&session->key);
 	}
 	memset(session, 0, sizeof(*session));
-}
-
-const char *tsig_server_error_text(unsigned error)
-{
-	switch (error) {
-	case KNOT_RCODE_BADSIG:
-		return "BADSIG";
-	case KNOT_RCODE_BADKEY:
-		return "BADKEY";
-	case KNOT_RCODE_BADTIME:
-		return "BADTIME";
-	default:
-		return NULL;
-	}
 }

@@ -31,6 +31,9 @@ struct tsig_server {
  */
 int tsig_server_check(struct tsig_server *session, const knot_tsig_key_t *key, uint8_t *wire, size_t *length);
 
+/* The same for a query that is parsed, and has a TSIG record. */
+int tsig_server_verify(struct tsig_server *session, const knot_tsig_key_t *key, knot_pkt_t *query);
+
 /* Signs the next message of the answer, in place: `room` octets are there, of which `length` are used. Does nothing
  * when the query was not signed. Returns 0, or -1 when it does not fit. */
 int tsig_server_sign(struct tsig_server *session, uint8_t *wire, size_t *length, size_t room);
@@ -43,8 +46,5 @@ void tsig_server_move(struct tsig_server *to, struct tsig_server *from);
 
 /* Forgets the key. Zeroed memory is an empty session. */
 void tsig_server_clear(struct tsig_server *session);
-
-/* "BADSIG" and the like for logs; NULL for what is none of them. */
-const char *tsig_server_error_text(unsigned error);
 
 #endif

@@ -19,6 +19,7 @@ struct zone_changes {
 	size_t soa_count, soa_room;
 	uint32_t from;
 	uint32_t differences;
+	bool sorted;
 };
 
 struct zone_changes *zone_changes_new(const knot_dname_t *apex, uint32_t from, uint64_t max_records)
@@ -73,6 +74,7 @@ static int put(struct zone_changes *changes, bool adds, const knot_dname_t *owne
 	if (!record)
 		return -1;
 	record->step = (changes->differences - 1) * 2 + adds;
+	changes->sorted = false;
 	return 0;
 }
 
@@ -155,6 +157,24 @@ static int compare_changes(const void *left, const void *right)
 	return order ? order : (a->step > b->step) - (a->step < b->step);
 }
 
+static int sort_changes(struct zone_changes *changes)
+{
+	if (!changes->sorted && record_list_sort(&changes->list, compare_changes))
+		return -1;
+	changes->sorted = true;
+	return 0;
+}
+
+int zone_changes_each_sorted(struct zone_changes *changes,
+                             int (*visit)(void *context, const struct zone_change *change), void *context)
+{
+	int result = sort_changes(changes);
+
+	for (size_t i = 0; !result && i < changes->list.count; i++)
+		result = visit_record(&changes->list.records[i], visit, context);
+	return result;
+}
+
 /* The merge of a version's records with their changes. */
 struct merge {
 	struct zone_builder *base;
@@ -234,7 +254,7 @@ static int merge_all(struct merge *merge)
 /* The builder's records become those that come out, with the new SOA. */
 static void take_over(struct merge *merge)
 {
-	struct record_list *list = &merge->base->list, *changes = &merge->changes->list;
+	struct record_list *list = &merge->base->list;
 
 	merge->records[merge->count++] = merge->changes->soa;
 	merge->base->has_soa = true;
@@ -242,11 +262,10 @@ static void take_over(struct merge *merge)
 	free(list->records);
 	list->records = merge->records;
 	list->count = list->room = merge->count;
-	chunks_join(&list->chunks, changes->chunks);
-	changes->chunks = NULL;
 }
 
-static int apply(struct merge *merge)
+/* `others`: records that the zone has besides. */
+static int apply(struct merge *merge, uint64_t others)
 {
 	struct record_list *list = &merge->base->list, *changes = &merge->changes->list;
 
@@ -254,19 +273,17 @@ static int apply(struct merge *merge)
 		return record_list_fail(list, "no SOA to lead to");
 	if (!knot_dname_is_equal(list->apex, changes->apex))
 		return record_list_fail(list, "they are another zone's");
+	if (record_list_sort(list, record_compare) || sort_changes(merge->changes))
+		return record_list_fail(list, "out of memory");
 	merge->records = calloc(list->count + changes->count + 1, sizeof(*merge->records));
 	if (!merge->records)
 		return record_list_fail(list, "out of memory");
-	if (list->count)
-		qsort(list->records, list->count, sizeof(*list->records), record_compare);
-	if (changes->count)
-		qsort(changes->records, changes->count, sizeof(*changes->records), compare_changes);
 	if (merge_all(merge)) {
 		free(merge->records);
 		return -1;
 	}
 	take_over(merge);
-	if (list->count > changes->max_records)
+	if (list->count + others > changes->max_records)
 		return record_list_fail(list, "more than %llu records", (unsigned long long)changes->max_records);
 	return 0;
 }
@@ -276,12 +293,26 @@ struct zone_version *zone_changes_apply(struct zone_changes *changes, struct zon
 {
 	struct merge merge = {.base = base, .changes = changes};
 
-	if (!apply(&merge)) {
+	if (!apply(&merge, 0)) {
+		chunks_join(&base->list.chunks, changes->list.chunks);
+		changes->list.chunks = NULL;
 		zone_changes_free(changes);
 		return zone_builder_finish(base, why, why_size);
 	}
 	snprintf(why, why_size, "%s", zone_builder_error(base));
 	zone_changes_free(changes);
+	zone_builder_free(base);
+	return NULL;
+}
+
+struct zone_version *zone_changes_apply_part(struct zone_changes *changes, struct zone_builder *base, uint64_t others,
+                                             char *why, size_t why_size)
+{
+	struct merge merge = {.base = base, .changes = changes};
+
+	if (!apply(&merge, others))
+		return zone_builder_finish(base, why, why_size);
+	snprintf(why, why_size, "%s", zone_builder_error(base));
 	zone_builder_free(base);
 	return NULL;
 }

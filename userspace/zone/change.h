@@ -47,6 +47,18 @@ const knot_dname_t *zone_changes_apex(const struct zone_changes *changes);
 /* The serial that they lead from. */
 uint32_t zone_changes_from(const struct zone_changes *changes);
 
+/* The same without the SOAs, in canonical order of owners. */
+int zone_changes_each_sorted(struct zone_changes *changes,
+                             int (*visit)(void *context, const struct zone_change *change), void *context);
+
+/*
+ * Applies them to a part of the version: all records of the apex and of each name that they concern, and perhaps
+ * others. `others` is how many records the zone has besides. Frees the base, not the changes, which must outlive the
+ * part that comes out: that holds what is in it by the new version. The rules are those of zone_changes_apply.
+ */
+struct zone_version *zone_changes_apply_part(struct zone_changes *changes, struct zone_builder *base, uint64_t others,
+                                             char *why, size_t why_size);
+
 /*
  * Applies them to the records of the version that they start from, and finishes it: both are freed whatever comes out.
  * Every record taken away has to be there, whatever its TTL, and none that is added; and what comes out must not have

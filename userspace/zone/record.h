@@ -53,6 +53,10 @@ size_t record_put_key(const uint8_t *name, uint8_t *key);
 int record_compare_keys(const uint8_t *left, const uint8_t *right);
 /* For qsort. */
 int record_compare(const void *left, const void *right);
+/* Puts a list in order; one that is nearly so, as a transfer mostly is, is only gone through. `compare` goes by the key
+ * first. Returns 0, or -1 when memory is short. */
+typedef int (*record_order)(const void *left, const void *right);
+int record_list_sort(struct record_list *list, record_order compare);
 bool record_same_rdata(const uint8_t *stored, const uint8_t *rdata, uint16_t length);
 
 /* What zone.h declares. */

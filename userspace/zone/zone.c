@@ -33,6 +33,11 @@ void zone_builder_free(struct zone_builder *builder)
 	free(builder);
 }
 
+uint64_t zone_builder_count(const struct zone_builder *builder)
+{
+	return builder->list.count;
+}
+
 const char *zone_builder_error(const struct zone_builder *builder)
 {
 	return builder->list.error;
@@ -71,11 +76,20 @@ int zone_builder_add(struct zone_builder *builder, const knot_dname_t *owner, ui
 
 int zone_compare_names(const uint8_t *left, const uint8_t *right)
 {
-	uint8_t a[RECORD_KEY_ROOM], b[RECORD_KEY_ROOM];
+	const uint8_t *labels[2][KNOT_DNAME_MAXLABELS], *names[2] = {left, right};
+	size_t count[2] = {};
 
-	record_put_key(left, a);
-	record_put_key(right, b);
-	return record_compare_keys(a, b);
+	for (int i = 0; i < 2; i++)
+		for (const uint8_t *at = names[i]; at[0]; at += at[0] + 1)
+			labels[i][count[i]++] = at;
+	while (count[0] && count[1]) {
+		const uint8_t *a = labels[0][--count[0]], *b = labels[1][--count[1]];
+		int order = memcmp(a + 1, b + 1, a[0] < b[0] ? a[0] : b[0]);
+
+		if (order || a[0] != b[0])
+			return order ? order : a[0] - b[0];
+	}
+	return (count[0] > 0) - (count[1] > 0);
 }
 
 /* The records of one owner and type, sorted and without duplicates, as an RRset. */
@@ -89,7 +103,7 @@ static size_t gather_rrset(struct zone_builder *builder, size_t from, struct zon
 	for (; to < builder->list.count; to++) {
 		const struct record *record = &builder->list.records[to];
 
-		if (record->type != first->type || knot_dname_cmp(record->owner, first->owner))
+		if (record->type != first->type || record_compare_keys(record->key, first->key))
 			break;
 		if (to > from && !record_compare(record - 1, record))
 			continue;
@@ -146,7 +160,7 @@ static int gather_names(struct zone_builder *builder, struct zone_version *versi
 
 	for (size_t i = 0; i < builder->list.count; i++) {
 		const struct record *record = &builder->list.records[i];
-		bool new_owner = !i || knot_dname_cmp(record->owner, record[-1].owner);
+		bool new_owner = !i || record_compare_keys(record->key, record[-1].key);
 
 		version->name_count += new_owner;
 		rrset_room += new_owner || record->type != record[-1].type;
@@ -157,11 +171,12 @@ static int gather_names(struct zone_builder *builder, struct zone_version *versi
 		return record_list_fail(&builder->list, "out of memory");
 	for (size_t i = 0; i < version->name_count; i++) {
 		struct zone_name *name = &version->names[i];
+		const uint8_t *key = builder->list.records[at].key;
 
 		*name = (struct zone_name){.owner = builder->list.records[at].owner, .rrsets = &rrset[rrsets]};
 		name->owner_length = knot_dname_size(name->owner);
 		name->labels = knot_dname_labels(name->owner, NULL);
-		while (at < builder->list.count && !knot_dname_cmp(builder->list.records[at].owner, name->owner)) {
+		while (at < builder->list.count && !record_compare_keys(builder->list.records[at].key, key)) {
 			at = gather_rrset(builder, at, &rrset[rrsets++]);
 			if (!at)
 				return record_list_fail(&builder->list, "out of memory");
@@ -210,8 +225,9 @@ struct zone_version *zone_builder_finish(struct zone_builder *builder, char *why
 	} else if (!builder->list.count) {
 		record_list_fail(&builder->list, "no records");
 	} else {
-		qsort(builder->list.records, builder->list.count, sizeof(*builder->list.records), record_compare);
-		result = gather_names(builder, &owned->version);
+		result = record_list_sort(&builder->list, record_compare);
+		if (!result)
+			result = gather_names(builder, &owned->version);
 		if (!result)
 			result = check_apex(builder, &owned->version);
 	}
@@ -228,6 +244,48 @@ struct zone_version *zone_builder_finish(struct zone_builder *builder, char *why
 	builder->list.chunks = NULL;
 	zone_builder_free(builder);
 	return &owned->version;
+}
+
+/* Puts the names of both, each in order, in one order. */
+static int merge_names(struct zone_version *version, const struct zone_version *others, struct chunk **chunks)
+{
+	size_t count = version->name_count + others->name_count, a = 0, b = 0;
+	struct zone_name *names = chunk_take(chunks, count * sizeof(*names));
+
+	if (!names)
+		return -1;
+	for (size_t i = 0; i < count; i++) {
+		bool first = b == others->name_count ||
+		             (a < version->name_count &&
+		              zone_compare_names(version->names[a].owner, others->names[b].owner) < 0);
+
+		names[i] = first ? version->names[a++] : others->names[b++];
+	}
+	version->names = names;
+	version->name_count = count;
+	return 0;
+}
+
+struct zone_version *zone_join(struct zone_version *version, struct zone_builder *others, char *why, size_t why_size)
+{
+	struct owned_version *owned = (struct owned_version *)version;
+	struct zone_version more = {};
+	int result;
+
+	result = record_list_sort(&others->list, record_compare);
+	if (!result)
+		result = gather_names(others, &more);
+	chunks_join(&owned->chunks, others->list.chunks);
+	others->list.chunks = NULL;
+	if (!result && merge_names(version, &more, &owned->chunks))
+		result = record_list_fail(&others->list, "out of memory");
+	if (result) {
+		snprintf(why, why_size, "%s", others->list.error);
+		zone_unref(version);
+		version = NULL;
+	}
+	zone_builder_free(others);
+	return version;
 }
 
 void zone_ref(struct zone_version *version)

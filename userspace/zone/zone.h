@@ -68,6 +68,14 @@ int zone_builder_add(struct zone_builder *builder, const knot_dname_t *owner, ui
  * well-formed) and hands over the version with one reference; the builder is freed whatever comes out. Returns NULL
  * with the reason in `why`. */
 struct zone_version *zone_builder_finish(struct zone_builder *builder, char *why, size_t why_size);
+/*
+ * Adds other names to a part of a version: those in `others`, none of which it has. Their shape is checked name by
+ * name. Returns the part, to be used in place of the one given; NULL, with the reason in `why`, when memory is short:
+ * both are freed then, as `others` is in any case.
+ */
+struct zone_version *zone_join(struct zone_version *version, struct zone_builder *others, char *why, size_t why_size);
+/* Records added so far. */
+uint64_t zone_builder_count(const struct zone_builder *builder);
 const char *zone_builder_error(const struct zone_builder *builder);
 
 #endif

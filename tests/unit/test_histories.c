@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Zones that change at random. Each change is applied to the version before as an IXFR would bring it, by what it
+ * concerns alone; what then stands in the image is what a fresh image has that is made of the same records: nodes,
+ * trees, what is known of the zone, and answers. PG_SEED in the environment chooses others, PG_STEPS how many.
+ */
+#include "difference.h"
+#include "draw.h"
+#include "signed_zone.h"
+#include "zone_text.h"
+
+#include "publish/order.h"
+#include "publish/scope.h"
+
+#define ORIGIN "h.test."
+#define NUMBERED 160
+#define OPTIONS 5
+
+/* Each is one of these, or nothing. */
+static const char *const slots[][OPTIONS] = {
+    {"www A 192.0.2.2\n", "www A 192.0.2.3\nwww A 192.0.2.4\n", "www CNAME a.b.c\n", "www AAAA 2001:db8::1\n"},
+    {"www.x A 192.0.2.2\n", "www.x TXT \"a\" \"b\"\n", "www.x CNAME nothing\n"},
+    {"a.b.c A 192.0.2.5\n", "a.b.c MX 5 mail\n", "*.b.c A 192.0.2.6\n", "*.b.c MX 1 q.b.c\n"},
+    {"b.c TXT \"not empty\"\n", "d.c A 192.0.2.7\n"},
+    {"c SRV 0 0 1 srv.c\n", "srv.c A 192.0.2.8\n", "c SRV 0 0 1 srv.c\nsrv.c AAAA 2001:db8::8\n"},
+    {"mail A 192.0.2.9\n", "mail 60 A 192.0.2.9\nmail AAAA 2001:db8::9\n", "mail TXT \"no address\"\n"},
+    {"@ MX 10 mail\n", "@ MX 10 mail\n@ MX 20 other.wild\n", "@ MX 10 www.x\n", "@ MX 10 deep.er.wild\n"},
+    {"*.wild A 192.0.2.10\n", "*.wild AAAA 2001:db8::a\n", "*.wild CNAME www\n", "under.*.wild A 192.0.2.1\n"},
+    {"er.wild TXT \"an encloser\"\n", "x.er.wild A 192.0.2.11\n", "*.er.wild TXT \"another wildcard\"\n"},
+    {"wild TXT \"x\"\n", "other.wild AAAA 2001:db8::b\n", "other.wild NS ns1\n"},
+    {"* A 192.0.2.12\n", "* TXT \"all\"\n", "* MX 3 mail\n"},
+    {"cut NS ns.cut\nns.cut A 192.0.2.13\n", "cut NS ns1\n", "cut NS ns.cut\n", "cut A 192.0.2.14\n"},
+    {"other.cut A 192.0.2.15\n", "ns.cut AAAA 2001:db8::d\n", "x.y.cut TXT \"occluded or not\"\n",
+     "sub.cut NS ns.sub.cut\n"},
+    {"sec NS ns1\nsec DS 1 13 2 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n", "sec NS ns1\n",
+     "sec NS ns.cut\n", "a.sec A 192.0.2.17\n"},
+    {"far.away.cut2 NS ns.far.away.cut2\n", "ns.far.away.cut2 A 192.0.2.16\n",
+     "far.away.cut2 NS ns.far.away.cut2\nns.far.away.cut2 A 192.0.2.16\n"},
+    {"ns1 AAAA 2001:db8::1\n", "ns1 A 192.0.2.1\n", "NS1 TXT \"case\"\n"},
+    {"\\000 A 192.0.2.18\n", "\\000.a TXT \"0\"\n", "\\001.a TXT \"1\"\n", "\\033.a A 192.0.2.19\n"},
+    {"\\043.a A 192.0.2.18\n", "z.a A 192.0.2.18\n", "*.a A 192.0.2.18\n", "a A 192.0.2.1\n"},
+    {"e.n.t.s A 192.0.2.20\n", "n.t.s A 192.0.2.20\n", "x.t.s A 192.0.2.20\n", "t.s A 192.0.2.20\n"},
+    {"a.e.n.t.s MX 1 n.t.s\n", "b.n.t.s MX 1 a.e.n.t.s\n", "*.t.s A 192.0.2.21\n", "zz.s A 192.0.2.22\n"},
+};
+#define SLOTS (sizeof(slots) / sizeof(slots[0]))
+
+/* What the zone has where nothing is signed: what is beside the point of a chain, or breaks it. */
+static const char *const odd_slots[][OPTIONS] = {
+    {"@ DNAME elsewhere.test.\n", "dn DNAME www\n", "dn.t.s DNAME n5\n", "s DNAME www\n"},
+    {"below.dn A 192.0.2.30\n", "*.dn MX 1 below.dn\n", "dn A 192.0.2.31\n"},
+    {"*.cut3 NS ns1\n", "cut NS ns1\ncut MX 1 ns.cut\n",
+     "only RRSIG A 13 2 300 20400101000000 20200101000000 7 @ AAAA\n"},
+    {"odd TYPE65400 \\# 3 010203\n",
+     "0000000000000000000000000000000g NSEC3 1 0 4 - 0000000000000000000000000000000g A\n", "x NSEC y A\n",
+     "@ RRSIG MX 13 2 300 20400101000000 20200101000000 7 @ AAAA\n"},
+};
+#define ODD (sizeof(odd_slots) / sizeof(odd_slots[0]))
+
+struct state {
+	uint8_t option[SLOTS], odd[ODD], numbered[NUMBERED];
+	unsigned serial;
+};
+
+static char text[1 << 17];
+static struct pg_work work;
+
+static const char *text_of(const struct state *state, bool odd)
+{
+	size_t at =
+	    snprintf(text, sizeof(text), "$TTL 300\n@ 3600 SOA ns host %u 600 300 86400 60\n@ NS ns\nns A 192.0.2.1\n",
+	             state->serial);
+
+	for (size_t i = 0; i < SLOTS; i++)
+		if (state->option[i] < OPTIONS && slots[i][state->option[i]])
+			at += snprintf(text + at, sizeof(text) - at, "%s", slots[i][state->option[i]]);
+	for (size_t i = 0; i < ODD && odd; i++)
+		if (state->odd[i] < OPTIONS && odd_slots[i][state->odd[i]])
+			at += snprintf(text + at, sizeof(text) - at, "%s", odd_slots[i][state->odd[i]]);
+	for (unsigned i = 0; i < NUMBERED; i++)
+		if (state->numbered[i])
+			at += snprintf(text + at, sizeof(text) - at, "n%u%s A 10.0.%u.%u\n", i,
+			               i % 5 == 4   ? ".x.y"
+			               : i % 7 == 3 ? ".longlabelsthatbeginalike"
+			                            : "",
+			               i, state->numbered[i]);
+	return text;
+}
+
+static void step(struct state *state)
+{
+	unsigned count = draw(10) ? 1 + draw(4) : draw(60);
+
+	state->serial++;
+	for (unsigned i = 0; i < count; i++) {
+		unsigned at = draw(SLOTS + ODD + SLOTS);
+
+		if (at < SLOTS)
+			state->option[at] = draw(OPTIONS + 1);
+		else if (at < SLOTS + ODD)
+			state->odd[at - SLOTS] = draw(OPTIONS + 3);
+		else
+			state->numbered[draw(NUMBERED)] = draw(3);
+	}
+}
+
+/* ---- comparing images ---- */
+
+static const char *name_text(const struct pg_node *node)
+{
+	static knot_dname_txt_storage_t name;
+
+	if (node->role == PG_ROLE_SPAN || !knot_dname_to_str(name, (const uint8_t *)(node + 1), sizeof(name)))
+		snprintf(name, sizeof(name), "span %u", *(const uint32_t *)(node + 1));
+	return name;
+}
+
+static size_t labels_of(const struct image *image, pg_ref ref, struct order_label *labels, size_t count)
+{
+	const struct pg_order *order = segments_at(&image->segments, ref);
+
+	assert_in_range(order->count, 1, PG_ORDER_ENTRIES);
+	for (uint16_t i = 0; i < order->count; i++) {
+		const uint8_t *label = (const uint8_t *)order + order->entry[i].label;
+
+		if (order->leaf) {
+			labels[count++] = (struct order_label){.label = label, .last = order->entry[i].last};
+			continue;
+		}
+		/* A block is found by its first label. */
+		size_t first = count;
+
+		count = labels_of(image, order->entry[i].below, labels, count);
+		assert_memory_equal(label, labels[first].label, label[0] + 1);
+	}
+	return count;
+}
+
+static void same_trees(const struct image *a, pg_ref left, const struct image *b, pg_ref right, const char *name)
+{
+	static struct order_label labels[2 * NUMBERED + 100];
+	size_t count;
+
+	if (!left != !right)
+		fail_msg("%s: one has a tree", name);
+	if (!left)
+		return;
+	count = labels_of(b, right, labels, 0);
+	if (!order_same(a, left, labels, count))
+		fail_msg("%s: other labels, or other names before", name);
+}
+
+static void same_nodes(const struct image *a, const struct pg_node *left, const struct image *b,
+                       const struct pg_node *right)
+{
+	char name[1100];
+
+	snprintf(name, sizeof(name), "%s role %u", name_text(left), left->role);
+	if (left->role != right->role || left->name_length != right->name_length ||
+	    memcmp(left + 1, right + 1, left->name_length) != 0)
+		fail_msg("%s in the place of %s role %u", name, name_text(right), right->role);
+	if (left->hash != right->hash || left->flags != right->flags || left->rrsets != right->rrsets)
+		fail_msg("%s: flags %x with %u RRsets, and not %x with %u", name, left->flags, left->rrsets,
+		         right->flags, right->rrsets);
+	if (left->units != right->units || memcmp(left + 1, right + 1, left->units * PG_UNIT - sizeof(*left)) != 0)
+		fail_msg("%s: another content", name);
+	if (!left->wildcard != !right->wildcard)
+		fail_msg("%s: one has a wildcard", name);
+	if (left->wildcard) {
+		const struct pg_node *wildcard = segments_at(&a->segments, left->wildcard);
+		uint8_t expected[PG_NAME_ROOM] = {1, '*'};
+
+		memcpy(expected + 2, left + 1, left->name_length);
+		assert_memory_equal(expected, wildcard + 1, left->name_length + 2);
+		assert_int_equal(left->wildcard,
+		                 image_find_node(a, left->zone, PG_ROLE_NAME, (const uint8_t *)(wildcard + 1)));
+	}
+	same_trees(a, left->order, b, right->order, name);
+}
+
+static void same_targets(const struct targets *a, const struct targets *b)
+{
+	assert_int_equal(a->named, b->named);
+	for (size_t i = 0; i < a->room; i++)
+		if (a->slots[i].count)
+			assert_int_equal(a->slots[i].count, targets_count(b, a->slots[i].hash));
+}
+
+static void same_heads(const struct image *a, const struct image *b)
+{
+	const struct pg_head *left = segments_at(&a->segments, image_head(a, 0).ref);
+	const struct pg_head *right = segments_at(&b->segments, image_head(b, 0).ref);
+	struct pg_head copy = *left;
+
+	assert_int_equal(left->units, right->units);
+	copy.version = right->version;
+	assert_memory_equal(&copy, right, sizeof(copy));
+	assert_memory_equal(left + 1, right + 1, left->units * PG_UNIT - sizeof(*left));
+}
+
+static void same_images(const struct image *a, const struct image *b)
+{
+	const struct image_zone *left = &a->zone_data[0], *right = &b->zone_data[0];
+	struct roll_place i = {}, j = {};
+
+	same_heads(a, b);
+	for (; roll_get(&left->roll, i) && roll_get(&right->roll, j);
+	     i = roll_next(&left->roll, i), j = roll_next(&right->roll, j)) {
+		pg_ref ref = roll_get(&left->roll, i);
+		const struct pg_node *node = segments_at(&a->segments, ref);
+
+		same_nodes(a, node, b, segments_at(&b->segments, roll_get(&right->roll, j)));
+		assert_int_equal(ref, image_find_cell(a, node)->ref);
+	}
+	assert_int_equal(left->roll.count, right->roll.count);
+	if (!left->known)
+		return;
+	assert_int_equal(left->records, right->records);
+	assert_int_equal(left->proofs, right->proofs);
+	assert_int_equal(left->addresses, right->addresses);
+	assert_int_equal(left->wildcards, right->wildcards);
+	assert_int_equal(left->kept, right->kept);
+	assert_int_equal(left->cold, right->cold);
+	same_targets(&left->targets, &right->targets);
+}
+
+static void same_answer(struct image *a, struct image *b, const char *name, uint16_t type, unsigned dnssec)
+{
+	static uint8_t query[400], replies[2][65535];
+	size_t length = zone_text_query(query, name, type, 4096), lengths[2] = {};
+	enum pg_exit exits[2];
+
+	query[length - 4] |= dnssec << 7;
+	exits[0] = zone_text_ask(a, &work, query, length, replies[0], &lengths[0]);
+	exits[1] = zone_text_ask(b, &work, query, length, replies[1], &lengths[1]);
+	if (exits[0] != exits[1] || lengths[0] != lengths[1] || memcmp(replies[0], replies[1], lengths[0]) != 0)
+		fail_msg("%s type %u: another answer", name, type);
+}
+
+static void same_answers(struct image *a, struct image *b)
+{
+	static const char *const names[] = {
+	    "",           "www.",   "www.x.",   "x.",       "a.b.c.",  "q.b.c.",    "b.c.",
+	    "c.",         "srv.c.", "mail.",    "wild.",    "a.wild.", "x.y.wild.", "er.wild.",
+	    "q.er.wild.", "cut.",   "ns.cut.",  "x.y.cut.", "sec.",    "q.sec.",    "away.cut2.",
+	    "q.cut2.",    "ns1.",   "\\000.",   "a.",       "b.a.",    "-.a.",      "s.",
+	    "t.s.",       "n.t.s.", "q.n.t.s.", "e.n.t.s.", "zzzz.",   "\\033.",    "dn.",
+	    "q.dn.",      "y.",     "x.y.",     "a.x.y.",   "m.",      "n.",        "o.longlabelsthatbeginalike.",
+	};
+	static const uint16_t types[] = {KNOT_RRTYPE_A,  KNOT_RRTYPE_MX,   KNOT_RRTYPE_NS,
+	                                 KNOT_RRTYPE_DS, KNOT_RRTYPE_AAAA, KNOT_RRTYPE_ANY};
+	char name[128];
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		for (size_t j = 0; j < sizeof(types) / sizeof(types[0]); j++) {
+			snprintf(name, sizeof(name), "%s%s", names[i], ORIGIN);
+			same_answer(a, b, name, types[j], j != 4);
+		}
+	for (unsigned i = 0; i < 20; i++) {
+		snprintf(name, sizeof(name), "n%u%s%s", (unsigned)draw(2 * NUMBERED), draw(2) ? "" : ".x.y",
+		         "." ORIGIN);
+		same_answer(a, b, name, KNOT_RRTYPE_A, 1);
+	}
+}
+
+/* The records that the image has are the version's. */
+static void same_records(struct image *image, const struct zone_version *version)
+{
+	char why[512] = "";
+	struct zone_version *back = zone_builder_finish(image_read_back(image, 0), why, sizeof(why));
+	struct zone_changes *changes;
+
+	if (!back)
+		fail_msg("%s", why);
+	changes = difference_between(version, back);
+	/* The SOA is always among them. */
+	assert_int_equal(1, zone_changes_count(changes));
+	zone_changes_free(changes);
+	zone_unref(back);
+}
+
+/* ---- histories ---- */
+
+static struct zone_version *version_of(const struct state *state, const struct signing *how)
+{
+	const char *records = text_of(state, !how);
+
+	return how ? signed_text(ORIGIN, records, how) : zone_text(ORIGIN, records);
+}
+
+static struct image *fresh_image(uint64_t seed)
+{
+	struct image *image = image_open(NULL, 64 << 20, 53, 1232);
+
+	assert_non_null(image);
+	image->settings->hash_seed = seed;
+	return image;
+}
+
+static void commit(struct image *image, struct zone_version *version)
+{
+	char why[512] = "";
+
+	assert_int_equal(0, image_add_zone(image, version->apex));
+	if (image_commit(image, version, UINT64_MAX, zone_text_visible, NULL, why, sizeof(why)))
+		fail_msg("%s", why);
+}
+
+static unsigned steps(void)
+{
+	const char *asked = getenv("PG_STEPS");
+
+	return asked ? strtoul(asked, NULL, 0) : 120;
+}
+
+static void history(const struct signing *how, unsigned least)
+{
+	struct state state = {.serial = 1};
+	struct image *image = fresh_image(7);
+	struct zone_version *before;
+	unsigned short_ways = 0, count = steps();
+	uint64_t seed = getenv("PG_SEED") ? strtoull(getenv("PG_SEED"), NULL, 0) : 1;
+
+	random_state = seed;
+	memset(state.option, OPTIONS, sizeof(state.option));
+	memset(state.odd, OPTIONS, sizeof(state.odd));
+	for (unsigned i = 0; i < 100; i++)
+		step(&state);
+	before = version_of(&state, how);
+	commit(image, before);
+	for (unsigned i = 0; i < count; i++) {
+		struct image *fresh = fresh_image(7);
+		struct zone_version *after;
+
+		step(&state);
+		after = version_of(&state, how);
+		if (getenv("PG_VERBOSE"))
+			fprintf(stderr, "step %u\n%s\n", i, text);
+		short_ways += difference_apply(image, before, after);
+		commit(fresh, after);
+		same_images(image, fresh);
+		if (!(i % 5))
+			same_answers(image, fresh);
+		if (!(i % 10))
+			same_records(image, after);
+		image_close(fresh);
+		zone_unref(before);
+		before = after;
+	}
+	/* Nothing of the versions before is left. */
+	image_drop_zone(image, image_hide_zone(image, before->apex));
+	assert_int_equal(1, image->segments.warm.used);
+	print_message("%u of %u changes took the short way\n", short_ways, count);
+	assert_true(short_ways * 100 >= count * least);
+	zone_unref(before);
+	image_close(image);
+}
+
+static void plain(void **unused)
+{
+	history(NULL, 40);
+}
+
+static void with_nsec(void **unused)
+{
+	static const struct signing how = {};
+
+	history(&how, 40);
+}
+
+static void with_nsec3(void **unused)
+{
+	static const struct signing how = {.nsec3 = true, .iterations = 1, .salt_length = 2, .salt = {1, 2}};
+
+	history(&how, 40);
+}
+
+static void with_opt_out(void **unused)
+{
+	static const struct signing how = {.nsec3 = true, .opt_out = true};
+
+	history(&how, 40);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(plain),
+	    cmocka_unit_test(with_nsec),
+	    cmocka_unit_test(with_nsec3),
+	    cmocka_unit_test(with_opt_out),
+	};
+
+	urcu_memb_register_thread();
+	return cmocka_run_group_tests_name("histories", tests, NULL, NULL);
+}

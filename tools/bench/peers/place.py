@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where the servers are measured: the laboratory of the integration tests, one primary in it, and a memory account.
+
+    client ── front ──▶ server ◀── back ── primary
+
+All servers take their turns in the same namespace, on the same addresses, as secondaries of the same primary.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(ROOT / "tests/integration"))
+
+from lab import BUILD, BPFFS, Lab, LabError, Process, Zone, agent_settings, run, yaml  # noqa: E402
+from servers import Knot, soa_serial  # noqa: E402
+
+__all__ = ["BUILD", "BPFFS", "Lab", "LabError", "Process", "Zone", "agent_settings", "run", "soa_serial", "yaml"]
+__all__ += ["Account", "Primary", "ROOT", "sweep_accounts"]
+
+PREFIX = "pgbench-"
+ROOTS = (Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup"))
+
+
+class Primary(Knot):
+    """Knot DNS: it sends as fast as any, and takes changes without reading the zone's file again.
+
+    It never notifies: the bench does so itself, when the new version stands and the machine has come to rest.
+    """
+
+    def __init__(self, lab: Lab, zones: Sequence[Zone]) -> None:
+        super().__init__(lab, lab.primary, zones, allow=lab.back_addresses, ixfr=True)
+
+    def configuration(self) -> str:
+        # Sent as large messages, read by one connection; differences are asked for by one secondary at a time.
+        return super().configuration().replace("    zonefile-sync: -1", "    zonefile-sync: -1\n    journal-max-usage: 1G")
+
+
+# --------------------------------------------------------------------------------------------------------------- memory
+
+
+def _account_root() -> Path | None:
+    """The folder in which a group with a memory account may be made; None where the kernel has none for us."""
+    first, second = ROOTS
+    if (first / "cgroup.procs").exists():  # version 1
+        return first
+    controllers = second / "cgroup.subtree_control"
+    return second if controllers.exists() and "memory" in controllers.read_text().split() else None
+
+
+class Account:
+    """A control group of one server: what its processes and the kernel on their behalf, BPF maps included, hold."""
+
+    def __init__(self, name: str) -> None:
+        root = _account_root()
+        self.place = root / f"{PREFIX}{os.getpid()}-{name}" if root else None
+        self.first = root == ROOTS[0]
+        if self.place:
+            self.place.mkdir(exist_ok=True)
+
+    def wrap(self, argv: Sequence[str]) -> list[str]:
+        """The command that runs `argv` in the group from its first instruction on."""
+        if not self.place:
+            return list(argv)
+        return ["sh", "-c", f'echo $$ > "{self.place}/cgroup.procs" && exec "$@"', "sh", *argv]
+
+    def pids(self) -> list[int]:
+        return [int(word) for word in (self.place / "cgroup.procs").read_text().split()] if self.place else []
+
+    def _number(self, name: str) -> int:
+        assert self.place
+        return int((self.place / name).read_text())
+
+    def _page_cache(self) -> int:
+        """Files that stand in the kernel's cache belong to nobody's need; what is shared or mapped for writing does."""
+        assert self.place
+        text = (self.place / "memory.stat").read_text()
+        found = re.search(r"^(?:total_inactive_file|inactive_file) (\d+)", text, re.M)
+        return int(found[1]) if found else 0
+
+    def now(self) -> int | None:
+        """Octets held now, without files that are only cached."""
+        if not self.place:
+            return None
+        return self._number("memory.usage_in_bytes" if self.first else "memory.current") - self._page_cache()
+
+    def begin_peak(self) -> None:
+        """From here on the largest amount is looked for, by the group and by each process."""
+        for pid in self.pids():
+            with suppress(OSError):
+                Path(f"/proc/{pid}/clear_refs").write_text("5")
+        if self.place and self.first:
+            with suppress(OSError):
+                (self.place / "memory.force_empty").write_text("0")
+            (self.place / "memory.max_usage_in_bytes").write_text("0")
+        elif self.place:
+            with suppress(OSError):  # resetting it came with Linux 6.12
+                (self.place / "memory.peak").write_text("0")
+
+    def peak(self) -> int | None:
+        """The most that the group held since `begin_peak`, in octets; files that were cached meanwhile are in it."""
+        return self._number("memory.max_usage_in_bytes" if self.first else "memory.peak") if self.place else None
+
+    def process_peak(self) -> int:
+        """The sum of the processes' largest resident sets since `begin_peak`, in octets; shared pages count for each."""
+        return sum(_status(pid, "VmHWM") for pid in self.pids())
+
+    def close(self) -> None:
+        if not self.place:
+            return
+        for _ in range(100):
+            try:
+                self.place.rmdir()
+                return
+            except FileNotFoundError:
+                return
+            except OSError:  # its last process is still going
+                time.sleep(0.02)
+
+
+def _status(pid: int, word: str) -> int:
+    with suppress(OSError):
+        found = re.search(rf"^{word}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.M)
+        return int(found[1]) * 1024 if found else 0
+    return 0
+
+
+def sweep_accounts(exists: Iterable[int] = ()) -> None:
+    """Takes away the groups of benches that are no more."""
+    root = _account_root()
+    for place in root.glob(f"{PREFIX}*") if root else ():
+        found = re.match(rf"{PREFIX}(\d+)-", place.name)
+        if found and not Path(f"/proc/{found[1]}").exists():
+            with suppress(OSError):
+                place.rmdir()

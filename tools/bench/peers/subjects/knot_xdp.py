@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+from subjects import program_missing
+from subjects.knot import Knot
+
+
+class KnotXdp(Knot):
+    """The same over AF_XDP: queries pass by the kernel's network stack. Transfers are as over sockets."""
+
+    name, title, order = "knot-xdp", "Knot AF_XDP", 10
+    transfers = False
+    outstanding = 128
+
+    def sections(self) -> list[str]:
+        return ["xdp:", '  listen: [ "front@53" ]']
+
+    @staticmethod
+    def missing() -> str | None:
+        return program_missing("knotd")

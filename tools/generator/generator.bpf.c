@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * A closed loop of queries. `turn` stands at the client's end of a link and makes each reply into the next query, in
+ * the same frame; so there are as many queries under way as were injected, and what answers them sets the pace.
+ *
+ * The programs run on one CPU: the variables have no locks. The loop ends by itself about `deadline`, whatever has
+ * become of the process that started it.
+ */
+#include <stdbool.h>
+
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "generator_shared.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+#define DNS_OCTETS 12
+#define IPV4_AT 14
+#define IPV4_OCTETS 20
+#define IPV6_OCTETS 40
+#define UDP_OCTETS 8
+#define FLAGS_QR 0x8000
+#define FLAGS_TC 0x0200
+
+const volatile __u32 interface;
+const volatile __u32 query_count = 1;
+const volatile __u32 frame_most = GENERATOR_SLOT_LEAST - GENERATOR_HEAD;
+/* The room that a frame must have for its reply, in octets; 0: nobody replies in the same frame. */
+const volatile __u32 room;
+
+bool stop;      /* all replies are dropped */
+__u64 deadline; /* nanoseconds of CLOCK_MONOTONIC; then, too */
+__u32 next;
+__u64 sent, replies, wrong, truncated, octets, without_room, strange;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__uint(value_size, GENERATOR_SLOT_LEAST);
+} queries SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, GENERATOR_SAMPLES + 1); /* the last one: of the first wrong reply */
+	__type(key, __u32);
+	__type(value, struct generator_sample);
+} samples SEC(".maps");
+
+struct udp {
+	__be16 source, destination, length, check;
+};
+
+struct dns {
+	__be16 id, flags, questions, answers, authorities, additionals;
+};
+
+static void keep(struct xdp_md *ctx, __u32 number, __u32 query, __u32 length)
+{
+	struct generator_sample *sample = bpf_map_lookup_elem(&samples, &number);
+
+	if (!sample)
+		return;
+	if (length > GENERATOR_SAMPLE_OCTETS)
+		length = GENERATOR_SAMPLE_OCTETS;
+	if (length == 0 || bpf_xdp_load_bytes(ctx, 0, sample->frame, length))
+		return;
+	sample->query = query;
+	sample->length = length;
+}
+
+/* A frame that was a packet of the stack's on its way has but the room behind it that the packet took, and always some
+ * in front. One that the driver turned round has kept its page, and is told by the MAC that it comes back to: the stack
+ * sends to the interface's own. Whether there is room is not asked of every frame, since growing it clears the page.
+ */
+static int resize(struct xdp_md *ctx, int length, int wanted, bool turned)
+{
+	if (!room)
+		return bpf_xdp_adjust_head(ctx, length - wanted);
+	if (turned)
+		return bpf_xdp_adjust_tail(ctx, wanted - length);
+	if (bpf_xdp_adjust_tail(ctx, (int)room - length))
+		return -1;
+	return bpf_xdp_adjust_tail(ctx, wanted - (int)room);
+}
+
+/* Lays the next query into the frame and sends it out. */
+static int send(struct xdp_md *ctx, int length, bool turned)
+{
+	__u32 number = next, size;
+	const struct generator_query *query = bpf_map_lookup_elem(&queries, &number);
+
+	next = number + 1 < query_count ? number + 1 : 0;
+	if (!query)
+		return XDP_ABORTED;
+	size = query->length;
+	if (size < ETH_HLEN || size > frame_most)
+		return XDP_ABORTED;
+	if (resize(ctx, length, (int)size, turned)) {
+		without_room++;
+		return XDP_DROP;
+	}
+	if (bpf_xdp_store_bytes(ctx, 0, (void *)query->frame, size))
+		return XDP_ABORTED;
+	sent++;
+	return XDP_TX;
+}
+
+static bool is_over(void)
+{
+	if ((replies & 0xffff) == 0 && bpf_ktime_get_ns() > deadline)
+		stop = true;
+	return stop;
+}
+
+SEC("xdp")
+int inject(struct xdp_md *ctx)
+{
+	int length = (int)bpf_xdp_get_buff_len(ctx);
+
+	return send(ctx, length, false) == XDP_TX ? bpf_redirect(interface, 0) : XDP_DROP;
+}
+
+static void judge(struct xdp_md *ctx, __u32 number, const struct dns *dns, __u32 length)
+{
+	const struct generator_query *query = bpf_map_lookup_elem(&queries, &number);
+	__u16 flags = bpf_ntohs(dns->flags), answers = bpf_ntohs(dns->answers);
+	__u32 sample;
+
+	replies++;
+	octets += length;
+	truncated += !!(flags & FLAGS_TC);
+	if (!query) {
+		strange++;
+		return;
+	}
+	sample = query->sample;
+	if (!(flags & FLAGS_QR) || (flags & 15) != query->rcode ||
+	    ((query->flags & GENERATOR_ANSWERS) && answers != query->answers)) {
+		if (!wrong++)
+			keep(ctx, GENERATOR_SAMPLES, number, length);
+	}
+	if (sample)
+		keep(ctx, sample - 1, number, length);
+}
+
+SEC("xdp")
+int turn(struct xdp_md *ctx)
+{
+	__u8 *data = (__u8 *)(long)ctx->data, *end = (__u8 *)(long)ctx->data_end;
+	struct udp *udp = (struct udp *)(data + IPV4_AT + IPV4_OCTETS);
+	__u32 length = end - data;
+	struct dns *dns;
+	bool turned;
+	__u16 port;
+
+	if (data + IPV4_AT + IPV4_OCTETS > end)
+		return XDP_PASS;
+	if (data[12] == 0x86 && data[13] == 0xdd) {
+		if (data[IPV4_AT + 6] != IPPROTO_UDP)
+			return XDP_PASS;
+		udp = (struct udp *)(data + IPV4_AT + IPV6_OCTETS);
+	} else if (data[12] != 8 || data[13] || data[IPV4_AT] != 0x45 || data[IPV4_AT + 9] != IPPROTO_UDP) {
+		return XDP_PASS;
+	}
+	turned = *(__u32 *)data == *(const __u32 *)generator_mac;
+	dns = (struct dns *)(udp + 1);
+	if ((void *)(dns + 1) > (void *)end || udp->source != bpf_htons(53))
+		return XDP_PASS;
+	port = bpf_ntohs(udp->destination);
+	if (port < GENERATOR_PORT || port - GENERATOR_PORT >= GENERATOR_QUERIES >> 16)
+		return XDP_PASS;
+	judge(ctx, (__u32)(port - GENERATOR_PORT) << 16 | bpf_ntohs(dns->id), dns, length);
+	if (is_over())
+		return XDP_DROP;
+	if (send(ctx, (int)length, turned) != XDP_TX)
+		return XDP_DROP;
+	/* Only an end that has a program itself is woken by XDP_TX. */
+	return room ? XDP_TX : bpf_redirect(interface, 0);
+}
+
+static void swap_words(__u16 *words, int distance)
+{
+	for (int i = 0; i < distance; i++) {
+		__u16 word = words[i];
+
+		words[i] = words[i + distance];
+		words[i + distance] = word;
+	}
+}
+
+/* The least that a server could do: the sides change places, and QR is set. The sums stay right but for QR, which
+ * nobody looks at here. */
+SEC("xdp.frags")
+int reflect(struct xdp_md *ctx)
+{
+	__u8 *data = (__u8 *)(long)ctx->data, *end = (__u8 *)(long)ctx->data_end;
+
+	if (data + IPV4_AT + IPV4_OCTETS + UDP_OCTETS + DNS_OCTETS > end)
+		return XDP_PASS;
+	if (data[12] == 8 && data[13] == 0 && data[IPV4_AT + 9] == IPPROTO_UDP) {
+		swap_words((__u16 *)(data + IPV4_AT + 12), 2);
+		swap_words((__u16 *)(data + IPV4_AT + IPV4_OCTETS), 1);
+		data[IPV4_AT + IPV4_OCTETS + UDP_OCTETS + 2] |= FLAGS_QR >> 8;
+	} else if (data[12] == 0x86 && data[13] == 0xdd && data[IPV4_AT + 6] == IPPROTO_UDP &&
+	           data + IPV4_AT + IPV6_OCTETS + UDP_OCTETS + DNS_OCTETS <= end) {
+		swap_words((__u16 *)(data + IPV4_AT + 8), 8);
+		swap_words((__u16 *)(data + IPV4_AT + IPV6_OCTETS), 1);
+		data[IPV4_AT + IPV6_OCTETS + UDP_OCTETS + 2] |= FLAGS_QR >> 8;
+	} else {
+		return XDP_PASS;
+	}
+	swap_words((__u16 *)data, 3);
+	return XDP_TX;
+}

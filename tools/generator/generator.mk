@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# peregrine-generator, the closed loop of queries that `make bench` uses; included by the top Makefile.
+
+GENERATOR_SKELETON := $(BUILD)/generator.skel.h
+BENCH_SKELETONS += $(GENERATOR_SKELETON)
+
+$(BUILD)/tools/generator/%.bpf.o: tools/generator/%.bpf.c
+	$(call say,BPF,$@)
+	$(Q)mkdir -p $(@D) && $(CLANG) $(BPF_CFLAGS) -Itools/generator -c $< -o $@
+
+$(GENERATOR_SKELETON): $(BUILD)/tools/generator/generator.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name generator_bpf > $@
+
+$(BUILD)/tools/generator/main.o $(BUILD)/tools/generator/account.o: $(GENERATOR_SKELETON)
+
+$(BUILD)/peregrine-generator: $(BUILD)/tools/generator/main.o $(BUILD)/tools/generator/account.o
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(SANITIZE) -o $@ $^ $(shell pkg-config --libs libbpf jansson 2>/dev/null)
