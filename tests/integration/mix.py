@@ -16,6 +16,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from draw import Name, Names, fits, to_wire
 from signed import Signed
@@ -82,13 +83,14 @@ class Maker:
         existing = self.names.kinds["NS"] if profile.name != "host" else self.names.kinds["all"]
         self.ranked = [name for name in existing if name[0] not in (b"*", b"_dmarc")] or self.names.kinds["all"]
         self.chance.shuffle(self.ranked)
-        self.weights = [1 / (rank + 10) ** 0.9 for rank in range(len(self.ranked))]
+        # Summed up once: there may be as many draws as names.
+        self.weights = list(accumulate(1 / (rank + 10) ** 0.9 for rank in range(len(self.ranked))))
         self.types, self.type_weights = list(profile.types), list(profile.types.values())
 
     def name(self, rrtype: int) -> Name:
         if rrtype in (SOA, DNSKEY):
             return self.names.apex
-        base = self.chance.choices(self.ranked, self.weights)[0]
+        base = self.chance.choices(self.ranked, cum_weights=self.weights)[0]
         if rrtype in (NS, DS):
             return base
         if self.profile.name == "root":

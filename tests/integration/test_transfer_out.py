@@ -8,6 +8,7 @@ import re
 import ssl
 import subprocess
 import time
+import unittest.mock
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,7 +23,7 @@ import dns.versioned
 import dns.xfr
 import dns.zone
 import pytest
-from ask import in_namespace
+from ask import ask_tcp, in_namespace
 from lab import Key, Lab, Peregrine
 from secondaries import SECONDARIES
 from servers import Knot, NameServer
@@ -364,6 +365,15 @@ def test_refused(lab: Lab, served: Peregrine) -> None:
             bad.use_tsig(keyring(key)["keyring"], algorithm=key.algorithm)
             with pytest.raises(error):
                 answer(lab, bad, tcp=tcp)
+    # Signed ten minutes ago: the reply is signed, and has our time, so that the client sees the difference.
+    late = dns.message.make_query(NAME, "SOA")
+    late.use_tsig(keyring(KEY)["keyring"], algorithm=KEY.algorithm)
+    with unittest.mock.patch("time.time", return_value=time.time() - 600):
+        wire = late.to_wire()
+    reply = ask_tcp(lab.client.name, lab.service[0], wire)
+    assert reply[3] & 15 == 9 and reply[-10:-6] == bytes([0, 18, 0, 6]) and reply[-46:-44] == bytes([0, 32])
+    assert abs(int.from_bytes(reply[-6:], "big") - time.time()) < 60
+    assert "refused with BADTIME" in served.log()
     assert "refused with BADSIG" in served.log() and "refused with BADKEY" in served.log()
     assert KEY.secret not in served.log()
 

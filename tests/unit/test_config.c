@@ -405,6 +405,37 @@ static void test_clocks(void **state)
 	       "8: retry-min is 61, which is more than retry-max, 60; raise the one or lower the other", NULL);
 }
 
+static void test_verify(void **state)
+{
+	struct config *config =
+	    load(SMALL "primaries: [ { name: one, addresses: [ 192.0.2.1 ] } ]\n"
+	               "zones:\n"
+	               "  - { name: a.example, primaries: [ one ] }\n"
+	               "  - { name: b.example, primaries: [ one ], zonemd: required, max-shrink: 0,\n"
+	               "      dnssec: check, verify-command: /bin/true }\n");
+	const struct config_verify *verify;
+	assert_non_null(config);
+	verify = &config->zones[0].verify;
+	assert_int_equal(verify->zonemd, CONFIG_ZONEMD_IF_PRESENT);
+	assert_int_equal(verify->max_shrink, 50);
+	assert_false(verify->dnssec);
+	assert_null(verify->command);
+	verify = &config->zones[1].verify;
+	assert_int_equal(verify->zonemd, CONFIG_ZONEMD_REQUIRED);
+	assert_int_equal(verify->max_shrink, 0);
+	assert_true(verify->dnssec);
+	assert_string_equal(verify->command, "/bin/true");
+	config_free(config);
+	expect(SMALL "primaries: [ { name: one, addresses: [ 192.0.2.1 ] } ]\n"
+	             "zones:\n"
+	             "  - { name: a.example, primaries: [ one ], max-shrink: 101, zonemd: yes, dnssec: on }\n"
+	             "  - { name: b.example, primaries: [ one ], verify-command: true }\n"
+	             "  - { name: c.example, primaries: [ one ], verify-command: /etc/passwd }\n"
+	             "  - { name: d.example, primaries: [ one ], verify-command: /tmp }\n",
+	       "5: max-shrink `101`", "5: zonemd `yes`", "5: dnssec `on`", "6: verify-command `true`: not an absolute",
+	       "7: verify-command `/etc/passwd`: cannot be run", "8: verify-command `/tmp`: cannot be run", NULL);
+}
+
 static void test_journal_size(void **state)
 {
 	struct config *config = load(SMALL "primaries: [ { name: one, addresses: [ 192.0.2.1 ] } ]\n"
@@ -595,6 +626,7 @@ int main(void)
 	    cmocka_unit_test(test_secret_file),
 	    cmocka_unit_test(test_zones),
 	    cmocka_unit_test(test_clocks),
+	    cmocka_unit_test(test_verify),
 	    cmocka_unit_test(test_journal_size),
 	    cmocka_unit_test(test_many_zones),
 	    cmocka_unit_test(test_mutated),

@@ -127,6 +127,33 @@ static void test_errors(void **state)
 	}
 }
 
+/* The identity is read when the configuration is, so that what is wrong with it is told with its line. */
+static void test_tls(void **state)
+{
+	static const struct {
+		const char *server, *error;
+	} wrong[] = {
+	    {"tls-listen: [ 192.0.2.53 ]", "tls-listen without certificate;"},
+	    {"tls-listen: [ 192.0.2.53 ], certificate: /c", "tls-listen without private-key;"},
+	    {"tls-listen: [ 192.0.2.53 ], certificate: c, private-key: /k", "certificate `c`: "},
+	    {"tls-listen: [ 192.0.2.53 ], certificate: /nowhere/c, private-key: /nowhere/k",
+	     "certificate `/nowhere/c` with private-key `/nowhere/k` cannot be used: "},
+	};
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		char text[512], wanted[512];
+
+		snprintf(text, sizeof(text), "server: { listen: [ any ], %s }\nfast-path: { mode: off }\n",
+		         wrong[i].server);
+		assert_null(load(text));
+		snprintf(wanted, sizeof(wanted), "%s:1: %s", path, wrong[i].error);
+		if (strncmp(errors, wanted, strlen(wanted)) != 0 || strchr(errors, '\n')[1] != '\0')
+			fail_msg("wanted %s, got %s", wanted, errors);
+	}
+	assert_null(load("server: { listen: [ any ], tls-listen: [ nowhere ] }\nfast-path: { mode: off }\n"));
+	assert_non_null(strstr(errors, ":1: tls-listen `nowhere`: "));
+}
+
 static int set_up(void **state)
 {
 	int fd = mkstemp(path);
@@ -145,6 +172,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_read),
 	    cmocka_unit_test(test_errors),
+	    cmocka_unit_test(test_tls),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -308,7 +308,7 @@ static void disk_is_full(void **state)
 
 /* ---- damage ---- */
 
-static size_t set_aside(void)
+static size_t aside_count(void)
 {
 	DIR *directory = opendir(world.directory);
 	struct dirent *entry;
@@ -338,7 +338,7 @@ static void expect_set_aside(void)
 	struct store_zone zone;
 
 	store_world_start(&world, 0);
-	assert_int_equal(1, set_aside());
+	assert_int_equal(1, aside_count());
 	assert_false(store_find(world.store, apex, &zone));
 	assert_int_equal(STORE_WRITTEN, put_version(1, 2000));
 	assert_int_equal(1, check_whole(2000));
@@ -365,7 +365,7 @@ static void damaged_files(void **state)
 	mdb_env_close(env);
 	write_at("owner", 0, "1", 1);
 	store_world_start(&world, 0);
-	assert_int_equal(0, set_aside());
+	assert_int_equal(0, aside_count());
 	store_world_stop(&world);
 	write_at("data.mdb", 0, garbage, sizeof(garbage));
 	expect_set_aside();
@@ -417,7 +417,38 @@ static void damaged_zone(void **state)
 	assert_null(store_load(world.store, apex, why, sizeof(why)));
 	assert_int_equal(STORE_WRITTEN, put_version(2, 100));
 	assert_int_equal(2, check_whole(100));
-	assert_int_equal(0, set_aside());
+	assert_int_equal(0, aside_count());
+}
+
+/* Damage that LMDB finds while the store is used: it goes aside, and the store goes on. */
+static void damaged_in_use(void **state)
+{
+	struct zone_version *version;
+	char path[128];
+	struct stat file;
+	uint8_t none[2] = {};
+	size_t said;
+
+	store_world_start(&world, 0);
+	assert_int_equal(STORE_WRITTEN, put_version(1, 1000));
+	snprintf(path, sizeof(path), "%s/data.mdb", world.path);
+	assert_int_equal(0, stat(path, &file));
+	for (off_t page = 2; page < file.st_size / 4096; page++)
+		write_at("data.mdb", page * 4096 + 10, none, sizeof(none)); /* what kind of page it is */
+	store_put_edit(world.store, serial_edit(2, 1000), &store_world_clocks, 0);
+	store_world_wait(&world, 2);
+	assert_int_equal(1, world.misfits);
+	assert_int_equal(1, aside_count());
+	/* Another zone, of which there was nothing new, is asked for when its clocks are put. */
+	said = world.misfits + world.written;
+	store_put_clocks(world.store, (const uint8_t *)"\5other", &store_world_clocks);
+	store_world_wait(&world, said + 1);
+	assert_int_equal(2, world.misfits);
+	version = serial_version(2, 1000);
+	store_put_version(world.store, version, &store_world_clocks, 0);
+	zone_unref(version);
+	store_world_wait(&world, said + 2);
+	assert_int_equal(2, check_whole(1000));
 }
 
 static void one_owner(void **state)
@@ -438,9 +469,9 @@ int main(void)
 {
 #define IN_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, open_world, close_world)
 	const struct CMUnitTest tests[] = {
-	    IN_DIRECTORY(killed),       IN_DIRECTORY(in_slices),     IN_DIRECTORY(map_grows),
-	    IN_DIRECTORY(disk_is_full), IN_DIRECTORY(damaged_files), IN_DIRECTORY(damaged_zone),
-	    IN_DIRECTORY(one_owner),
+	    IN_DIRECTORY(killed),         IN_DIRECTORY(in_slices),     IN_DIRECTORY(map_grows),
+	    IN_DIRECTORY(disk_is_full),   IN_DIRECTORY(damaged_files), IN_DIRECTORY(damaged_zone),
+	    IN_DIRECTORY(damaged_in_use), IN_DIRECTORY(one_owner),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

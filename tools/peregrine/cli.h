@@ -17,7 +17,7 @@ enum cli_exit {
 #define DEFAULT_STATE "/var/lib/peregrine"
 
 /* Options that not every verb takes. */
-enum cli_option { CLI_WAIT = 1, CLI_TIMEOUT = 2, CLI_PINS = 4 };
+enum cli_option { CLI_WAIT = 1, CLI_TIMEOUT = 2, CLI_PINS = 4, CLI_FORCE = 8, CLI_PROBLEMS = 16 };
 
 struct cli {
 	char *socket;
@@ -25,6 +25,8 @@ struct cli {
 	char *state; /* the state-directory of -c FILE, or NULL */
 	bool json;
 	bool wait;
+	bool force;
+	bool problems;
 	unsigned timeout; /* seconds */
 	unsigned given;   /* of enum cli_option */
 };
@@ -53,6 +55,10 @@ enum cli_exit verb_explain(const struct cli *cli, int count, char **arguments);
 
 enum cli_exit verb_zone_export(const struct cli *cli, int count, char **arguments);
 enum cli_exit verb_zone_diff(const struct cli *cli, int count, char **arguments);
+
+/* zone-status ZONE..., zone-status --problems: verb_zone_detail.c */
+enum cli_exit print_zone_details(const json_t *zones);
+enum cli_exit print_problems(const json_t *zones);
 
 /* stats ZONE: verb_zone_stats.c */
 enum cli_exit print_zone_stats(const json_t *stats);

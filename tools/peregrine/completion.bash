@@ -38,7 +38,8 @@ _peregrine() {
 	if [[ $current == -* ]]; then
 		words='--socket --config --json --help'
 		case $verb in
-		zone-reload|zone-retransfer|refresh|transfer) words+=' --wait --timeout' ;;
+		zone-reload|zone-retransfer|refresh|transfer) words+=' --wait --timeout --force' ;;
+		zone-status) words+=' --problems' ;;
 		detach) words+=' --pins' ;;
 		'') words+=' --version' ;;
 		esac

@@ -54,6 +54,8 @@ complete -c peregrine -n 'not __peregrine_verb' -a '(__peregrine_verbs)'
 
 set -l refresh zone-reload zone-retransfer refresh transfer
 complete -c peregrine -n "__peregrine_verb $refresh" -l wait -d 'return when the zones are served'
+complete -c peregrine -n "__peregrine_verb $refresh" -l force -d 'serve it even if verification is against it'
+complete -c peregrine -n "__peregrine_verb zone-status" -l problems -d 'what is wrong, with whom, and the way out'
 complete -c peregrine -n "__peregrine_verb $refresh" -l timeout -x -d 'wait no longer than this, in seconds'
 complete -c peregrine -n "__peregrine_verb $refresh zone-status zone-export zone-diff stats explain" -a '(__peregrine_zones)'
 complete -c peregrine -n '__peregrine_verb zone-export' -F

@@ -47,10 +47,11 @@ _peregrine() {
 	case $words[1] in
 	zone-reload|zone-retransfer|refresh|transfer)
 		_arguments $common '--wait[return when the zones are served]' \
-			'--timeout[wait no longer than this]:seconds:' '*:zone:_peregrine_zones' ;;
+			'--timeout[wait no longer than this]:seconds:' \
+			'--force[serve it even if verification is against it]' '*:zone:_peregrine_zones' ;;
 	zone-export) _arguments $common '1:zone:_peregrine_zones' '2:file:_files' ;;
 	zone-diff) _arguments $common '1:zone:_peregrine_zones' '2:serial:' ;;
-	zone-status) _arguments $common '*:zone:_peregrine_zones' ;;
+	zone-status) _arguments $common '--problems[what is wrong, with whom, and the way out]' '*:zone:_peregrine_zones' ;;
 	catalog-status) _arguments $common '1:catalog:_peregrine_catalogs' ;;
 	stats) _arguments $common '1:zone:_peregrine_zones' ;;
 	attach) _arguments $common '*:interface:_net_interfaces' ;;

@@ -23,6 +23,7 @@
 	"\n"                                                                                                           \
 	"  --wait             return when the zones are served as the primaries have them\n"                           \
 	"  --timeout SECONDS  wait no longer than this (60)\n"                                                         \
+	"  --force            serve what is newer even if verification is against it; zones have to be named\n"        \
 	"\n"                                                                                                           \
 	"Example: peregrine zone-reload --wait --timeout 10 example.org"
 
@@ -38,14 +39,23 @@ static const struct cli_verb verbs[] = {
              "Example: peregrine status"},
     {.name = "zone-status",
      .run = verb_zone_status,
-     .arguments = "[ZONE...]",
-     .description = "one line a zone: state, serials, times",
-     .help = "Shows for each zone, or for those named: its state, the serial served and the one at the primary, the\n"
-             "last transfer, the next refresh, when it expires, the number of names, and the primary with the last\n"
-             "error. States: serving (all is well), loading (no version yet), failing (served, but the primaries do\n"
-             "not answer), expired (answered with SERVFAIL until a primary answers).\n"
-             "\n"
-             "Example: peregrine zone-status example.org",
+     .arguments = "[--problems] [ZONE...]",
+     .description = "one line a zone: state, serials, times; what is wrong",
+     .help =
+         "Shows for each zone its state, the serial served and the one at the primary, the last transfer, the next\n"
+         "refresh, when it expires, the number of names, and the primary with the last error. For zones that are\n"
+         "named: all that is known, and of each address of their primaries the last attempt, its result and\n"
+         "how long each part of it took.\n"
+         "\n"
+         "States: serving (all is well), loading (no version yet), failing (served, but not as the primaries\n"
+         "have it: they do not answer, or their serial is another one for longer than a transfer takes), expired\n"
+         "(answered with SERVFAIL until a primary answers).\n"
+         "\n"
+         "  --problems         one line for each zone with a problem: who is to blame, what is wrong, and what\n"
+         "                     to do; the worst first. The exit code is 1 if there is one\n"
+         "\n"
+         "Example: peregrine zone-status --problems",
+     .options = CLI_PROBLEMS,
      .most = -1},
     {.name = "catalog-status",
      .run = verb_catalog_status,
@@ -59,25 +69,26 @@ static const struct cli_verb verbs[] = {
      .most = 1},
     {.name = "zone-reload",
      .run = verb_zone_reload,
-     .arguments = "[--wait] [--timeout SECONDS] [ZONE...]",
+     .arguments = "[--wait] [--timeout SECONDS] [--force] [ZONE...]",
      .description = "ask the primaries now, transfer what is newer",
      .help = RELOAD_HELP,
-     .options = CLI_WAIT | CLI_TIMEOUT,
+     .options = CLI_WAIT | CLI_TIMEOUT | CLI_FORCE,
      .most = -1},
     {.name = "refresh", .alias_of = "zone-reload"},
     {.name = "transfer", .alias_of = "zone-reload"},
     {.name = "zone-retransfer",
      .run = verb_zone_retransfer,
-     .arguments = "[--wait] [--timeout SECONDS] ZONE...",
+     .arguments = "[--wait] [--timeout SECONDS] [--force] ZONE...",
      .description = "transfer whole zones whatever their serial",
      .help = "Transfers the zones from a primary by AXFR even if the serial is not newer: the way out after a primary\n"
              "has set its serial back. The old version is served until the new one is there.\n"
              "\n"
              "  --wait             return when the zones are served\n"
              "  --timeout SECONDS  wait no longer than this (60)\n"
+             "  --force            serve it even if verification is against it\n"
              "\n"
              "Example: peregrine zone-retransfer --wait example.org",
-     .options = CLI_WAIT | CLI_TIMEOUT,
+     .options = CLI_WAIT | CLI_TIMEOUT | CLI_FORCE,
      .least = 1,
      .most = -1},
     {.name = "zone-export",
@@ -297,7 +308,7 @@ struct command {
 
 static enum cli_exit parse_options(int argc, char **argv, struct cli *cli, struct command *command)
 {
-	enum { JSON = 256, WAIT, TIMEOUT, PINS };
+	enum { JSON = 256, WAIT, TIMEOUT, PINS, FORCE, PROBLEMS };
 	static const struct option options[] = {
 	    {"socket", required_argument, NULL, 's'},
 	    {"config", required_argument, NULL, 'c'},
@@ -305,6 +316,8 @@ static enum cli_exit parse_options(int argc, char **argv, struct cli *cli, struc
 	    {"wait", no_argument, NULL, WAIT},
 	    {"timeout", required_argument, NULL, TIMEOUT},
 	    {"pins", required_argument, NULL, PINS},
+	    {"force", no_argument, NULL, FORCE},
+	    {"problems", no_argument, NULL, PROBLEMS},
 	    {"help", no_argument, NULL, 'h'},
 	    {"version", no_argument, NULL, 'V'},
 	    {NULL, 0, NULL, 0},
@@ -332,6 +345,14 @@ static enum cli_exit parse_options(int argc, char **argv, struct cli *cli, struc
 				return CLI_USAGE;
 			}
 			break;
+		case FORCE:
+			cli->force = true;
+			cli->given |= CLI_FORCE;
+			break;
+		case PROBLEMS:
+			cli->problems = true;
+			cli->given |= CLI_PROBLEMS;
+			break;
 		case PINS:
 			command->pins = optarg;
 			cli->given |= CLI_PINS;
@@ -350,17 +371,29 @@ static enum cli_exit parse_options(int argc, char **argv, struct cli *cli, struc
 	return CLI_OK;
 }
 
+static const char *option_name(unsigned options)
+{
+	static const struct {
+		enum cli_option option;
+		const char *name;
+	} names[] = {{CLI_WAIT, "wait"}, {CLI_TIMEOUT, "timeout"}, {CLI_FORCE, "force"}, {CLI_PROBLEMS, "problems"}};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (options & names[i].option)
+			return names[i].name;
+	return "pins";
+}
+
 static enum cli_exit check_usage(const struct cli_verb *verb, const struct cli *cli, int count)
 {
 	unsigned foreign = cli->given & ~verb->options;
 	if (foreign)
-		cli_error("%s does not take --%s; see `peregrine %s --help`", verb->name,
-		          foreign & CLI_WAIT      ? "wait"
-		          : foreign & CLI_TIMEOUT ? "timeout"
-		                                  : "pins",
+		cli_error("%s does not take --%s; see `peregrine %s --help`", verb->name, option_name(foreign),
 		          verb->name);
 	else if (cli->given & CLI_TIMEOUT && !cli->wait)
 		cli_error("--timeout means something with --wait alone; add --wait or leave it out");
+	else if (cli->force && count == 0)
+		cli_error("--force goes with the zones that it is meant for; name them");
 	else if (count < verb->least || (verb->most >= 0 && count > verb->most))
 		cli_error("usage: peregrine %s%s%s; see `peregrine %s --help`", verb->name, *verb->arguments ? " " : "",
 		          verb->arguments, verb->name);

@@ -52,9 +52,12 @@ enum cli_exit verb_status(const struct cli *cli, int count, char **arguments)
 	print_interfaces(json_object_get(status, "interfaces"));
 
 	const json_t *zones = json_object_get(status, "zones");
-	printf("%-12s%lld: %lld serving, %lld loading, %lld failing, %lld expired\n", "zones",
+	printf("%-12s%lld: %lld serving, %lld loading, %lld failing, %lld expired", "zones",
 	       output_number(zones, "total"), output_number(zones, "serving"), output_number(zones, "loading"),
 	       output_number(zones, "failing"), output_number(zones, "expired"));
+	if (output_number(zones, "problems") > 0)
+		printf("; %lld with a problem: `peregrine zone-status --problems`", output_number(zones, "problems"));
+	putchar('\n');
 
 	const json_t *fast = json_object_get(status, "fast_path"), *share = json_object_get(fast, "share");
 	printf("%-12s%lld answered, %lld passed", "fast path", output_number(fast, "answered"),

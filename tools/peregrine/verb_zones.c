@@ -53,9 +53,19 @@ enum cli_exit verb_zone_status(const struct cli *cli, int count, char **argument
 	json_t *zones, *zone;
 	size_t index;
 	struct table table;
-	enum cli_exit exit = client_ask(cli, "zone-status", count, arguments, NULL, false, &zones);
-	if (exit != CLI_OK || cli->json)
-		return exit != CLI_OK ? exit : cli_print_json(zones);
+	json_t *options = json_pack("{s:b}", "problems", cli->problems);
+	enum cli_exit exit = client_ask(cli, "zone-status", count, arguments, options, false, &zones);
+	if (exit == CLI_OK && (cli->json || cli->problems || count > 0)) {
+		bool bad = cli->problems && json_array_size(zones) > 0;
+		if (!cli->json)
+			exit = cli->problems ? print_problems(zones) : print_zone_details(zones);
+		else
+			exit = cli_print_json(json_incref(zones));
+		json_decref(zones);
+		return bad ? CLI_FAILED : exit;
+	}
+	if (exit != CLI_OK)
+		return exit;
 	if (json_array_size(zones) == 0) {
 		puts("no zones; add some to the configuration and run `peregrine reload`");
 		json_decref(zones);
@@ -92,7 +102,8 @@ static enum cli_exit ask_primaries(const struct cli *cli, const char *verb, int 
 	size_t index;
 	struct table table;
 	bool failed = false;
-	json_t *options = json_pack("{s:b, s:i}", "wait", cli->wait, "timeout", (int)cli->timeout);
+	json_t *options =
+	    json_pack("{s:b, s:i, s:b}", "wait", cli->wait, "timeout", (int)cli->timeout, "force", cli->force);
 	enum cli_exit exit = client_ask(cli, verb, count, arguments, options, false, &zones);
 	if (exit != CLI_OK)
 		return exit;

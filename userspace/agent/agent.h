@@ -44,6 +44,8 @@ struct agent_zone {
 	unsigned generation;              /* of the configuration that wants it */
 	struct follower *follower;        /* NULL: of a zone that is made here */
 	struct notify_zone *notify;       /* its secondaries; NULL: no memory for them */
+	struct verification *verifying;   /* agent/verify.c: versions that are being verified */
+	uint64_t records;                 /* of the version served, without what signing adds; 0: not known */
 	bool to_be_stored;                /* agent/store.c: it is going to be given to the store whole */
 	bool expired;                     /* it was said */
 	bool settled;                     /* since start, it was served or an attempt has failed */
@@ -126,12 +128,6 @@ void agent_watch_expiry(uv_timer_t *timer);
 /* For those who do not wait. */
 void agent_ignore_done(void *context, const char *error);
 
-/* What comes from the primaries, on its way to the publisher. Hooks of the follower. */
-void agent_publish(void *context, struct zone_version *version, uint32_t expire,
-                   void (*done)(void *context, const char *error), void *done_context);
-void agent_change(void *context, struct zone_changes *changes, uint32_t expire,
-                  void (*done)(void *context, bool fits, const char *error), void *done_context);
-
 /* agent/store.c: what is served is kept, and served from what was kept. The first two are hooks of the follower around
  * the two above. */
 void agent_keep_version(void *context, struct zone_version *version, uint32_t expire,
@@ -151,6 +147,15 @@ void agent_forget_strays(struct agent *agent);
 void agent_open_store(struct agent *agent);
 void agent_close_store(struct agent *agent);
 json_t *report_store(struct agent *agent);
+
+/* agent/verify.c: what comes from the primaries, on its way to the publisher. Hooks of the follower. */
+void agent_publish(void *context, struct zone_version *version, uint32_t expire,
+                   void (*done)(void *context, const char *error), void *done_context);
+void agent_change(void *context, struct zone_changes *changes, uint32_t expire,
+                  void (*done)(void *context, bool fits, const char *error), void *done_context);
+/* The zone goes away: nothing that is being verified for it is served any more. */
+void agent_forget_verifications(struct agent_zone *zone);
+uint64_t agent_expiry(uint32_t seconds);
 
 /* agent/host.c: service addresses and interfaces as the host has them now. */
 void agent_follow_host(struct agent *agent);
@@ -183,7 +188,6 @@ json_t *report_notify(const struct agent_zone *zone);
 extern const struct control_verb agent_verbs[];
 int agent_reload(struct agent *agent, size_t *added, size_t *removed, char **errors);
 json_t *report_status(struct agent *agent);
-json_t *report_zone(struct agent_zone *zone);
 json_t *report_stats(struct agent *agent);
 json_t *report_zone_stats(struct agent_zone *zone); /* agent/zone_stats.c; NULL: nothing is counted */
 /* agent/explain.c */

@@ -2,6 +2,7 @@
 /* What the agent tells about itself, as JSON. */
 #include "agent/agent.h"
 #include "agent/catalogs.h"
+#include "agent/report.h"
 #include "answer/wire.h"
 
 #include <libknot/libknot.h>
@@ -9,78 +10,6 @@
 #include <unistd.h>
 
 #define INTERFACES_MAX 64
-
-enum zone_state { ZONE_SERVING, ZONE_LOADING, ZONE_FAILING, ZONE_EXPIRED };
-static const char *const role_names[] = {"configured", "catalog", "member", "produced"};
-static const char *const state_names[] = {"serving", "loading", "failing", "expired"};
-
-/* What is known of a zone: `failing` when the last attempt failed with every primary, whatever is still served. */
-static enum zone_state zone_state(const struct agent_zone *zone, struct publisher_zone *served,
-                                  struct follower_status *status)
-{
-	*served = (struct publisher_zone){};
-	publisher_zone(zone->agent->publisher, zone->config->apex, served);
-	*status = (struct follower_status){};
-	if (zone->follower)
-		follower_get_status(zone->follower, status);
-	if (served->loaded && agent_boottime() >= served->expires_at)
-		return ZONE_EXPIRED;
-	if (status->failing)
-		return ZONE_FAILING;
-	return served->loaded ? ZONE_SERVING : ZONE_LOADING;
-}
-
-static json_t *time_or_null(int64_t seconds)
-{
-	return seconds ? json_integer(seconds) : json_null();
-}
-
-static json_t *text_or_null(const char *text)
-{
-	return text[0] ? json_string(text) : json_null();
-}
-
-/* A moment of CLOCK_BOOTTIME on the wall's clock. */
-static int64_t wall_time(uint64_t boottime)
-{
-	int64_t left = (int64_t)(boottime - agent_boottime()) / 1000000000;
-
-	return time(NULL) + left;
-}
-
-json_t *report_zone(struct agent_zone *zone)
-{
-	struct publisher_zone served;
-	struct follower_status status;
-	enum zone_state state = zone_state(zone, &served, &status);
-	json_t *report = json_object();
-
-	json_object_set_new(report, "zone", json_string(zone->config->name));
-	json_object_set_new(report, "state", json_string(state_names[state]));
-	json_object_set_new(report, "role", json_string(role_names[zone->role]));
-	json_object_set_new(report, "catalog",
-	                    zone->role == AGENT_MEMBER && zone->catalog ? json_string(zone->catalog->config->zone.name)
-	                                                                : json_null());
-	json_object_set_new(report, "serial", served.loaded ? json_integer(served.serial) : json_null());
-	json_object_set_new(report, "primary_serial",
-	                    status.has_primary_serial ? json_integer(status.primary_serial) : json_null());
-	json_object_set_new(report, "primary", text_or_null(status.primary));
-	json_object_set_new(report, "last_transfer", time_or_null(status.last_transfer));
-	json_object_set_new(report, "transferred_by",
-	                    text_or_null(status.last_transfer ? follower_kind_text(status.last_kind) : ""));
-	json_object_set_new(report, "transferred_records",
-	                    status.last_transfer ? json_integer((json_int_t)status.last_records) : json_null());
-	json_object_set_new(report, "transferred_octets",
-	                    status.last_transfer ? json_integer((json_int_t)status.last_octets) : json_null());
-	json_object_set_new(report, "last_check", time_or_null(status.last_check));
-	json_object_set_new(report, "next_refresh", time_or_null(status.next_refresh));
-	json_object_set_new(report, "expires_at",
-	                    served.loaded ? json_integer(wall_time(served.expires_at)) : json_null());
-	json_object_set_new(report, "names", json_integer(served.names));
-	json_object_set_new(report, "error", text_or_null(status.last_error));
-	json_object_set_new(report, "notify", report_notify(zone));
-	return report;
-}
 
 static uint64_t count_passed(const struct pg_counters *counters)
 {
@@ -113,17 +42,18 @@ static json_t *report_interfaces(struct agent *agent)
 static json_t *report_zones(struct agent *agent)
 {
 	json_t *zones = json_object();
-	size_t counts[4] = {};
+	size_t counts[REPORT_STATES] = {}, problems = 0;
 
 	for (const struct agent_zone *zone = agent->zones; zone; zone = zone->next) {
-		struct publisher_zone served;
-		struct follower_status status;
+		struct problem problem;
 
-		counts[zone_state(zone, &served, &status)]++;
+		counts[report_zone_state(zone)]++;
+		problems += problem_find(zone, &problem);
 	}
 	json_object_set_new(zones, "total", json_integer(agent->zone_count));
-	for (int i = 0; i < 4; i++)
-		json_object_set_new(zones, state_names[i], json_integer(counts[i]));
+	for (int i = 0; i < REPORT_STATES; i++)
+		json_object_set_new(zones, report_state_text(i), json_integer(counts[i]));
+	json_object_set_new(zones, "problems", json_integer(problems));
 	return zones;
 }
 

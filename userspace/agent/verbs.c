@@ -2,6 +2,7 @@
 /* The verbs of the control socket. */
 #include "agent/agent.h"
 #include "agent/catalogs.h"
+#include "agent/report.h"
 #include "common/log.h"
 
 #include <libknot/libknot.h>
@@ -56,15 +57,12 @@ static void run_zone_status(void *context, struct control_request *request, cons
 {
 	size_t count;
 	struct agent_zone **zones = zone_arguments(context, request, arguments, &count);
-	json_t *list;
 
 	if (!zones)
 		return;
-	list = json_array();
-	for (size_t i = 0; i < count; i++)
-		json_array_append_new(list, report_zone(zones[i]));
+	control_reply(request, json_is_true(json_object_get(options, "problems")) ? report_problems(zones, count)
+	                                                                          : report_each_zone(zones, count));
 	free(zones);
-	control_reply(request, list);
 }
 
 /* A request that waits for zones; gone when it is answered and no follower remembers it. */
@@ -165,6 +163,7 @@ static void run_refresh(struct agent *agent, struct control_request *request, co
                         const json_t *options, enum follower_force force)
 {
 	bool wait = json_is_true(json_object_get(options, "wait"));
+	bool unverified = json_is_true(json_object_get(options, "force"));
 	json_int_t timeout = json_integer_value(json_object_get(options, "timeout"));
 	struct waiting *waiting = calloc(1, sizeof(*waiting));
 	size_t count;
@@ -174,11 +173,17 @@ static void run_refresh(struct agent *agent, struct control_request *request, co
 		control_fail(request, "out of memory");
 		return;
 	}
+	if (unverified && !json_array_size(arguments)) {
+		control_fail(request, "name the zones to which --force applies");
+		free(waiting);
+		return;
+	}
 	zones = zone_arguments(agent, request, arguments, &count);
 	if (!zones) {
 		free(waiting);
 		return;
 	}
+	force |= unverified ? FOLLOWER_UNVERIFIED : 0;
 	waiting->request = request;
 	waiting->result = json_array();
 	waiting->timer.data = waiting;

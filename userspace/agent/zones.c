@@ -8,13 +8,6 @@
 
 #define WATCHED_AT_ONCE 5000 /* zones */
 
-/* What waits for the publisher. */
-struct publication {
-	void (*done)(void *context, const char *error);
-	void (*changed)(void *context, bool fits, const char *error);
-	void *context;
-};
-
 static void settle(struct agent_zone *zone)
 {
 	if (zone->settled)
@@ -24,61 +17,16 @@ static void settle(struct agent_zone *zone)
 	agent_zone_settled(zone->agent);
 }
 
-static void published(void *context, const char *error)
-{
-	struct publication *publication = context;
-
-	publication->done(publication->context, error);
-	free(publication);
-}
-
-static uint64_t expiry(uint32_t seconds)
+uint64_t agent_expiry(uint32_t seconds)
 {
 	return agent_boottime() + (uint64_t)seconds * 1000000000ULL;
-}
-
-void agent_publish(void *context, struct zone_version *version, uint32_t expire,
-                   void (*done)(void *context, const char *error), void *done_context)
-{
-	struct agent_zone *zone = context;
-	struct publication *publication = malloc(sizeof(*publication));
-
-	if (!publication) {
-		done(done_context, "out of memory");
-		return;
-	}
-	*publication = (struct publication){.done = done, .context = done_context};
-	publisher_publish(zone->agent->publisher, version, expiry(expire), published, publication);
-}
-
-static void changed(void *context, bool fits, const char *error)
-{
-	struct publication *publication = context;
-
-	publication->changed(publication->context, fits, error);
-	free(publication);
-}
-
-void agent_change(void *context, struct zone_changes *changes, uint32_t expire,
-                  void (*done)(void *context, bool fits, const char *error), void *done_context)
-{
-	struct agent_zone *zone = context;
-	struct publication *publication = malloc(sizeof(*publication));
-
-	if (!publication) {
-		zone_changes_free(changes);
-		done(done_context, true, "out of memory");
-		return;
-	}
-	*publication = (struct publication){.changed = done, .context = done_context};
-	publisher_change(zone->agent->publisher, changes, expiry(expire), changed, publication);
 }
 
 static void confirmed(void *context, uint32_t expire)
 {
 	struct agent_zone *zone = context;
 
-	publisher_set_expiry(zone->agent->publisher, zone->config->apex, expiry(expire));
+	publisher_set_expiry(zone->agent->publisher, zone->config->apex, agent_expiry(expire));
 	agent_keep_clocks(zone);
 }
 
@@ -159,6 +107,7 @@ static void drop_zone(struct agent_zone *zone)
 
 	/* What its follower still reports does not count. */
 	zone->settled = true;
+	agent_forget_verifications(zone);
 	if (zone->follower)
 		follower_free(zone->follower);
 	zone->follower = NULL;

@@ -40,6 +40,16 @@ struct config_prefix {
 #define CONFIG_COOKIE_SECRETS 2
 #define CONFIG_COOKIE_SECRET_SIZE 16
 
+/* What a version of a zone has to stand before it is served: docs/man/peregrine.conf.5. */
+enum config_zonemd { CONFIG_ZONEMD_IF_PRESENT, CONFIG_ZONEMD_REQUIRED, CONFIG_ZONEMD_OFF };
+struct config_verify {
+	enum config_zonemd zonemd;
+	unsigned max_shrink; /* percent of names or records that a version may have fewer; 0: not looked at */
+	bool dnssec;         /* signatures are checked */
+	char *command;       /* path of a program that judges; NULL: none */
+};
+
+/* Who may have a zone: from one of the prefixes (none: any address), signed by the key (NULL: signed or not). */
 /* Who may have a zone, or notify us of it: from one of the prefixes (none: any address), signed by the key (NULL:
  * signed or not). */
 struct config_access {
@@ -74,6 +84,7 @@ struct config_zone {
 	knot_dname_t *apex;                      /* wire format, lower case */
 	const struct config_primary **primaries; /* in the order given */
 	size_t primary_count;
+	struct config_verify verify;
 	struct config_outgoing outgoing;
 	struct config_clocks clocks;
 	struct config_access *allow_notify; /* besides its primaries */

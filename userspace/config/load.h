@@ -65,6 +65,11 @@ const struct config_zone *load_template(struct load *load, const char *name, con
 yaml_node_t *load_list(struct load *load, const char *name);
 /* Notes that a list or value is missing or empty; an empty value was reported before. */
 void load_need(struct load *load, const yaml_node_t *mapping, const char *key, const char *way_out);
+/* What of a zone's verification stands in a mapping, in load_verify.c. What does not stands as it is in `verify`, which
+ * begins with load_verify_default. */
+extern const struct config_verify load_verify_default;
+void load_verify(struct load *load, const struct raw_verify *raw, const yaml_node_t *mapping,
+                 struct config_verify *verify);
 /* Transfers out, in load_outgoing.c: secondaries; and of a zone's mapping `allow-transfer` and `notify`, which refer to
  * keys and secondaries: what is not given stays as it is in `outgoing`. */
 void load_secondaries(struct load *load);

@@ -9,7 +9,14 @@
 #define DEFAULT_TEMPLATE "default"
 #define MOST_GROUP 255 /* octets: one string of a TXT record */
 
-static const struct config_zone no_settings;
+/* All at their defaults. */
+static const struct config_zone *no_settings(void)
+{
+	static struct config_zone settings;
+
+	settings.verify = load_verify_default;
+	return &settings;
+}
 
 static const struct config_template *find_template(const struct load *load, const char *name)
 {
@@ -20,7 +27,7 @@ static const struct config_zone *default_settings(const struct load *load)
 {
 	const struct config_template *found = find_template(load, DEFAULT_TEMPLATE);
 
-	return found ? &found->settings : &no_settings;
+	return found ? &found->settings : no_settings();
 }
 
 const struct config_zone *load_template(struct load *load, const char *name, const yaml_node_t *mapping)
@@ -76,8 +83,7 @@ void load_templates(struct load *load)
 
 			if (other != others)
 				continue;
-			if (other)
-				config->templates[i].settings = *default_settings(load);
+			config->templates[i].settings = other ? *default_settings(load) : *no_settings();
 			load_zone_settings(load, &raw->templates[i], document_entry(&load->document, list, i),
 			                   &config->templates[i].settings);
 		}

@@ -241,6 +241,7 @@ void load_zone_settings(struct load *load, const struct raw_zone *raw, const yam
                         struct config_zone *zone)
 {
 	load_references(load, raw, mapping, zone);
+	load_verify(load, &raw->verify, mapping, &zone->verify);
 	load_outgoing(load, mapping, &zone->outgoing);
 	load_clocks(load, &raw->clocks, mapping, &zone->clocks);
 	load_journal_size(load, raw->journal_size, mapping, &zone->journal_size);
@@ -295,10 +296,13 @@ static void load_catalog_list(struct load *load, struct load_item *items, size_t
 		load_catalog(load, &raw->catalogs[i], mapping, catalog);
 		load_zone(load, &raw->catalogs[i], mapping, load_template(load, NULL, mapping), &catalog->zone);
 		catalog->zone.catalog = NULL;
-		if (catalog->produce)
+		if (catalog->produce) {
 			catalog->zone.primary_count = 0;
-		else
+			/* Nobody else has made it. */
+			catalog->zone.verify = (struct config_verify){.zonemd = CONFIG_ZONEMD_OFF};
+		} else {
 			need_primaries(load, mapping, &catalog->zone);
+		}
 		note_apex(load, &catalog->zone, mapping, items, item_count);
 	}
 }

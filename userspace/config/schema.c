@@ -99,7 +99,10 @@ static const cyaml_schema_field_t secondary_fields[] = {
 	    TEXT("retry-max", struct raw_zone, clocks.retry_max),                                                      \
 	    TEXT("expire-min", struct raw_zone, clocks.expire_min),                                                    \
 	    TEXT("expire-max", struct raw_zone, clocks.expire_max), TEXT("catalog", struct raw_zone, catalog),         \
-	    TEXT("group", struct raw_zone, group), TEXT("journal-size", struct raw_zone, journal_size)
+	    TEXT("group", struct raw_zone, group), TEXT("max-shrink", struct raw_zone, verify.max_shrink),             \
+	    TEXT("zonemd", struct raw_zone, verify.zonemd), TEXT("dnssec", struct raw_zone, verify.dnssec),            \
+	    TEXT("verify-command", struct raw_zone, verify.command),                                                   \
+	    TEXT("journal-size", struct raw_zone, journal_size)
 
 static const cyaml_schema_field_t group_fields[] = {
     TEXT("group", struct raw_group, group),

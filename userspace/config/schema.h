@@ -75,6 +75,13 @@ struct raw_clocks {
 	char *expire_min, *expire_max;
 };
 
+struct raw_verify {
+	char *max_shrink;
+	char *zonemd;
+	char *dnssec;
+	char *command;
+};
+
 struct raw_secondary {
 	char *name;
 	char **addresses;
@@ -95,6 +102,7 @@ struct raw_zone {
 	char *template;
 	char **primaries;
 	unsigned primaries_count;
+	struct raw_verify verify;
 	struct raw_clocks clocks;
 	char *journal_size;
 	char *catalog;

@@ -178,44 +178,28 @@ enum image_change image_change_part(struct image *image, struct zone_changes *ch
 	return result;
 }
 
-struct zone_version *image_make_version(struct image *image, struct zone_changes *changes, char *why, size_t why_size)
-{
-	struct zone_builder *base;
-	struct pg_commit head = {};
-	int64_t slot;
-
-	pthread_mutex_lock(&image->zones_lock);
-	slot = image_find_zone(image, zone_changes_apex(changes));
-	if (slot >= 0)
-		head = image_head(image, slot);
-	pthread_mutex_unlock(&image->zones_lock);
-	/* The image changes in this thread alone. */
-	if (!head.ref) {
-		snprintf(why, why_size, "nothing of the zone is served");
-	} else if (((const struct pg_head *)segments_at(&image->segments, head.ref))->serial !=
-	           zone_changes_from(changes)) {
-		snprintf(why, why_size, "another serial is served by now");
-	} else {
-		base = image_read_back(image, slot);
-		if (base)
-			return zone_changes_apply(changes, base, why, why_size);
-		snprintf(why, why_size, "the version served cannot be read back");
-	}
-	zone_changes_free(changes);
-	return NULL;
-}
-
 enum image_change image_change(struct image *image, struct zone_changes *changes, uint64_t expires_at,
                                void (*visible)(void *context), void *context, char *why, size_t why_size)
 {
 	enum image_change result = image_change_part(image, changes, expires_at, visible, context, why, why_size);
-	struct zone_version *version;
+	struct zone_version *version = NULL;
+	struct zone_builder *base;
+	int64_t slot;
 
 	if (result != IMAGE_TOO_FAR) {
 		zone_changes_free(changes);
 		return result;
 	}
-	version = image_make_version(image, changes, why, why_size);
+	pthread_mutex_lock(&image->zones_lock);
+	slot = image_find_zone(image, zone_changes_apex(changes));
+	pthread_mutex_unlock(&image->zones_lock);
+	base = slot < 0 ? NULL : image_read_back(image, slot);
+	if (base) {
+		version = zone_changes_apply(changes, base, why, why_size);
+	} else {
+		snprintf(why, why_size, "the version served cannot be read back");
+		zone_changes_free(changes);
+	}
 	if (!version)
 		return IMAGE_MISFIT;
 	result =

@@ -135,8 +135,6 @@ enum image_change {
 };
 enum image_change image_change(struct image *image, struct zone_changes *changes, uint64_t expires_at,
                                void (*visible)(void *context), void *context, char *why, size_t why_size);
-/* The version that changes lead to, which they are used up for, without publishing it; NULL with the reason. */
-struct zone_version *image_make_version(struct image *image, struct zone_changes *changes, char *why, size_t why_size);
 /* By what they concern alone; the changes stay the caller's. IMAGE_TOO_FAR: nothing was done, since they concern too
  * much. */
 enum image_change image_change_part(struct image *image, struct zone_changes *changes, uint64_t expires_at,

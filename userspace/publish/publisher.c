@@ -24,7 +24,7 @@ struct job {
 	uint32_t slot; /* to drop */
 	publisher_done done;
 	publisher_changed changed; /* `done` of changes */
-	publisher_made made;       /* `done` of what is read back, or only made */
+	publisher_made made;       /* `done` of what is read back, or made */
 	publisher_supply supply;
 	uint8_t apex[KNOT_DNAME_MAXLEN]; /* to load, to read */
 	bool misfit;
@@ -129,13 +129,6 @@ static void run_change(struct publisher *publisher, struct job *job)
 	complete(job);
 }
 
-static void run_make(struct publisher *publisher, struct job *job)
-{
-	job->version = image_make_version(publisher->image, job->changes, job->why, sizeof(job->why));
-	job->changes = NULL;
-	complete(job);
-}
-
 /* The next job, if it is to drop a zone too. */
 static struct job *next_drop(struct publisher *publisher)
 {
@@ -177,26 +170,56 @@ static void run_load(struct publisher *publisher, struct job *job)
 	complete(job);
 }
 
-static void run_read(struct publisher *publisher, struct job *job)
+/* The records of the version served, and its serial; NULL with the reason. */
+static struct zone_builder *read_zone(struct image *image, const uint8_t *apex, uint32_t *serial, char *why,
+                                      size_t why_size)
 {
-	struct image *image = publisher->image;
 	struct zone_builder *builder = NULL;
-	bool loaded = false;
+	struct pg_commit head = {};
 	int64_t slot;
 
 	pthread_mutex_lock(&image->zones_lock);
-	slot = image_find_zone(image, job->apex);
+	slot = image_find_zone(image, apex);
 	if (slot >= 0)
-		loaded = image_head(image, slot).ref;
+		head = image_head(image, slot);
 	pthread_mutex_unlock(&image->zones_lock);
 	/* The image changes in this thread alone. */
-	if (loaded)
+	if (head.ref) {
+		*serial = ((const struct pg_head *)segments_at(&image->segments, head.ref))->serial;
 		builder = image_read_back(image, slot);
+	}
+	if (!builder)
+		snprintf(why, why_size, "%s",
+		         head.ref ? "the version served cannot be read back" : "nothing of the zone is served");
+	return builder;
+}
+
+static void run_read(struct publisher *publisher, struct job *job)
+{
+	uint32_t serial;
+	struct zone_builder *builder = read_zone(publisher->image, job->apex, &serial, job->why, sizeof(job->why));
+
 	if (builder)
 		job->version = zone_builder_finish(builder, job->why, sizeof(job->why));
-	else
-		snprintf(job->why, sizeof(job->why), "%s",
-		         loaded ? "the version served cannot be read back" : "nothing of the zone is served");
+	complete(job);
+}
+
+static void run_make(struct publisher *publisher, struct job *job)
+{
+	struct zone_changes *changes = job->changes;
+	uint32_t serial = 0;
+	struct zone_builder *base =
+	    read_zone(publisher->image, zone_changes_apex(changes), &serial, job->why, sizeof(job->why));
+
+	job->changes = NULL;
+	if (base && serial == zone_changes_from(changes)) {
+		job->version = zone_changes_apply(changes, base, job->why, sizeof(job->why));
+	} else {
+		if (base)
+			snprintf(job->why, sizeof(job->why), "another serial is served by now");
+		zone_builder_free(base);
+		zone_changes_free(changes);
+	}
 	complete(job);
 }
 

@@ -87,8 +87,8 @@ void store_edit_free(struct store_edit *edit);
 /* Takes the edit. */
 void store_put_edit(struct store *store, struct store_edit *edit, const struct store_clocks *clocks, uint64_t journal);
 
-/* New clocks of a zone that is stored (or is about to be); nothing is said about them by the hook, and a few seconds'
- * worth of them may be lost in a crash: the ones before count then, which are the shorter ones. */
+/* New clocks of a zone that is stored, or is about to be. The hook is called only when it is not stored: STORE_MISFIT,
+ * serial 0. A few seconds' worth may be lost in a crash: the ones before count then, which are the shorter ones. */
 void store_put_clocks(struct store *store, const uint8_t *apex, const struct store_clocks *clocks);
 
 /* Forgets a zone: records, journal, clocks. */

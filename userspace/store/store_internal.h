@@ -140,6 +140,8 @@ void store_measure(struct store *store);
 int env_open(const char *directory, unsigned flags, uint64_t map, MDB_env **env, MDB_dbi *dbi);
 /* Whether an error says that the file is no good, rather than that it cannot be got at. */
 bool is_damage(int error);
+/* Moves a file that is damaged, and closed, out of the way. Returns 0, or -1 after logging. */
+int set_aside(const char *directory, const char *why);
 /* store_check.c: walks all there is. Returns 0, or an error with what is wrong in `why`. */
 int store_check(const char *directory, char *why, size_t why_size);
 /* The same in a child process, which a damaged file may kill. Returns false when it is damaged, with the reason. */
@@ -170,10 +172,15 @@ struct job {
 	struct zone_version *version;
 	struct store_edit *edit;
 	struct store_clocks clocks;
-	bool has_clocks;
 	uint64_t journal;
 	uint64_t put_at; /* CLOCK_MONOTONIC, milliseconds */
 };
+
+/* Those that the agent is told of. */
+static inline bool is_heavy(const struct job *job)
+{
+	return job->kind == JOB_VERSION || job->kind == JOB_EDIT;
+}
 
 /* One zone being changed in a transaction: edit_begin, any number of differences, edit_end. */
 struct zone_edit {

@@ -137,7 +137,7 @@ static void remove_older(const char *directory)
 }
 
 /* Moves data and lock to a directory beside; the one with the owner's lock stays where it is. */
-static int set_aside(const char *directory, const char *why)
+int set_aside(const char *directory, const char *why)
 {
 	static const char *const files[] = {"data.mdb", "lock.mdb"};
 	char beside[PATH_MAX], when[32];

@@ -45,9 +45,14 @@ bool key_has_id(const MDB_val *key, uint32_t id)
 int find_head(const struct store *store, MDB_txn *txn, const uint8_t *apex, struct head *out)
 {
 	MDB_val key = apex_key(apex), value;
+	struct head head;
 	int result = mdb_get(txn, store->dbi[DB_ZONES], &key, &value);
 
-	return result ? result : head_read(&value, out);
+	if (!result)
+		result = head_read(&value, &head);
+	if (!result)
+		*out = head;
+	return result;
 }
 
 void describe_zone(const struct store *store, MDB_txn *txn, const uint8_t *apex, const struct head *head,

@@ -317,7 +317,7 @@ int replace_in_slices(struct store *store, const struct job *job)
 	}
 	if (!result)
 		result = take_over(&edit, job->version);
-	if (!result && job->has_clocks)
+	if (!result)
 		result = apply_clocks(store, txn, job);
 	if (result) {
 		if (txn)

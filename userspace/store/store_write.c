@@ -11,6 +11,11 @@
 #define READERS_WAIT_MS 100
 #define READERS_TRIES 50
 
+static bool is_page_damage(int result)
+{
+	return result == MDB_CORRUPTED || result == MDB_PAGE_NOTFOUND || result == MDB_BAD_TXN;
+}
+
 /* What to do about an error. LMDB says EIO too when only a part could be written. */
 static const char *way_out(int result)
 {
@@ -26,7 +31,7 @@ void note_result(struct store *store, int result)
 	pthread_mutex_lock(&store->lock);
 	was = store->failing;
 	store->failing = result;
-	if (result == MDB_CORRUPTED || result == MDB_PAGE_NOTFOUND || result == MDB_PANIC || result == MDB_BAD_TXN)
+	if (is_page_damage(result) || result == MDB_PANIC)
 		store->suspect = true;
 	snprintf(store->error, sizeof(store->error), "%s%s", result ? mdb_strerror(result) : "", way_out(result));
 	pthread_mutex_unlock(&store->lock);
@@ -72,6 +77,17 @@ static int reopen(struct store *store)
 	return env_open(store->directory, 0, store->map, &store->env, store->dbi);
 }
 
+/* What is damaged goes aside; whoever puts something of a zone that is not there is asked for all of it. */
+static int begin_anew(struct store *store)
+{
+	if (store->env)
+		mdb_env_close(store->env);
+	store->env = NULL;
+	if (set_aside(store->directory, "a page is not what it should be"))
+		return MDB_PANIC;
+	return reopen(store);
+}
+
 static int apply_one(struct store *store, MDB_txn *txn, struct job *job)
 {
 	switch (job->kind) {
@@ -82,7 +98,7 @@ static int apply_one(struct store *store, MDB_txn *txn, struct job *job)
 	case JOB_REMOVE:
 		return apply_remove(store, txn, job->apex);
 	default:
-		return 0;
+		return apply_clocks(store, txn, job);
 	}
 }
 
@@ -90,18 +106,18 @@ static int apply(struct store *store, MDB_txn *txn, struct job *job)
 {
 	int result = apply_one(store, txn, job);
 
-	if (result == MDB_CORRUPTED) {
+	if (result == MDB_CORRUPTED && is_heavy(job)) {
 		knot_dname_txt_storage_t name;
 
 		log_error("%s: zone %s is stored damaged, and is written anew", store->directory,
 		          knot_dname_to_str(name, job->apex, sizeof(name)) ? name : "?");
-		if (job->kind != JOB_VERSION)
+		if (job->kind == JOB_EDIT)
 			return STORE_E_MISFIT;
 		result = apply_remove(store, txn, job->apex);
 		if (!result)
 			result = apply_version(store, txn, job);
 	}
-	return !result && job->has_clocks ? apply_clocks(store, txn, job) : result;
+	return !result && is_heavy(job) ? apply_clocks(store, txn, job) : result;
 }
 
 /* Those from `first` on to `*big`, where that is set, to the end otherwise, in one transaction; those that did not fit
@@ -120,6 +136,8 @@ static int try_jobs(struct store *store, struct job *first, struct job **big)
 		result = apply(store, txn, job);
 		if (result == STORE_E_BIG) {
 			*big = job;
+		} else if (result == STORE_E_MISFIT && !is_heavy(job)) {
+			job->outcome = STORE_MISFIT; /* nothing was written of it */
 		} else if (result) {
 			if (result == STORE_E_MISFIT)
 				job->outcome = STORE_MISFIT;
@@ -133,12 +151,15 @@ static int try_jobs(struct store *store, struct job *first, struct job **big)
 /* Does it until neither what does not fit nor a full map is in the way. */
 static int try_hard(struct store *store, struct job *first, struct job **big)
 {
+	bool anew = false; /* once is enough */
 	int result;
 
 	do {
 		result = store->env ? try_jobs(store, first, big) : MDB_PANIC;
 		if (result == MDB_MAP_FULL)
 			result = without_readers(store, grow) ? MDB_MAP_FULL : STORE_E_MISFIT;
+		else if (is_page_damage(result) && !anew)
+			result = (anew = !without_readers(store, begin_anew)) ? STORE_E_MISFIT : result;
 		else if (result == MDB_PANIC)
 			result = without_readers(store, reopen) ? MDB_PANIC : STORE_E_MISFIT;
 	} while (result == STORE_E_MISFIT);

@@ -30,11 +30,6 @@ static void jobs_add(struct jobs *jobs, struct job *job)
 	jobs->last = &job->next;
 }
 
-static bool is_heavy(const struct job *job)
-{
-	return job->kind == JOB_VERSION || job->kind == JOB_EDIT;
-}
-
 /* Of what is written nothing is kept but what the hook says. */
 static void release_content(struct job *job)
 {
@@ -117,7 +112,8 @@ static void write_batch(struct store *store, struct job *batch)
 	while (batch) {
 		struct job *next = batch->next;
 
-		if (is_heavy(batch))
+		/* Of clocks there is something to say only when their zone is not there. */
+		if (is_heavy(batch) || batch->outcome == STORE_MISFIT)
 			jobs_add(&store->done, batch);
 		else
 			free(batch);
@@ -297,7 +293,6 @@ void store_put_version(struct store *store, struct zone_version *version, const 
 	job->version = version;
 	job->serial = version->serial;
 	job->clocks = *clocks;
-	job->has_clocks = true;
 	job->journal = journal;
 	put(store, job);
 }
@@ -313,7 +308,6 @@ void store_put_edit(struct store *store, struct store_edit *edit, const struct s
 	job->edit = edit;
 	job->serial = edit_serial(edit);
 	job->clocks = *clocks;
-	job->has_clocks = true;
 	job->journal = journal;
 	put(store, job);
 }
@@ -325,7 +319,6 @@ void store_put_clocks(struct store *store, const uint8_t *apex, const struct sto
 	if (!job)
 		return;
 	job->clocks = *clocks;
-	job->has_clocks = true;
 	put(store, job);
 }
 

@@ -172,13 +172,17 @@ int edit_end(struct zone_edit *edit, uint64_t bound)
 int apply_remove(struct store *store, MDB_txn *txn, const uint8_t *apex)
 {
 	MDB_val key = apex_key(apex);
-	struct head head;
+	struct head head = {};
 	int result = find_head(store, txn, apex, &head);
 
-	if (result)
-		return result == MDB_NOTFOUND ? 0 : result;
-	result = make_garbage(store, txn, head.id);
-	if (!result)
+	if (result == MDB_NOTFOUND)
+		return 0;
+	/* Of a head that is damaged nobody knows what it led to. */
+	if (result == MDB_CORRUPTED)
+		result = 0;
+	else if (!result)
+		result = make_garbage(store, txn, head.id);
+	if (!result && head.journal)
 		result = make_garbage(store, txn, head.journal);
 	if (!result)
 		result = mdb_del(txn, store->dbi[DB_ZONES], &key, NULL);
@@ -195,7 +199,7 @@ int apply_clocks(struct store *store, MDB_txn *txn, const struct job *job)
 	int result = find_head(store, txn, job->apex, &head);
 
 	if (result)
-		return result == MDB_NOTFOUND ? 0 : result;
+		return result == MDB_NOTFOUND ? STORE_E_MISFIT : result;
 	clocks_pack(&job->clocks, &stored);
 	value = (MDB_val){.mv_data = &stored, .mv_size = sizeof(stored)};
 	return mdb_put(txn, store->dbi[DB_CLOCKS], &key, &value, 0);

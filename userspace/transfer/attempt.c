@@ -79,16 +79,56 @@ void attempt_end(struct attempt *attempt, enum attempt_outcome outcome, const ch
 	round_end(drop(attempt, VERDICT_NONE), outcome, error);
 }
 
+static void note_end(struct attempt *attempt, enum history_result result, const char *why)
+{
+	history_end(attempt->follower->history, result, &attempt->facts, why, schedule_clock());
+}
+
 void attempt_failed(struct attempt *attempt, const char *why)
 {
 	/* Without an exchange it was not the address that failed. */
 	bool silent = !attempt->heard && attempt->exchange != NULL;
 
+	note_end(attempt, HISTORY_FAILED, why);
 	round_address_failed(drop(attempt, silent ? VERDICT_SILENT : VERDICT_NONE), why);
+}
+
+void attempt_refused(struct attempt *attempt, uint32_t serial, const char *why)
+{
+	struct turn *turn = round_turn(attempt->follower);
+
+	note_end(attempt, HISTORY_FAILED, why);
+	if (turn->refused != serial || schedule_clock() >= turn->refused_until)
+		turn->refused_until = schedule_clock() + transfer_limits.refusal_pause;
+	turn->refused = serial;
+	round_primary_refused(drop(attempt, VERDICT_NONE), why);
+}
+
+/* Whether this serial of the primary was refused lately, and nobody asks for it all the same. Then the attempt is over.
+ */
+static bool still_refused(struct attempt *attempt, uint32_t serial)
+{
+	struct follower *follower = attempt->follower;
+	const struct history_refusal *refusal = follower->history != NULL ? follower->history->refusal : NULL;
+	const struct turn *turn = round_turn(follower);
+	char why[TRANSFER_WHY];
+
+	if (schedule_clock() >= turn->refused_until || turn->refused != serial || follower->round.full ||
+	    follower->round.unverified)
+		return false;
+	history_enter(follower->history, HISTORY_VERIFY, schedule_clock());
+	snprintf(why, sizeof(why), "serial %u is refused: %.180s", serial,
+	         refusal != NULL && refusal->serial == serial ? refusal->reason : "the log told why");
+	attempt_refused(attempt, serial, why);
+	return true;
 }
 
 static void address_older(struct attempt *attempt, uint32_t serial)
 {
+	char why[TRANSFER_WHY];
+
+	snprintf(why, sizeof(why), "its serial %u is older than the one served", serial);
+	note_end(attempt, HISTORY_OLDER, why);
 	round_address_older(drop(attempt, VERDICT_NONE), serial);
 }
 
@@ -106,6 +146,40 @@ static void note_serial(struct follower *follower, uint32_t serial)
 	follower->has_primary_serial = true;
 	follower->primary_serial = serial;
 	follower->last_check = (int64_t)time(NULL);
+	history_heard(follower->history, serial, follower->loaded ? &follower->served.serial : NULL, schedule_clock());
+}
+
+/* ---- what is told of it ---- */
+
+/* The address is asked, perhaps once more in this attempt. */
+static void note_begin(struct attempt *attempt, enum history_kind kind, enum history_transport transport)
+{
+	struct source source = round_source(attempt->follower);
+	bool again = attempt->begun;
+
+	attempt->begun = true;
+	attempt->facts = (struct history_facts){0};
+	history_begin(history_open(&attempt->follower->history), source.primary, source.address, kind, transport, again,
+	              schedule_clock());
+}
+
+/* Something came, or will not come any more: of TCP, the connection stood before that. */
+static void note_connected(struct attempt *attempt)
+{
+	struct history *history = attempt->follower->history;
+	const struct history_entry *entry = history_now(history);
+	uint64_t ago;
+
+	if (entry == NULL || entry->phase != HISTORY_CONNECT || !exchange_connected(attempt->exchange))
+		return;
+	ago = uv_now(loop_of(attempt)) - exchange_connected_at(attempt->exchange);
+	history_enter(history, entry->kind == HISTORY_ASK_SOA ? HISTORY_SOA : HISTORY_TRANSFER, schedule_clock() - ago);
+}
+
+static void note_message(struct attempt *attempt, size_t octets)
+{
+	note_connected(attempt);
+	history_message(attempt->follower->history, octets, schedule_clock());
 }
 
 /* The primary has what is served. */
@@ -118,6 +192,7 @@ static void confirmed(struct attempt *attempt, const struct soa_timers *soa)
 	follower->timers_known = true;
 	clocks_set_expiry(follower, expire);
 	round_address_good(follower);
+	note_end(attempt, HISTORY_OK, NULL);
 	follower = drop(attempt, VERDICT_NONE);
 	follower->hooks.confirmed(follower->hooks.context, expire);
 	if (!follower->gone)
@@ -150,7 +225,7 @@ static bool wanted(struct attempt *attempt)
 
 	note_serial(follower, soa.serial);
 	if (!follower->loaded || follower->round.full || serial_newer(soa.serial, follower->served.serial))
-		return true;
+		return !still_refused(attempt, soa.serial);
 	if (soa.serial == follower->served.serial)
 		confirmed(attempt, &soa);
 	else if (!clocks_expired(follower))
@@ -158,7 +233,7 @@ static bool wanted(struct attempt *attempt)
 	else if (attempt->incoming.expected.type == KNOT_RRTYPE_IXFR)
 		fall_back(attempt, "what is served has expired, and the primary's serial is older");
 	else
-		return true;
+		return !still_refused(attempt, soa.serial);
 	return false;
 }
 
@@ -218,6 +293,7 @@ static void on_transfer_message(void *context, uint8_t *wire, size_t length)
 	char why[TRANSFER_WHY];
 
 	mark_heard(attempt);
+	note_message(attempt, length);
 	if (!opened && without_edns(attempt, wire, length)) {
 		if (start_transfer(attempt, attempt->expected.type == KNOT_RRTYPE_IXFR, why) != 0)
 			attempt_failed(attempt, why);
@@ -259,6 +335,7 @@ static void on_transfer_failed(void *context, const char *cause)
 	if (attempt->incoming.records > 0)
 		snprintf(why + used, sizeof(why) - used, ", after %llu records",
 		         (unsigned long long)attempt->incoming.records);
+	note_connected(attempt);
 	/* Where there is no connection, another one is not to be had either. */
 	if (connected)
 		transfer_failed(attempt, why);
@@ -277,8 +354,8 @@ static size_t make_query(struct attempt *attempt, uint8_t *query, uint16_t type,
 	size_t length;
 
 	drop_exchange(attempt);
-	attempt->expected =
-	    (struct reply_expected){.what = "SOA query", .id = id, .type = type, .apex = apex, .first = true};
+	attempt->expected = (struct reply_expected){
+	    .what = "SOA query", .id = id, .type = type, .apex = apex, .first = true, .facts = &attempt->facts};
 	if (tsig_session_init(&attempt->tsig, round_primary(follower)->key, why) != 0)
 		return 0;
 	length = query_make(query, TRANSFER_QUERY, id, apex, type, follower->served.serial, edns, &attempt->tsig);
@@ -298,12 +375,14 @@ static int start_transfer(struct attempt *attempt, bool incremental, char *why)
 	    make_query(attempt, query, incremental ? KNOT_RRTYPE_IXFR : KNOT_RRTYPE_AXFR, attempt->edns, cause);
 
 	attempt->state = FOLLOWER_TRANSFER;
+	note_begin(attempt, incremental ? HISTORY_IXFR : HISTORY_AXFR, HISTORY_TCP);
 	attempt->transfer_begun = schedule_clock();
 	if (length > 0 && transfer_in_init(&attempt->incoming, follower->zone->apex, attempt->expected.id, have,
 	                                   &attempt->tsig) != 0) {
 		snprintf(cause, sizeof(cause), "out of memory");
 		length = 0;
 	}
+	attempt->incoming.expected.facts = &attempt->facts;
 	if (length > 0)
 		attempt->exchange = exchange_tcp(loop_of(attempt), round_address(follower), query, length,
 		                                 &transfer_events, attempt, cause);
@@ -346,6 +425,8 @@ static void compare(struct attempt *attempt, const struct soa_timers *soa)
 		confirmed(attempt, soa);
 	else if (!serial_newer(soa->serial, follower->served.serial) && !clocks_expired(follower))
 		address_older(attempt, soa->serial);
+	else if (still_refused(attempt, soa->serial))
+		return;
 	else if (start_best_transfer(attempt, soa->serial, why) != 0)
 		attempt_failed(attempt, why);
 }
@@ -362,6 +443,7 @@ static void on_soa_message(void *context, uint8_t *wire, size_t length)
 	if (!attempt->over_tcp && !reply_matches(&attempt->expected, wire, length))
 		return;
 	mark_heard(attempt);
+	note_message(attempt, length);
 	if (without_edns(attempt, wire, length)) {
 		if (start_soa(attempt, attempt->over_tcp, false, why) != 0)
 			attempt_failed(attempt, why);
@@ -398,6 +480,7 @@ static void on_soa_failed(void *context, const char *cause)
 		go_on_over_tcp(attempt, false);
 		return;
 	}
+	note_connected(attempt);
 	snprintf(why, sizeof(why), "SOA query failed: nothing good over UDP, and over TCP: %.150s", cause);
 	attempt_failed(attempt, why);
 }
@@ -412,6 +495,7 @@ static int start_soa(struct attempt *attempt, bool over_tcp, bool edns, char *wh
 	size_t length = make_query(attempt, query, KNOT_RRTYPE_SOA, edns, cause);
 
 	attempt->state = FOLLOWER_SOA;
+	note_begin(attempt, HISTORY_ASK_SOA, over_tcp ? HISTORY_TCP : HISTORY_UDP);
 	attempt->over_tcp = over_tcp;
 	if (length > 0 && over_tcp)
 		attempt->exchange = exchange_tcp(loop_of(attempt), address, query, length, &soa_events, attempt, cause);

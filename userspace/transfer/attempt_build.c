@@ -49,7 +49,20 @@ static void take_over(struct attempt *attempt, const struct publication *publica
 	follower->last_kind = publication->kind;
 	follower->last_records = attempt->incoming.records;
 	follower->last_octets = attempt->incoming.octets;
+	follower->transfer_ms = (uint32_t)attempt->transfer_ms;
+	history_served(follower->history, publication->soa.serial, &attempt->facts, schedule_clock());
 	transfer_log_served(follower, attempt->transfer_ms);
+}
+
+static void note_records(struct attempt *attempt, enum follower_kind kind)
+{
+	struct history_entry *entry = history_now(attempt->follower->history);
+
+	if (entry == NULL)
+		return;
+	entry->records = attempt->incoming.records;
+	if (kind == FOLLOWER_IXFR_FULL)
+		entry->kind = HISTORY_IXFR_FULL;
 }
 
 static void on_changed(void *context, bool fits, const char *error)
@@ -62,6 +75,7 @@ static void on_changed(void *context, bool fits, const char *error)
 	if (attempt == NULL)
 		return;
 	attempt->publication = NULL;
+	note_records(attempt, publication.kind);
 	if (!fits) {
 		snprintf(text, sizeof(text), "IXFR failed: the changes do not fit: %.180s", error);
 		attempt_misfit(attempt, text);
@@ -72,8 +86,13 @@ static void on_changed(void *context, bool fits, const char *error)
 		attempt_end(attempt, ATTEMPT_GOOD, NULL);
 		return;
 	}
-	/* Not the primary's fault as far as we know, so no other is asked: it would be the same zone. */
 	snprintf(text, sizeof(text), "serial %u was transferred but not taken: %.200s", publication.soa.serial, error);
+	if (attempt->refused && attempt->follower->round.at_turn < attempt->follower->turn_count) {
+		attempt_refused(attempt, publication.soa.serial, text);
+		return;
+	}
+	/* Not the primary's fault as far as we know, so no other is asked: it would be the same zone. */
+	history_end(attempt->follower->history, HISTORY_FAILED, &attempt->facts, text, schedule_clock());
 	transfer_log_repeated(attempt->follower, LOG_LEVEL_WARNING, NULL, text);
 	attempt_end(attempt, ATTEMPT_FAILED, text);
 }
@@ -101,6 +120,7 @@ static struct publication *publication_begin(struct attempt *attempt, const stru
 		publication->kind = FOLLOWER_IXFR_FULL;
 	attempt->publication = publication;
 	attempt->state = FOLLOWER_PUBLISH;
+	history_enter(attempt->follower->history, HISTORY_PUBLISH, schedule_clock());
 	return publication;
 }
 
@@ -184,6 +204,7 @@ void build_begin(struct attempt *attempt)
 	attempt->incoming.builder = NULL;
 	attempt->build = job;
 	attempt->state = FOLLOWER_BUILD;
+	history_enter(attempt->follower->history, HISTORY_BUILD, schedule_clock());
 	if (uv_queue_work(schedule_loop(attempt->follower->schedule), &job->work, build, on_built) == 0)
 		return;
 	attempt->build = NULL;

@@ -59,6 +59,11 @@ bool exchange_connected(const struct exchange *exchange)
 	return exchange->connected;
 }
 
+uint64_t exchange_connected_at(const struct exchange *exchange)
+{
+	return exchange->begun;
+}
+
 /* The last event: what libuv still says is not heard. */
 static void fail(struct exchange *exchange, const char *why)
 {

@@ -35,6 +35,8 @@ struct transfer_limits transfer_limits = {
     .notify_pause = 100,
     .ixfr_pause = 3600 * SECOND,
     .edns_pause = 3600 * SECOND,
+    .refusal_pause = 3600 * SECOND,
+    .lag_min = 10 * SECOND,
     .log_pause = 60 * SECOND,
     .attempts = 500,
     .window_first = 4,
@@ -285,6 +287,7 @@ void follower_reconfigure(struct follower *follower, const struct config_zone *z
 	}
 	if (follower->round.on && follower_state(follower) != FOLLOWER_PUBLISH)
 		round_give_up(follower);
+	history_clear(follower->history);
 	if (make_turns(follower, zone) != 0) {
 		/* Without memory the array there is has to do; the primaries beyond are left out. */
 		if (follower->turn_count > zone->primary_count)
@@ -317,6 +320,9 @@ void follower_free(struct follower *follower)
 	free(follower->turns);
 	free(follower->last_error);
 	free(follower->log_memory);
+	history_clear(follower->history);
+	free(follower->history);
+	follower->history = NULL;
 	follower->last_error = NULL;
 	/* The rest stays until the loop's next turn: a caller up the stack may still look at `gone`. */
 	schedule_leave(follower->schedule, &follower->slot);
@@ -343,29 +349,4 @@ void follower_refresh(struct follower *follower, enum follower_force force,
 	*waiter = (struct waiter){.force = force, .done = done, .context = context};
 	append(&follower->waiting, waiter);
 	follower_plan(follower);
-}
-
-void follower_get_status(const struct follower *follower, struct follower_status *out)
-{
-	*out = (struct follower_status){
-	    .has_primary_serial = follower->has_primary_serial,
-	    .primary_serial = follower->primary_serial,
-	    .served_serial = follower->loaded ? follower->served.serial : 0,
-	    .loaded = follower->loaded,
-	    .busy = follower->attempt != NULL,
-	    .failing = follower->failing,
-	    .last_transfer = follower->last_transfer,
-	    .last_kind = follower->last_kind,
-	    .last_records = follower->last_records,
-	    .last_octets = follower->last_octets,
-	    .last_check = follower->last_check,
-	    .next_refresh = follower->next_refresh,
-	    .refresh = follower->served.refresh,
-	    .retry = follower->served.retry,
-	    .expire = follower->served.expire,
-	};
-	if (follower->last_error != NULL)
-		snprintf(out->last_error, sizeof(out->last_error), "%s", follower->last_error);
-	if (follower->asked)
-		source_text(follower, follower->source, out->primary, sizeof(out->primary));
 }

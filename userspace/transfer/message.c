@@ -2,6 +2,7 @@
 /* Queries to a primary, and what every reply has to have, whatever was asked. */
 #include "transfer_internal.h"
 
+#include <ctype.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -119,23 +120,6 @@ static bool question_fits(const struct reply_expected *expected, const knot_pkt_
 	       knot_pkt_qclass(reply) == KNOT_CLASS_IN;
 }
 
-/* libknot's table has not all of them in every version. */
-static const char *tsig_error_name(unsigned error)
-{
-	switch (error) {
-	case KNOT_RCODE_BADSIG:
-		return "BADSIG";
-	case KNOT_RCODE_BADKEY:
-		return "BADKEY";
-	case KNOT_RCODE_BADTIME:
-		return "BADTIME";
-	case KNOT_RCODE_BADTRUNC:
-		return "BADTRUNC";
-	default:
-		return NULL;
-	}
-}
-
 /* "NOTAUTH, TSIG BADKEY". The TSIG error is what an unsigned reply claims, good enough for a reason. */
 static void refusal_text(const struct reply_expected *expected, unsigned rcode, knot_pkt_t *reply, char *why)
 {
@@ -151,8 +135,8 @@ static void refusal_text(const struct reply_expected *expected, unsigned rcode, 
 		used += (size_t)snprintf(why + used, TRANSFER_WHY - used, "RCODE %u", rcode);
 	if (error == 0)
 		return;
-	if (tsig_error_name(error) != NULL)
-		used += (size_t)snprintf(why + used, TRANSFER_WHY - used, ", TSIG %s", tsig_error_name(error));
+	if (history_tsig_text(error) != NULL)
+		used += (size_t)snprintf(why + used, TRANSFER_WHY - used, ", TSIG %s", history_tsig_text(error));
 	else
 		used += (size_t)snprintf(why + used, TRANSFER_WHY - used, ", TSIG error %u", error);
 	/* Section 5.2.3 of RFC 8945: the server's time stands in Other Data. */
@@ -160,6 +144,37 @@ static void refusal_text(const struct reply_expected *expected, unsigned rcode, 
 		tsig_skew_text(knot_wire_read_u48(knot_tsig_rdata_other_data(reply->tsig_rr)), skew, sizeof(skew));
 		snprintf(why + used, TRANSFER_WHY - used, " (%s)", skew);
 	}
+}
+
+/* RFC 8914: why, in the primary's own words. Anyone may have written them. */
+static void note_ede(knot_pkt_t *reply, struct history_facts *facts)
+{
+	const uint8_t *option =
+	    reply->opt_rr != NULL ? knot_edns_get_option(reply->opt_rr, KNOT_EDNS_OPTION_EDE, NULL) : NULL;
+	size_t length = option != NULL ? knot_edns_opt_get_length(option) : 0;
+	size_t used = 0;
+
+	if (length < 2)
+		return;
+	facts->has_ede = true;
+	facts->ede = knot_wire_read_u16(knot_edns_opt_get_data((uint8_t *)option));
+	for (size_t i = 2; i < length && used < sizeof(facts->ede_text) - 1; i++)
+		facts->ede_text[used++] = isprint(option[4 + i]) ? (char)option[4 + i] : '?';
+	facts->ede_text[used] = '\0';
+}
+
+static void note_facts(const struct reply_expected *expected, unsigned rcode, knot_pkt_t *reply)
+{
+	struct history_facts *facts = expected->facts;
+
+	if (facts == NULL)
+		return;
+	*facts = (struct history_facts){.has_rcode = true, .rcode = (uint16_t)rcode};
+	if (reply == NULL)
+		return;
+	if (reply->tsig_rr != NULL)
+		facts->tsig_error = knot_tsig_rdata_error(reply->tsig_rr);
+	note_ede(reply, facts);
 }
 
 /* Names in rdata keep their case (NOCANON): lower-casing is for digests, and the primary's spelling is served. */
@@ -191,6 +206,7 @@ knot_pkt_t *reply_parse(const struct reply_expected *expected, uint8_t *wire, si
 	}
 	rcode = knot_wire_get_rcode(wire);
 	result = parse(reply);
+	note_facts(expected, rcode, result == KNOT_EOK ? reply : NULL);
 	if (rcode != KNOT_RCODE_NOERROR) {
 		refusal_text(expected, rcode, result == KNOT_EOK ? reply : NULL, why);
 	} else if (result != KNOT_EOK) {
@@ -198,6 +214,8 @@ knot_pkt_t *reply_parse(const struct reply_expected *expected, uint8_t *wire, si
 	} else if (!question_fits(expected, reply)) {
 		snprintf(why, TRANSFER_WHY, "%s failed: the reply is to another question", expected->what);
 	} else if (tsig_session_check(tsig, reply, why) != 0) {
+		if (expected->facts != NULL)
+			expected->facts->tsig_error = tsig->error;
 		snprintf(cause, sizeof(cause), "%s", why);
 		snprintf(why, TRANSFER_WHY, "%s failed: %s", expected->what, cause);
 	} else {

@@ -135,18 +135,28 @@ static size_t finish_reply(struct tsig_server *session, const knot_pkt_t *messag
 	return knot_tsig_add(reply, &length, REPLY_ROOM, session->error, message->tsig_rr) == KNOT_EOK ? length : plain;
 }
 
-/* Whether the SOA it carries, a hint that nobody vouches for, is one that we have (section 3.7). */
-static bool nothing_new(const struct follower *follower, const knot_pkt_t *message)
+/* The SOA it carries, a hint that nobody vouches for (section 3.7). Returns 0, or -1. */
+static int hinted_soa(const struct follower *follower, const knot_pkt_t *message, struct soa_timers *soa)
 {
 	const knot_pktsection_t *answer = knot_pkt_section(message, KNOT_ANSWER);
 	const knot_rrset_t *rr = answer->count > 0 ? knot_pkt_rr(answer, 0) : NULL;
+
+	if (rr == NULL || rr->type != KNOT_RRTYPE_SOA || rr->rclass != KNOT_CLASS_IN || rr->rrs.count != 1 ||
+	    !knot_dname_is_case_equal(rr->owner, follower->zone->apex))
+		return -1;
+	return soa_read(rr->rrs.rdata->data, rr->rrs.rdata->len, soa);
+}
+
+/* Whether that is one that we have. */
+static bool nothing_new(struct follower *follower, const knot_pkt_t *message)
+{
 	struct soa_timers soa;
 
+	if (hinted_soa(follower, message, &soa) != 0)
+		return false;
+	history_notified(history_open(&follower->history), soa.serial);
 	/* With a failure behind us, the serial we have is still to be confirmed. */
-	return follower->loaded && !follower->failing && !clocks_expired(follower) && rr != NULL &&
-	       rr->type == KNOT_RRTYPE_SOA && rr->rclass == KNOT_CLASS_IN && rr->rrs.count == 1 &&
-	       knot_dname_is_case_equal(rr->owner, follower->zone->apex) &&
-	       soa_read(rr->rrs.rdata->data, rr->rrs.rdata->len, &soa) == 0 &&
+	return follower->loaded && !follower->failing && !clocks_expired(follower) &&
 	       !serial_newer(soa.serial, follower->served.serial);
 }
 

@@ -130,6 +130,8 @@ static enum slot_class class_of(const struct follower *follower)
 	return follower->loaded || follower->failures > 0 ? SLOT_POLL : SLOT_LOAD;
 }
 
+static const char is_down[] = "it is down: it answers nobody, and is asked again at intervals";
+
 /* Queues for the present address, or the first one after it that is not down. */
 static void go_on(struct follower *follower)
 {
@@ -145,19 +147,21 @@ static void go_on(struct follower *follower)
 		                     class_of(follower));
 		if (asked > 0)
 			return;
+		if (asked == 0)
+			history_down(history_open(&follower->history), round_source(follower).primary,
+			             round_source(follower).address, is_down);
 		skip_address(follower, asked == 0 ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING,
-		             asked == 0 ? "it is down: it answers nobody, and is asked again at intervals"
-		                        : "out of memory");
+		             asked == 0 ? is_down : "out of memory");
 	}
 	all_tried(follower);
 }
 
 /* ---- what others call ---- */
 
-static bool wants_full(const struct waiter *waiter)
+static bool wants(const struct waiter *waiter, enum follower_force force)
 {
 	for (; waiter != NULL; waiter = waiter->next)
-		if (waiter->force == FOLLOWER_FULL)
+		if (waiter->force & force)
 			return true;
 	return false;
 }
@@ -177,7 +181,8 @@ void round_begin(struct follower *follower)
 	follower->round = (struct round){
 	    .on = true,
 	    .urgent = follower->notified || is_urgent(follower->attending),
-	    .full = wants_full(follower->attending),
+	    .full = wants(follower->attending, FOLLOWER_FULL),
+	    .unverified = wants(follower->attending, FOLLOWER_UNVERIFIED),
 	    .hinted = follower->notified && follower->hint_known,
 	    .hint = follower->hinted,
 	};
@@ -219,6 +224,18 @@ void round_address_older(struct follower *follower, uint32_t serial)
 	transfer_log_repeated(follower, LOG_LEVEL_NOTICE, source, why);
 	round_address_good(follower);
 	follower->round.older = true;
+	next_primary(follower);
+	go_on(follower);
+}
+
+/* Its other addresses have the same. */
+void round_primary_refused(struct follower *follower, const char *why)
+{
+	char source[160];
+
+	source_text(follower, round_source(follower), source, sizeof(source));
+	transfer_log_repeated(follower, LOG_LEVEL_WARNING, source, why);
+	round_turn(follower)->failed = true;
 	next_primary(follower);
 	go_on(follower);
 }

@@ -226,8 +226,8 @@ static void wake_all(struct schedule *schedule, struct server *server)
 /* All that wait there have to look elsewhere. */
 static void refuse_all(struct schedule *schedule, struct server *server)
 {
-	for (size_t class = 0; class < SLOT_CLASSES; class ++) {
-		struct slot *slot = server->queues[class].first;
+	for (size_t i = 0; i < SLOT_CLASSES; i++) {
+		struct slot *slot = server->queues[i].first;
 
 		/* They are told from the loop, one after another. */
 		for (; slot != NULL; slot = slot->next)
@@ -459,9 +459,15 @@ void schedule_urge(struct schedule *schedule, struct slot *slot)
 
 void schedule_heard(struct schedule *schedule, struct slot *slot)
 {
-	judged(schedule, slot->server, VERDICT_ANSWERED, slot->probe);
-	slot->server->probing &= !slot->probe;
+	struct server *server = slot->server;
+
+	judged(schedule, server, VERDICT_ANSWERED, slot->probe);
+	server->probing &= !slot->probe;
 	slot->probe = false;
+	/* The window has grown. */
+	if (server_waits(server))
+		take_turn(schedule, server);
+	rearm(schedule, schedule->turn != NULL);
 }
 
 void schedule_release(struct schedule *schedule, struct slot *slot, enum schedule_verdict verdict)

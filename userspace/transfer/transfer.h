@@ -9,6 +9,7 @@
 #define PEREGRINE_TRANSFER_H
 
 #include "config/config.h"
+#include "transfer/history.h"
 #include "zone/change.h"
 #include "zone/zone.h"
 
@@ -59,9 +60,10 @@ void follower_reconfigure(struct follower *follower, const struct config_zone *z
 void follower_free(struct follower *follower);
 
 enum follower_force {
-	FOLLOWER_AS_DUE, /* when its time has come */
-	FOLLOWER_IF_NEWER,
-	FOLLOWER_FULL,
+	FOLLOWER_AS_DUE = 0, /* when its time has come */
+	FOLLOWER_IF_NEWER = 1,
+	FOLLOWER_FULL = 2,       /* whatever the serial, by AXFR */
+	FOLLOWER_UNVERIFIED = 4, /* with one of these two: it is served even if verification is against it */
 };
 
 /* Asks the primaries, now but with AS_DUE. `done` is called once, on the main thread, when what they have is served, or
@@ -89,6 +91,16 @@ enum follower_kind {
 /* As people read it. */
 const char *follower_kind_text(enum follower_kind kind);
 
+/* What the hooks may ask and tell about the version in their hands. */
+
+/* Whether it is to be served whatever verification says. */
+bool follower_unverified(const struct follower *follower);
+/* It is being verified; then, that it was. `refused` (NULL: it was not) is a line, and `kept` the path where the
+ * version is to be seen, or NULL. A primary's serial that was refused is transferred again when it moves, when somebody
+ * asks for it (FOLLOWER_FULL or FOLLOWER_UNVERIFIED), or after a pause. To be called before `done`. */
+void follower_verifying(struct follower *follower);
+void follower_verified(struct follower *follower, const char *refused, const char *kept);
+
 struct follower_status {
 	bool has_primary_serial;
 	uint32_t primary_serial; /* last one seen */
@@ -104,7 +116,12 @@ struct follower_status {
 	uint32_t refresh, retry, expire; /* the SOA's, unbounded; all 0: not known */
 	char last_error[256];            /* "" when the last round went well */
 	char primary[96];                /* name and address of the primary last used */
+	uint64_t behind_ms;              /* for how long another serial is served than the primaries have; 0: it is not,
+	                                    or not yet for longer than that may take */
 };
 void follower_get_status(const struct follower *follower, struct follower_status *out);
+/* What became of each address; belongs to the follower, and is good until the loop turns. */
+/* Of no follower (NULL), and so of a zone that is made here, there is nothing to be told. */
+const struct history *follower_history(const struct follower *follower);
 
 #endif

@@ -10,6 +10,8 @@
  *   due.c           a heap of times
  *   server.c        one primary's address: who waits to ask it, its rate, its health
  *   schedule.c      the timer, and the turns of the addresses
+ *   history.c       what became of each attempt with each address
+ *   told.c          what is told to those above, and what they tell of verification
  *   transfer_log.c  what operators read
  *   clocks.c        refresh, retry and expire within their bounds
  *   attempt.c       the state machine: one attempt to have the zone from one address
@@ -47,7 +49,9 @@ struct transfer_limits {
 	    notify_pause;    /* between two rounds that begin for a NOTIFY: it may be forged, so it may not press us */
 	uint64_t ixfr_pause; /* before a primary that does not do IXFR is asked for it again */
 	uint64_t edns_pause; /* the same of an address that does not do EDNS */
-	uint64_t log_pause;  /* between two lines that say the same */
+	uint64_t refusal_pause; /* before a serial that verification refused is transferred again */
+	uint64_t lag_min;       /* for so long another serial may be served than the primary has, without a word */
+	uint64_t log_pause;     /* between two lines that say the same */
 	/* The schedule. */
 	unsigned attempts;        /* under way in all; a quarter more for NOTIFYs */
 	unsigned window_first;    /* polls and loads under way at one address, to begin with */
@@ -81,6 +85,7 @@ struct tsig_session {
 	uint8_t *unsigned_octets; /* messages since then, one after another (section 5.3.1) */
 	size_t unsigned_length, unsigned_room;
 	unsigned unsigned_count;
+	uint16_t error; /* what was found wrong, as TSIG numbers it; 0: nothing */
 };
 
 /* `key` may be NULL. Returns 0, or -1 with the reason. */
@@ -107,7 +112,8 @@ struct reply_expected {
 	uint16_t id;
 	uint16_t type;
 	const knot_dname_t *apex;
-	bool first; /* of its answer: it must repeat the question (RFC 5936 section 2.2.1) */
+	bool first;                  /* of its answer: it must repeat the question (RFC 5936 section 2.2.1) */
+	struct history_facts *facts; /* what the reply tells is noted there; or NULL */
 };
 
 /* Whether this is a reply to this query at all: what a forger who sees nothing cannot know. */
@@ -210,6 +216,8 @@ struct exchange *exchange_tcp(uv_loop_t *loop, const struct sockaddr_storage *ad
                               size_t length, const struct exchange_events *events, void *context, char *why);
 /* Whether it stands over TCP: what fails from then on is not the network's way there. */
 bool exchange_connected(const struct exchange *exchange);
+/* ... and since when, in loop time. */
+uint64_t exchange_connected_at(const struct exchange *exchange);
 /* No event comes after this; handles are closed and memory freed by the loop. NULL is allowed. */
 void exchange_end(struct exchange *exchange);
 
@@ -233,16 +241,19 @@ struct turn {
 	bool failed;            /* in the round under way, with all its addresses */
 	uint8_t misfits;        /* IXFRs whose changes did not fit what was served */
 	uint64_t no_ixfr_until; /* schedule_clock */
+	uint64_t refused_until; /* likewise; 0: nothing of it was refused */
+	uint32_t refused;       /* the serial that verification refused */
 };
 
 /* One round over the primaries, until one of them has given what it has. */
 struct round {
 	bool on;
-	bool asked;  /* an attempt has begun */
-	bool urgent; /* for a NOTIFY, or somebody who waits */
-	bool full;   /* all of the zone, whatever its serial */
-	bool older;  /* a primary answered, with an older serial */
-	bool hinted; /* it begins with the primary that sent a NOTIFY, from where it sent it */
+	bool asked;      /* an attempt has begun */
+	bool urgent;     /* for a NOTIFY, or somebody who waits */
+	bool full;       /* all of the zone, whatever its serial */
+	bool unverified; /* and it is served even if verification is against it */
+	bool older;      /* a primary answered, with an older serial */
+	bool hinted;     /* it begins with the primary that sent a NOTIFY, from where it sent it */
 	struct source hint;
 	uint16_t at_turn;    /* turn_count: none */
 	uint16_t at_address; /* counted from the turn's first */
@@ -296,7 +307,9 @@ struct follower {
 	uint32_t primary_serial;
 	int64_t last_transfer, last_check, next_refresh; /* unix seconds */
 	uint64_t last_records, last_octets;
-	char *last_error; /* NULL: the last round went well */
+	char *last_error;        /* NULL: the last round went well */
+	uint32_t transfer_ms;    /* of the last transfer served */
+	struct history *history; /* NULL: nothing was asked yet */
 	struct log_memory *log_memory;
 	unsigned log_next;
 };
@@ -315,7 +328,10 @@ struct attempt {
 	bool edns;
 	bool edns_taken; /* it has answered such a query: what it says to another is about that */
 	bool over_tcp;
-	bool heard; /* the address answered, whatever it said */
+	bool heard;   /* the address answered, whatever it said */
+	bool begun;   /* something was asked */
+	bool refused; /* what came was, by those above */
+	struct history_facts facts;
 	struct expire_option expire;
 	uint64_t transfer_begun;
 	uint64_t transfer_ms;
@@ -337,6 +353,8 @@ void attempt_cancel(struct follower *follower);
 void attempt_failed(struct attempt *attempt, const char *why);
 /* The changes that it sent do not fit: says so, and asks it for all of the zone. */
 void attempt_misfit(struct attempt *attempt, const char *why);
+/* The version was refused: the attempt is gone, and the round goes on with the next primary. */
+void attempt_refused(struct attempt *attempt, uint32_t serial, const char *why);
 /* The attempt is gone, and the round at its end. */
 enum attempt_outcome { ATTEMPT_GOOD, ATTEMPT_OLDER, ATTEMPT_FAILED };
 void attempt_end(struct attempt *attempt, enum attempt_outcome outcome, const char *error);
@@ -357,9 +375,10 @@ struct source round_source(const struct follower *follower);
 void round_begin(struct follower *follower);
 /* No longer: those who wait wait for the next one. */
 void round_give_up(struct follower *follower);
-/* What the present address came to; the first two go on to the next. */
+/* What the present address came to; the first three go on to the next. */
 void round_address_failed(struct follower *follower, const char *why);
 void round_address_older(struct follower *follower, uint32_t serial);
+void round_primary_refused(struct follower *follower, const char *why);
 void round_address_good(struct follower *follower);
 void round_end(struct follower *follower, enum attempt_outcome outcome, const char *error);
 /* hooks of the schedule */

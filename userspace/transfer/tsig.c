@@ -66,6 +66,18 @@ void tsig_skew_text(uint64_t theirs, char *text, size_t size)
 	         skew < 0 ? "behind" : "ahead");
 }
 
+static uint16_t check_error(int result)
+{
+	switch (result) {
+	case KNOT_TSIG_EBADKEY:
+		return KNOT_RCODE_BADKEY;
+	case KNOT_TSIG_EBADTIME:
+		return KNOT_RCODE_BADTIME;
+	default:
+		return KNOT_RCODE_BADSIG;
+	}
+}
+
 static void check_text(int result, const knot_rrset_t *tsig, char *why)
 {
 	char skew[80];
@@ -149,6 +161,7 @@ int tsig_session_check(struct tsig_session *session, knot_pkt_t *message, char *
 	}
 	result = check_signed(session, message);
 	if (result != KNOT_EOK) {
+		session->error = check_error(result);
 		check_text(result, message->tsig_rr, why);
 		return -1;
 	}

@@ -9,6 +9,7 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 HEAD, PORT = 16, 16384
 SAMPLES, SAMPLE_OCTETS = 256, 2040
@@ -17,8 +18,7 @@ MAC = bytes.fromhex("02706762656e")  # from which queries come
 LENGTH = 2**16  # DNS IDs
 
 
-@dataclass(frozen=True)
-class Query:
+class Query(NamedTuple):
     """One query of a load and what its reply has to be; `answers` None: whatever number."""
 
     wire: bytes

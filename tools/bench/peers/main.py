@@ -25,7 +25,7 @@ from transfers import Transfers
 
 TRANSFERS_FULL = TransferPlan(names=1_000_000, rounds=3, changes=5, many=10_000)
 TRANSFERS_QUICK = TransferPlan(names=20_000, rounds=2, changes=2, many=10_000)
-RATES_FULL = RatePlan(FULL_SIZE, rounds=3, seconds=2.0, warm=0.5)
+RATES_FULL = RatePlan(FULL_SIZE, rounds=3, seconds=1.5, warm=0.5)
 RATES_QUICK = RatePlan(QUICK_SIZE, rounds=1, seconds=0.6, warm=0.2)
 PARTS = ("loads", "transfers")
 

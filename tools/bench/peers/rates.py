@@ -12,7 +12,6 @@ import os
 import random
 import re
 import subprocess
-import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -227,7 +226,7 @@ class Rates:
             place = lab.make_directory("loads")
             served = zones(place, self.plan.size)
             primary = Primary(lab, served)
-            primary.start()
+            primary.start(timeout=300)
             made, threads = framer(lab), Threads(lab)
             wanted = [load for load in loads(self.plan.size, served) if self.only in load.key]
             prepared = [prepare(lab, load, place, made) for load in wanted]
@@ -250,19 +249,17 @@ class Rates:
     ) -> None:
         """One server's turn: all loads."""
         if subject.answers:
-            subject.wait_serving()
-        time.sleep(1.0)
+            subject.wait_serving(timeout=300)
+        subject.settle()
         samples = lab.make_directory("samples") / "samples"
         for load, row in zip(prepared, self.rows):
             self.step(
                 self.plan.one(),
                 f"loads: round {number + 1} of {self.plan.rounds}, {subject.title}, {load.load.title}",
             )
-            pids = [*threads.pin(), *(subject.account.pids() or [subject.process.pid])]
+            pids = [*threads.pin(), *subject.pids()]
             seen = generate(lab, load, self.plan, subject, pids, samples)
             bad = wrong_samples(load, samples) if subject.answers else []
             why = doubt(seen, subject, bad)
-            if os.environ.get("BENCH_VERBOSE"):
-                print(f"{subject.name} {load.load.key} {seen} {why} {bad[:3]}", flush=True)
             row.add(subject.name, seen["replies"] / max(seen["tasks"], 0.001), why)
             subject.check()

@@ -76,7 +76,7 @@ class Transfers:
             place = lab.make_directory("zones")
             zones = [plain_zone(place, LARGE, self.plan.names), plain_zone(place, SMALL, SMALL_NAMES)]
             primary = Primary(lab, zones)
-            primary.start()
+            primary.start(timeout=300)
             try:
                 for number in range(self.plan.rounds):
                     # Each begins a round once: who follows whom is no advantage.
@@ -100,7 +100,7 @@ class Transfers:
         way.open()
         add["axfr"](watch.until(LARGE, primary.serial(LARGE)) * 1000)
         watch.until(SMALL, primary.serial(SMALL))
-        time.sleep(1)  # what is done after serving, is done
+        subject.settle()
         before = subject.account.now()
         subject.account.begin_peak()
         with Control(primary.directory / "control") as control:

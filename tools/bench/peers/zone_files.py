@@ -17,12 +17,16 @@ def address(number: int, version: int = 0) -> str:
     return f"10.{version & 255}.{number >> 8 & 255}.{number & 255}"
 
 
+def address6(number: int) -> str:
+    return f"2001:db8:0:8::{number >> 16:x}:{number & 65535:x}"
+
+
 def plain_zone(place: Path, name: str, names: int) -> Zone:
     """A file of the zone `name`, which ends in a dot, in `place`."""
     path = place / f"{name}zone"
     with path.open("w") as out:
         out.write(f"$ORIGIN {name}\n$TTL 3600\n@ SOA ns1 hostmaster 1 3600 600 864000 300\n@ NS ns1\nns1 A 192.0.2.53\n")
         out.writelines(
-            f"{host(i)} A {address(i)}\n{host(i)} AAAA 2001:db8:0:8::{i >> 16:x}:{i & 65535:x}\n" for i in range(names)
+            f"{host(i)} A {address(i)}\n{host(i)} AAAA {address6(i)}\n" for i in range(names)
         )
     return Zone(name, path)

@@ -8,6 +8,7 @@ import os
 import pkgutil
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from place import Account, Lab, LabError, Process, run, soa_serial
@@ -79,6 +80,29 @@ class Subject:
                     if time.monotonic() > end:
                         raise LabError(f"{self.title} does not serve {zone} after {timeout:.0f} s\n{self.log_tail()}")
                     time.sleep(0.02)
+
+    def settle(self, timeout: float = 20.0) -> None:
+        """Waits until what it does behind serving – writing zones to files, freeing memory – is done, or it is time."""
+        end = time.monotonic() + timeout
+        before = self.cpu_time()
+        while time.monotonic() < end:
+            time.sleep(0.5)
+            now = self.cpu_time()
+            if now - before < 0.03:
+                return
+            before = now
+
+    def cpu_time(self) -> float:
+        """Seconds that its processes have run."""
+        ticks = 0
+        for pid in self.pids():
+            with suppress(OSError):
+                words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                ticks += int(words[11]) + int(words[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    def pids(self) -> list[int]:
+        return self.account.pids() or ([self.process.pid] if self.process else [])
 
     def check(self) -> None:
         """Fails when the process is no more."""

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the agent tells of its zones: their state, and what is wrong with whom. */
+#ifndef PEREGRINE_AGENT_REPORT_H
+#define PEREGRINE_AGENT_REPORT_H
+
+#include "agent/agent.h"
+
+/*
+ * FAILING: every primary failed when last asked, or a version was refused, or the serial served has been another than
+ * the primary's for longer than that may take; whatever is still served.
+ */
+enum report_state { REPORT_SERVING, REPORT_LOADING, REPORT_FAILING, REPORT_EXPIRED, REPORT_STATES };
+enum report_state report_zone_state(const struct agent_zone *zone);
+const char *report_state_text(enum report_state state);
+
+/* ERROR: the zone is not as fresh as it should be. WARNING: it is, but a primary would not do when it is needed. */
+enum problem_level { PROBLEM_NONE, PROBLEM_WARNING, PROBLEM_ERROR };
+
+struct problem {
+	enum problem_level level;
+	char culprit[200]; /* "primary NAME (ADDRESS)", or "zone" */
+	char cause[400];
+	char way_out[320];
+};
+
+/* What is wrong with a zone, the worst of it. Returns whether there is anything. */
+bool problem_find(const struct agent_zone *zone, struct problem *problem);
+/* What an operator may do about an attempt that failed. */
+void problem_way_out(const struct agent_zone *zone, const struct history_entry *entry, char *text, size_t size);
+/* "primary NAME (ADDRESS)" */
+void problem_culprit(const struct config_zone *zone, const struct history_entry *entry, char *text, size_t size);
+
+/* Of more zones than REPORT_WHOLE, what each primary did is told of those alone that are not well: the rest would be a
+ * hundred megabytes of good news. */
+#define REPORT_WHOLE 1000
+json_t *report_each_zone(struct agent_zone *const *zones, size_t count);
+/* Those with a problem alone: errors first, then by the culprit. */
+json_t *report_problems(struct agent_zone *const *zones, size_t count);
+
+#endif
