@@ -241,7 +241,6 @@ PROBLEMS = {
 
 def test_problems(lab: Lab) -> None:
     """The culprit comes first, with the cause and the way out; a zone that is well is not named."""
-    place = lab.make_directory("zones")
     good, strange = lab.primary_addresses[1], lab.primary_addresses[0]
     zones = []
     for name in (NAME, "badkey.example.", "denied.example."):

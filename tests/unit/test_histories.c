@@ -12,6 +12,8 @@
 #include "publish/order.h"
 #include "publish/scope.h"
 
+#include <time.h>
+
 #define ORIGIN "h.test."
 #define NUMBERED 160
 #define OPTIONS 5
@@ -41,6 +43,9 @@ static const char *const slots[][OPTIONS] = {
     {"\\043.a A 192.0.2.18\n", "z.a A 192.0.2.18\n", "*.a A 192.0.2.18\n", "a A 192.0.2.1\n"},
     {"e.n.t.s A 192.0.2.20\n", "n.t.s A 192.0.2.20\n", "x.t.s A 192.0.2.20\n", "t.s A 192.0.2.20\n"},
     {"a.e.n.t.s MX 1 n.t.s\n", "b.n.t.s MX 1 a.e.n.t.s\n", "*.t.s A 192.0.2.21\n", "zz.s A 192.0.2.22\n"},
+    /* What comes before an asterisk. */
+    {"\\002 A 192.0.2.23\n", "\\036.q A 192.0.2.23\n", "\\041 TXT \"x\"\n", "x.\\033.a A 192.0.2.23\n"},
+    {"\\040 A 192.0.2.24\n", "\\041.a MX 1 \\002\n", "\\038.e.n.t.s A 192.0.2.24\n", "\\041.q A 192.0.2.24\n"},
 };
 #define SLOTS (sizeof(slots) / sizeof(slots[0]))
 
@@ -309,7 +314,7 @@ static unsigned steps(void)
 {
 	const char *asked = getenv("PG_STEPS");
 
-	return asked ? strtoul(asked, NULL, 0) : 120;
+	return asked ? strtoul(asked, NULL, 0) : 200;
 }
 
 static void history(const struct signing *how, unsigned least)
@@ -381,13 +386,144 @@ static void with_opt_out(void **unused)
 	history(&how, 40);
 }
 
+/* ---- what a change costs ---- */
+
+static double cpu_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
+}
+
+/* A field of /proc/self/status, in KiB. */
+static unsigned long memory(const char *field)
+{
+	FILE *status = fopen("/proc/self/status", "r");
+	unsigned long value = 0;
+	char line[256];
+
+	assert_non_null(status);
+	while (fgets(line, sizeof(line), status))
+		if (!strncmp(line, field, strlen(field)))
+			value = strtoul(line + strlen(field) + 1, NULL, 10);
+	fclose(status);
+	return value;
+}
+
+static size_t soa_rdata(uint8_t *rdata, uint32_t serial)
+{
+	static const uint8_t names[] = "\2ns\1h\4test\0\4host\1h\4test";
+
+	memcpy(rdata, names, sizeof(names));
+	memset(rdata + sizeof(names), 0, 20);
+	knot_wire_write_u32(rdata + sizeof(names), serial);
+	knot_wire_write_u32(rdata + sizeof(names) + 16, 60);
+	return sizeof(names) + 20;
+}
+
+static void put_number(uint8_t *owner, unsigned number)
+{
+	memcpy(owner, "\10n0000000\1h\4test", 17);
+	for (int i = 8; i > 1; i--, number /= 10)
+		owner[i] = '0' + number % 10;
+}
+
+/* Names with A and AAAA. */
+static struct zone_version *large_version(unsigned names)
+{
+	static const uint8_t apex[] = "\1h\4test", ns[] = "\2ns\1h\4test";
+	struct zone_builder *builder = zone_builder_new(apex, 0);
+	uint8_t rdata[64], owner[32], address[16] = {0x20, 1, 0xd, 0xb8};
+	struct zone_version *version;
+	char why[512] = "";
+	size_t length = soa_rdata(rdata, 1);
+
+	assert_int_equal(0, zone_builder_add(builder, apex, KNOT_RRTYPE_SOA, 300, rdata, length));
+	assert_int_equal(0, zone_builder_add(builder, apex, KNOT_RRTYPE_NS, 300, ns, sizeof(ns)));
+	for (unsigned i = 0; i < names; i++) {
+		put_number(owner, i);
+		knot_wire_write_u32(address + 12, i);
+		assert_int_equal(0, zone_builder_add(builder, owner, KNOT_RRTYPE_A, 300, address + 12, 4));
+		assert_int_equal(0, zone_builder_add(builder, owner, KNOT_RRTYPE_AAAA, 300, address, 16));
+	}
+	version = zone_builder_finish(builder, why, sizeof(why));
+	assert_non_null(version);
+	return version;
+}
+
+static void note_time(void *context)
+{
+	*(double *)context = cpu_ms();
+}
+
+/* Gives so many names, evenly spread, another address. */
+static void change_some(struct image *image, unsigned names, unsigned count, uint32_t serial)
+{
+	struct zone_changes *changes = zone_changes_new((const uint8_t *)"\1h\4test", serial, 0);
+	const struct roll *roll = &image->zone_data[0].roll;
+	uint8_t owner[32], address[4], rdata[64];
+	unsigned written = 0;
+	double start, seen = 0;
+	char why[512] = "";
+	pg_ref ref;
+
+	assert_int_equal(0, zone_changes_next(changes));
+	for (unsigned i = 0; i < count; i++) {
+		unsigned number = (uint64_t)i * names / count + serial;
+
+		put_number(owner, number);
+		knot_wire_write_u32(address, number);
+		assert_int_equal(0, zone_changes_remove(changes, owner, KNOT_RRTYPE_A, address, 4));
+		knot_wire_write_u32(address, ~number);
+		assert_int_equal(0, zone_changes_add(changes, owner, KNOT_RRTYPE_A, 300, address, 4));
+	}
+	assert_int_equal(0, zone_changes_soa(changes, 300, rdata, soa_rdata(rdata, serial + 1)));
+	start = cpu_ms();
+	assert_int_equal(IMAGE_CHANGED,
+	                 image_change_part(image, changes, UINT64_MAX, note_time, &seen, why, sizeof(why)));
+	print_message("%u of %u names changed: visible after %.3f ms of processor time, done after %.3f\n", count,
+	              names, seen - start, cpu_ms() - start);
+	zone_changes_free(changes);
+	for (struct roll_place at = {}; (ref = roll_get(roll, at)); at = roll_next(roll, at))
+		written += ((const struct pg_node *)segments_at(&image->segments, ref))->since == serial + 1;
+	/* The apex has another SOA. */
+	assert_int_equal(count + 1, written);
+}
+
+/* What is written follows the change; so does memory. PG_NAMES in the environment makes the zone as large as that. */
+static void large(void **unused)
+{
+	unsigned names = getenv("PG_NAMES") ? strtoul(getenv("PG_NAMES"), NULL, 0) : 20000;
+	struct image *image = image_open(NULL, 8ULL << 30, 53, 1232);
+	struct zone_version *version = large_version(names);
+	double start = cpu_ms();
+	unsigned long before;
+	FILE *clear;
+
+	assert_true(names >= 20000 && names < 10000000);
+	commit(image, version);
+	print_message("%u names: compiled and published in %.0f ms of processor time\n", names, cpu_ms() - start);
+	zone_unref(version);
+	clear = fopen("/proc/self/clear_refs", "w");
+	assert_non_null(clear);
+	fputs("5", clear); /* the peak begins anew */
+	fclose(clear);
+	before = memory("VmRSS:");
+	change_some(image, names, 1, 1);
+	change_some(image, names, 1, 2);
+	change_some(image, names, names < 40000 ? names / 4 : 10000, 3);
+	print_message("memory: %lu MiB, at most %lu while it changed\n", before / 1024, memory("VmHWM:") / 1024);
+	if (getenv("PG_NAMES"))
+		assert_true(memory("VmHWM:") * 10 <= before * 13);
+	image_close(image);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(plain),
-	    cmocka_unit_test(with_nsec),
-	    cmocka_unit_test(with_nsec3),
-	    cmocka_unit_test(with_opt_out),
+	    cmocka_unit_test(plain),        cmocka_unit_test(with_nsec), cmocka_unit_test(with_nsec3),
+	    cmocka_unit_test(with_opt_out), cmocka_unit_test(large),
 	};
 
 	urcu_memb_register_thread();

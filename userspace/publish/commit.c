@@ -294,7 +294,7 @@ static void roll_back(struct commit *commit)
 		struct pg_cell *cell = image_find_cell(image, node);
 
 		if (commit->part && !node->previous)
-			roll_replace(&image->segments, &commit_zone(commit)->roll, commit->written.refs[i], 0);
+			roll_replace(&image->segments, &commit_zone(commit)->roll, commit->written.refs[i], 0, NULL);
 		if (!cell || cell->ref != commit->written.refs[i])
 			continue;
 		if (node->previous)
@@ -346,7 +346,7 @@ static int remove_target(void *targets, uint64_t hash)
 }
 
 /* Lets what is known of the zone follow a node that was written. */
-static void follow(struct commit *commit, pg_ref ref)
+static void follow(struct commit *commit, pg_ref ref, struct roll_place *near)
 {
 	struct image_zone *data = commit_zone(commit);
 	const struct pg_node *node = commit_node(commit, ref), *before = NULL;
@@ -372,17 +372,20 @@ static void follow(struct commit *commit, pg_ref ref)
 			data->known = false;
 	}
 	if (before)
-		roll_replace(&commit->image->segments, &data->roll, node->previous, absent ? 0 : ref);
+		roll_replace(&commit->image->segments, &data->roll, node->previous, absent ? 0 : ref, near);
 }
 
 void commit_end(struct commit *commit, uint64_t expires_at, void (*visible)(void *context), void *context)
 {
+	struct roll_place near = {};
+
 	show(commit, expires_at);
 	visible(context);
 	if (commit->context.plan->fault[0])
 		warn(commit->context.plan);
-	for (size_t i = 0; commit->part && i < commit->written.count; i++)
-		follow(commit, commit->written.refs[i]);
+	/* Names were written in reverse order. */
+	for (size_t i = commit->written.count; commit->part && i-- > 0;)
+		follow(commit, commit->written.refs[i], &near);
 	clean_up(commit);
 	heat_warm(commit->image, commit->chilled.refs, commit->chilled.count);
 	free_commit(commit);

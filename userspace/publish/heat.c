@@ -151,7 +151,7 @@ static void follow(struct image *image, const struct move *move)
 	/* If that cannot be, it is gone through. */
 	if (data->roll.mixed)
 		roll_sort(&image->segments, &data->roll);
-	roll_replace(&image->segments, &data->roll, move->from, move->to);
+	roll_replace(&image->segments, &data->roll, move->from, move->to, NULL);
 	if (move->name)
 		__atomic_store_n(&data->cold, data->cold + (move->to >= PG_COLD ? 1 : -1), __ATOMIC_RELAXED);
 }

@@ -207,14 +207,15 @@ int roll_insert(const struct segments *segments, struct roll *roll, pg_ref ref)
 }
 
 /* Where the reference stands; behind the last if it does not. */
-static struct roll_place find_ref(const struct segments *segments, const struct roll *roll, pg_ref ref)
+static struct roll_place find_ref(const struct segments *segments, const struct roll *roll, pg_ref ref,
+                                  struct roll_place near)
 {
 	const struct pg_node *node = segments_at(segments, ref);
 	const struct roll_key key = {.role = node->role, .name = (const uint8_t *)(node + 1)};
 	struct roll_place place = {};
 
 	if (!roll->mixed) {
-		place = roll_find(segments, roll, &key, place);
+		place = roll_find(segments, roll, &key, near);
 		return roll_get(roll, place) == ref ? place : (struct roll_place){.block = roll->block_count};
 	}
 	while (roll_get(roll, place) && roll_get(roll, place) != ref)
@@ -222,13 +223,15 @@ static struct roll_place find_ref(const struct segments *segments, const struct 
 	return place;
 }
 
-void roll_replace(const struct segments *segments, struct roll *roll, pg_ref ref, pg_ref next)
+void roll_replace(const struct segments *segments, struct roll *roll, pg_ref ref, pg_ref next, struct roll_place *near)
 {
-	struct roll_place place = find_ref(segments, roll, ref);
+	struct roll_place place = find_ref(segments, roll, ref, near ? *near : (struct roll_place){});
 	struct roll_block *block;
 
 	if (place.block == roll->block_count)
 		return;
+	if (near)
+		*near = place;
 	block = roll->blocks[place.block];
 	if (next) {
 		block->refs[place.at] = next;

@@ -61,8 +61,9 @@ int roll_sort(const struct segments *segments, struct roll *roll);
 /* Puts a node where it belongs, of which there must be none of this role and name. */
 int roll_insert(const struct segments *segments, struct roll *roll, pg_ref ref);
 /* The node at `ref`, which must still be readable, is now at `next`, or gone, if that is 0. Nothing happens if it is
- * not in the roll. */
-void roll_replace(const struct segments *segments, struct roll *roll, pg_ref ref, pg_ref next);
+ * not in the roll. `near`, if not NULL, is where the search begins, and becomes where it ended: of several nodes in
+ * order each is found near the one before. */
+void roll_replace(const struct segments *segments, struct roll *roll, pg_ref ref, pg_ref next, struct roll_place *near);
 
 void roll_free(struct roll *roll);
 

@@ -374,7 +374,7 @@ static void begin(struct scope *scope, const struct image *image, uint32_t slot,
 	scope->head = segments_at(&image->segments, head);
 	scope->apex = apex;
 	/* Where most of the zone changes, the whole way is the shorter one. */
-	scope->limit = scope->data->roll.count + 256;
+	scope->limit = scope->data->roll.count / 2 + 4096;
 	scope->chain.iterations = scope->head->iterations;
 	scope->chain.salt_length = scope->head->salt_length;
 	memcpy(scope->chain.salt, scope->head->salt, scope->head->salt_length);
