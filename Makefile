@@ -27,8 +27,8 @@ endif
 
 # Looked up when make starts: before `make deps` was run there is nothing to be found, so `demo` and `test` start make
 # once more.
-LIBRARIES = libbpf libelf libknot libdnssec gnutls libcyaml libuv liburcu-memb libnl-3.0 libnl-route-3.0 jansson libsystemd \
-	lmdb
+LIBRARIES = libbpf libelf libknot libdnssec gnutls libcyaml libuv liburcu-memb liburcu-cds libnl-3.0 libnl-route-3.0 \
+	jansson libsystemd lmdb
 PKG_CFLAGS := $(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null)
 TRIPLET := $(shell gcc -print-multiarch 2>/dev/null)

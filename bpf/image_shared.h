@@ -88,8 +88,9 @@ struct pg_zone {
 
 enum pg_zone_flag {
 	PG_ZONE_IN_USE = 1,
-	PG_ZONE_PARENT = 2, /* another zone is served below its apex, or was */
-	PG_ZONE_HIDDEN = 4, /* no longer served; to be dropped */
+	PG_ZONE_PARENT = 2,  /* another zone is served below its apex, or was */
+	PG_ZONE_HIDDEN = 4,  /* no longer served; to be dropped */
+	PG_ZONE_PRIVATE = 8, /* not for clients (a catalog): for them there is its SOA alone */
 };
 
 /*

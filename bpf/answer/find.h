@@ -138,6 +138,9 @@ PG_INLINE int pg_match_zone(struct pg_work *w, __u32 slot, __u32 start)
 		return PG_FOUND_BROKEN;
 	if (!(zone->flags & PG_ZONE_IN_USE) || !pg_same_suffix(w, start, zone->name, zone->name_length))
 		return PG_NOT_FOUND;
+	/* Secondaries ask for the SOA before they transfer; there is nothing in it to be kept from others. */
+	if (zone->flags & PG_ZONE_PRIVATE && (start || w->qtype != PG_TYPE_SOA))
+		return PG_NOT_FOUND;
 	pg_take_zone(w, zone, slot);
 	return PG_FOUND;
 }

@@ -594,15 +594,111 @@ static int tear_down(void **state)
 	return 0;
 }
 
+static const char templates[] =
+    "server: { listen: [ any ] }\n"
+    "fast-path: { mode: off }\n"
+    "primaries:\n"
+    "  - { name: hub, addresses: [ 198.51.100.2 ] }\n"
+    "  - { name: campus, addresses: [ 198.51.100.1 ] }\n"
+    "templates:\n"
+    "  - { name: shown, catalog: made.example, group: blue }\n"
+    "  - { name: campus, primaries: [ campus ] }\n"
+    "  - { name: default, primaries: [ hub ] }\n"
+    "catalogs:\n"
+    "  - { name: Made.Example, produce: true }\n"
+    "  - { name: catalog.example, template: shown, groups: [ { group: c, template: campus } ] }\n"
+    "zones:\n"
+    "  - { name: a.example }\n"
+    "  - { name: b.example, template: shown }\n"
+    "  - { name: c.example, template: shown, primaries: [ campus, hub ], group: red }\n";
+
+/* Settings come from the zone, else its template, else the template `default`. */
+static void test_templates(void **state)
+{
+	struct config *config = load(templates);
+	const struct config_catalog *made, *catalog;
+	const struct config_zone *members;
+
+	assert_non_null(config);
+	assert_int_equal(config->zone_count, 3);
+	assert_int_equal(config->catalog_count, 2);
+	made = &config->catalogs[0];
+	catalog = &config->catalogs[1];
+	assert_true(made->produce);
+	assert_int_equal(made->zone.primary_count, 0);
+	assert_string_equal(made->zone.name, "Made.Example");
+	assert_false(catalog->produce);
+	assert_string_equal(catalog->zone.primaries[0]->name, "hub");
+	assert_null(catalog->zone.catalog);
+	assert_string_equal(config->zones[0].primaries[0]->name, "hub");
+	assert_null(config->zones[0].catalog);
+	assert_string_equal(config->zones[1].primaries[0]->name, "hub");
+	assert_ptr_equal(config->zones[1].catalog, made);
+	assert_string_equal(config->zones[1].group, "blue");
+	assert_int_equal(config->zones[2].primary_count, 2);
+	assert_string_equal(config->zones[2].primaries[0]->name, "campus");
+	assert_ptr_equal(config->zones[2].catalog, made);
+	assert_string_equal(config->zones[2].group, "red");
+	assert_ptr_equal(catalog->members.catalog, made);
+	members = config_member_settings(catalog, "c", 1);
+	assert_non_null(members);
+	assert_string_equal(members->primaries[0]->name, "campus");
+	assert_null(members->catalog);
+	assert_null(config_member_settings(catalog, "d", 1));
+	assert_null(config_member_settings(catalog, "cc", 2));
+	config_free(config);
+}
+
+static void test_template_errors(void **state)
+{
+	expect(
+	    "server: { listen: [ any ] }\n"
+	    "fast-path: { mode: off }\n"
+	    "primaries: [ { name: hub, addresses: [ 198.51.100.2 ] } ]\n"
+	    "templates:\n"
+	    "  - { primaries: [ hub ] }\n"
+	    "  - { name: one }\n"
+	    "  - { name: one, primaries: [ hbu ] }\n"
+	    "  - { name: two, template: one }\n"
+	    "zones:\n"
+	    "  - { name: a.example }\n"
+	    "  - { name: b.example, template: tow, primaries: [ hub ] }\n"
+	    "  - { name: c.example, catalog: catalog.example, primaries: [ hub ] }\n"
+	    "catalogs:\n"
+	    "  - { name: catalog.example, primaries: [ hub ], groups: [ { group: a, template: x }, { group: a } ] }\n"
+	    "  - { name: made.example, produce: yea, primaries: [ hub ] }\n"
+	    "  - { name: other.example, produce: true, primaries: [ hub ], template: one }\n"
+	    "  - { name: other.example, produce: true }\n",
+	    "5: no name here", "7: template `one` stands twice", "7: primary `hbu`: no such primary", "8: unknown key",
+	    "10: no primaries here", "11: template `tow`: no such template",
+	    "12: catalog `catalog.example`: no such catalog is made here", "14: template `x`: no such template",
+	    "14: no template here", "14: group `a` stands twice", "15: produce `yea`",
+	    "16: primaries stands in a catalog that is made here", "16: template stands in a catalog",
+	    "17: zone `other.example` stands twice", NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_full),       cmocka_unit_test(test_defaults),     cmocka_unit_test(test_not_yaml),
-	    cmocka_unit_test(test_shape),      cmocka_unit_test(test_server),       cmocka_unit_test(test_fast_path),
-	    cmocka_unit_test(test_cookies),    cmocka_unit_test(test_keys),         cmocka_unit_test(test_secret_file),
-	    cmocka_unit_test(test_zones),      cmocka_unit_test(test_clocks),       cmocka_unit_test(test_verify),
-	    cmocka_unit_test(test_reach),      cmocka_unit_test(test_reach_errors), cmocka_unit_test(test_journal_size),
-	    cmocka_unit_test(test_many_zones), cmocka_unit_test(test_mutated),
+	    cmocka_unit_test(test_full),
+	    cmocka_unit_test(test_templates),
+	    cmocka_unit_test(test_template_errors),
+	    cmocka_unit_test(test_defaults),
+	    cmocka_unit_test(test_not_yaml),
+	    cmocka_unit_test(test_shape),
+	    cmocka_unit_test(test_server),
+	    cmocka_unit_test(test_fast_path),
+	    cmocka_unit_test(test_cookies),
+	    cmocka_unit_test(test_keys),
+	    cmocka_unit_test(test_secret_file),
+	    cmocka_unit_test(test_zones),
+	    cmocka_unit_test(test_clocks),
+	    cmocka_unit_test(test_verify),
+	    cmocka_unit_test(test_reach),
+	    cmocka_unit_test(test_reach_errors),
+	    cmocka_unit_test(test_journal_size),
+	    cmocka_unit_test(test_many_zones),
+	    cmocka_unit_test(test_mutated),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -44,6 +44,7 @@ struct cli_verb {
 
 enum cli_exit verb_status(const struct cli *cli, int count, char **arguments);
 enum cli_exit verb_zone_status(const struct cli *cli, int count, char **arguments);
+enum cli_exit verb_catalog_status(const struct cli *cli, int count, char **arguments);
 enum cli_exit verb_zone_reload(const struct cli *cli, int count, char **arguments);
 enum cli_exit verb_zone_retransfer(const struct cli *cli, int count, char **arguments);
 enum cli_exit verb_reload(const struct cli *cli, int count, char **arguments);

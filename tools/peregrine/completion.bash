@@ -5,10 +5,15 @@ _peregrine_zones() {
 	"${agent[@]}" --json zone-status 2>/dev/null | sed -n 's/^ *"zone": "\(.*\)",\{0,1\}$/\1/p'
 }
 
+_peregrine_catalogs() {
+	"${agent[@]}" --json catalog-status 2>/dev/null | sed -n 's/^ *"catalog": "\(.*\)",\{0,1\}$/\1/p'
+}
+
 _peregrine() {
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} verb='' words='' i
 	local agent=("${COMP_WORDS[0]}")
-	local verbs='status zone-status zone-reload zone-retransfer zone-export zone-diff reload stats attach detach explain refresh transfer'
+	local verbs='status zone-status catalog-status zone-reload zone-retransfer zone-export zone-diff reload stats attach detach'
+	verbs+=' explain refresh transfer'
 	COMPREPLY=()
 	case $previous in
 	-s|--socket|-c|--config)
@@ -43,6 +48,7 @@ _peregrine() {
 	else
 		case $verb in
 		'') words=$verbs ;;
+		catalog-status) words=$(_peregrine_catalogs) ;;
 		zone-*|refresh|transfer|stats) words=$(_peregrine_zones) ;;
 		explain) words="$(_peregrine_zones) A AAAA CNAME DS MX NS PTR SOA SRV TXT" ;;
 		attach|detach) words=$(command ls /sys/class/net 2>/dev/null) ;;

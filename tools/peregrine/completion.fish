@@ -22,6 +22,11 @@ function __peregrine_zones
     $agent --json zone-status 2>/dev/null | string replace -rf '^ *"zone": "(.*)",?$' '$1'
 end
 
+function __peregrine_catalogs
+    set -l agent (__peregrine_agent)
+    $agent --json catalog-status 2>/dev/null | string replace -rf '^ *"catalog": "(.*)",?$' '$1'
+end
+
 # The verb that stands on the command line, if it is one of those named; any, when none is named.
 function __peregrine_verb
     set -l words (commandline -opc)[2..]
@@ -54,6 +59,7 @@ complete -c peregrine -n "__peregrine_verb zone-status" -l problems -d 'what is 
 complete -c peregrine -n "__peregrine_verb $refresh" -l timeout -x -d 'wait no longer than this, in seconds'
 complete -c peregrine -n "__peregrine_verb $refresh zone-status zone-export zone-diff stats explain" -a '(__peregrine_zones)'
 complete -c peregrine -n '__peregrine_verb zone-export' -F
+complete -c peregrine -n '__peregrine_verb catalog-status' -a '(__peregrine_catalogs)'
 complete -c peregrine -n '__peregrine_verb attach detach' -a '(command ls /sys/class/net 2>/dev/null)'
 complete -c peregrine -n '__peregrine_verb detach' -l pins -xa '(__fish_complete_directories)' -d 'where the agent left its pins'
 complete -c peregrine -n '__peregrine_verb explain' -a 'A AAAA CNAME DS MX NS PTR SOA SRV TXT +do +tcp +bufsize='

@@ -16,6 +16,13 @@ _peregrine_zones() {
 	_describe -t zones zone zones
 }
 
+_peregrine_catalogs() {
+	local -a catalogs
+	catalogs=(${(f)"$(_call_program catalogs $agent --json catalog-status 2>/dev/null |
+		sed -n 's/^ *"catalog": "\(.*\)",\{0,1\}$/\1/p')"})
+	_describe -t catalogs catalog catalogs
+}
+
 _peregrine() {
 	local context state line
 	local -a agent common
@@ -45,6 +52,7 @@ _peregrine() {
 	zone-export) _arguments $common '1:zone:_peregrine_zones' '2:file:_files' ;;
 	zone-diff) _arguments $common '1:zone:_peregrine_zones' '2:serial:' ;;
 	zone-status) _arguments $common '--problems[what is wrong, with whom, and the way out]' '*:zone:_peregrine_zones' ;;
+	catalog-status) _arguments $common '1:catalog:_peregrine_catalogs' ;;
 	stats) _arguments $common '1:zone:_peregrine_zones' ;;
 	attach) _arguments $common '*:interface:_net_interfaces' ;;
 	detach)

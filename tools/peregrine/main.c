@@ -57,6 +57,16 @@ static const struct cli_verb verbs[] = {
          "Example: peregrine zone-status --problems",
      .options = CLI_PROBLEMS,
      .most = -1},
+    {.name = "catalog-status",
+     .run = verb_catalog_status,
+     .arguments = "[CATALOG]",
+     .description = "one line a catalog zone: what it lists, what of it is served",
+     .help = "Shows for each catalog zone (RFC 9432), or for the one named: whether it is followed (catalog) or made\n"
+             "here (produced), the serial that is in force, how many zones it lists, how many of these are served for\n"
+             "it, and why its last version is broken, if it is. Below stand members that are left out, and why.\n"
+             "\n"
+             "Example: peregrine catalog-status catalog.ns.example.net",
+     .most = 1},
     {.name = "zone-reload",
      .run = verb_zone_reload,
      .arguments = "[--wait] [--timeout SECONDS] [--force] [ZONE...]",

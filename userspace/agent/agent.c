@@ -30,9 +30,6 @@ static int make_directory(const char *path, mode_t mode)
 
 static void warn_of_what_is_not_applied(const struct config *config)
 {
-	if (config->catalog_count)
-		log_warning("%s: catalogs are not followed by this version; their member zones are not served",
-		            config->path);
 	if (config->metrics_listen)
 		log_warning("%s: metrics are not served by this version; `peregrine stats --json` has the counters",
 		            config->path);
@@ -116,13 +113,12 @@ static int start(struct agent *agent)
 			return -1;
 	}
 	agent->netlink = netlink_open(agent->loop, host_changed, agent);
-	if (!agent->netlink || open_servers(agent) || agent_apply_policy(agent))
+	if (!agent->netlink || zone_set_open(agent) || open_servers(agent) || agent_apply_policy(agent))
 		return -1;
 	agent->schedule = schedule_new(agent->loop);
 	if (!agent->schedule || agent_apply_zones(agent, config, &added, &removed))
 		return -1;
 	agent_wait_for_store(agent);
-	agent_forget_strays(agent);
 	agent_attach_at_start(agent);
 	agent_follow_host(agent);
 	if (config->mode == CONFIG_MODE_NATIVE && agent->fastpath && !agent->attach_waits) {
@@ -160,6 +156,7 @@ static void stop(struct agent *agent)
 	schedule_free(agent->schedule);
 	if (agent->fallback)
 		fallback_close(agent->fallback);
+	zone_set_close(agent);
 	if (agent->notify)
 		notify_close(agent->notify);
 	notify_out_free(agent->notify_out);
@@ -173,6 +170,7 @@ static void stop(struct agent *agent)
 	for (size_t i = 0; i < sizeof(agent->signals) / sizeof(agent->signals[0]); i++)
 		close_handle((uv_handle_t *)&agent->signals[i], NULL);
 	close_handle((uv_handle_t *)&agent->attach_timer, NULL);
+	close_handle((uv_handle_t *)&agent->produce_timer, NULL);
 	close_handle((uv_handle_t *)&agent->expiry_timer, NULL);
 	uv_run(agent->loop, UV_RUN_DEFAULT);
 }
@@ -217,6 +215,8 @@ static void watch_signals(struct agent *agent)
 	}
 	uv_timer_init(agent->loop, &agent->attach_timer);
 	agent->attach_timer.data = agent;
+	uv_timer_init(agent->loop, &agent->produce_timer);
+	agent->produce_timer.data = agent;
 	uv_timer_init(agent->loop, &agent->expiry_timer);
 	agent->expiry_timer.data = agent;
 	uv_timer_start(&agent->expiry_timer, agent_watch_expiry, EXPIRY_WATCH_MS, EXPIRY_WATCH_MS);

@@ -15,27 +15,57 @@
 #include "transfer_out/outgoing.h"
 
 #include <time.h>
+#include <urcu/urcu-memb.h>
+
+#include <urcu/rculfhash.h>
 
 struct agent;
 
-/* A configured zone and who follows it. */
+/* Why there is a zone. */
+enum agent_role {
+	AGENT_CONFIGURED,
+	AGENT_CATALOG,  /* configured, and lists members; not for clients */
+	AGENT_MEMBER,   /* of a catalog */
+	AGENT_PRODUCED, /* a catalog that is made here: nobody is followed; not for clients */
+};
+
+/*
+ * A zone and who follows it. All stand in a table, in which any thread may look for their configuration (RCU), and in a
+ * list for the main thread, which alone changes both. One that was taken out is freed when no reader has it any more.
+ */
 struct agent_zone {
+	struct cds_lfht_node node;
+	struct agent_zone *next, *previous;
 	struct agent *agent;
-	const struct config_zone *config;
-	struct follower *follower;
-	struct notify_zone *notify;     /* its secondaries; NULL: no memory for them */
-	struct verification *verifying; /* agent/verify.c: versions that are being verified */
-	uint64_t records;               /* of the version served, without what signing adds; 0: not known */
-	bool to_be_stored;              /* agent/store.c: it is going to be given to the store whole */
-	bool expired;                   /* it was said */
-	bool settled;                   /* since start, it was served or an attempt has failed */
+	enum agent_role role;
+	const struct config_zone *config; /* RCU */
+	struct member *member;            /* whose `config` it is, of a member; else NULL */
+	struct agent_catalog *catalog;    /* that it is, or is a member of; else NULL */
+	unsigned generation;              /* of the configuration that wants it */
+	struct follower *follower;        /* NULL: of a zone that is made here */
+	struct notify_zone *notify;       /* its secondaries; NULL: no memory for them */
+	struct verification *verifying;   /* agent/verify.c: versions that are being verified */
+	uint64_t records;                 /* of the version served, without what signing adds; 0: not known */
+	bool to_be_stored;                /* agent/store.c: it is going to be given to the store whole */
+	bool expired;                     /* it was said */
+	bool settled;                     /* since start, it was served or an attempt has failed */
 };
 
 struct agent {
 	uv_loop_t *loop;
-	struct config *config;     /* RCU: the fallback's threads look up NOTIFY senders in it */
-	struct agent_zone **zones; /* as many as, and in the order of, the configuration's */
+	struct config *config; /* RCU: the fallback's threads look up NOTIFY senders in it */
+	struct cds_lfht *zone_table;
+	struct agent_zone *zones; /* all of them, in no order */
 	size_t zone_count;
+	struct agent_zone *removed;     /* not freed yet */
+	struct member *removed_members; /* likewise */
+	struct agent_zone *watched;     /* where the next look for expired zones begins; NULL: at the first */
+	size_t unsettled;               /* zones */
+	unsigned generation;            /* of the configuration */
+	bool swept;                     /* zones that nothing wants were removed from an adopted image */
+	struct agent_catalog *catalogs; /* as the configuration's, in a list */
+	struct produced *produced;      /* likewise, those made here */
+	uv_timer_t produce_timer;
 	struct schedule *schedule; /* of all followers */
 	struct publisher *publisher;
 	struct store *store;       /* NULL: there is none, nothing is kept */
@@ -65,12 +95,36 @@ struct agent {
 /* Runs until SIGTERM, SIGINT. Takes over the configuration. Returns the exit status. */
 int agent_run(struct config *config, bool detach_at_end);
 
+/* agent/zone_set.c: the table and the list. */
+int zone_set_open(struct agent *agent);
+void zone_set_close(struct agent *agent);
+void zone_set_add(struct agent *agent, struct agent_zone *zone);
+/* Takes a zone out; zone_set_bury frees it, and all others, after waiting for the readers. */
+void zone_set_remove(struct agent *agent, struct agent_zone *zone);
+/* Gives a zone another configuration; that of `member` (or NULL), which the zone owns then. */
+void zone_set_config(struct agent_zone *zone, const struct config_zone *config, struct member *member);
+void zone_set_bury(struct agent *agent);
+/* The zone of that name, or NULL. Main thread. */
+struct agent_zone *agent_find_zone(struct agent *agent, const uint8_t *apex);
+/* Its configuration, for any thread, within an RCU read-side section. */
+const struct config_zone *agent_find_config(struct agent *agent, const uint8_t *apex);
+/* All zones in canonical order, to be freed; NULL when memory is short. */
+struct agent_zone **agent_list_zones(const struct agent *agent, size_t *count);
+
 /* agent/zones.c: makes the set of zones what the configuration says; counts what came and went. */
 int agent_apply_zones(struct agent *agent, struct config *config, size_t *added, size_t *removed);
 void agent_drop_zones(struct agent *agent);
+/* One zone more; `member` as in zone_set_config. Returns NULL when memory is short, and keeps nothing then. */
+struct agent_zone *agent_add_zone(struct agent *agent, enum agent_role role, const struct config_zone *config,
+                                  struct member *member);
+/* Ends following a zone, and serving it. */
+void agent_remove_zone(struct agent_zone *zone);
+/* Another configuration for a zone that stays. */
+void agent_change_zone(struct agent_zone *zone, const struct config_zone *config, struct member *member);
+/* Removes what an adopted image has and nothing wants, once it is known what the catalogs want. */
+void agent_remove_strays(struct agent *agent);
 /* Says once of each zone that it has expired, and that it is served again. */
 void agent_watch_expiry(uv_timer_t *timer);
-struct agent_zone *agent_find_zone(struct agent *agent, const uint8_t *apex);
 /* For those who do not wait. */
 void agent_ignore_done(void *context, const char *error);
 
@@ -87,7 +141,7 @@ void agent_begin_from_store(struct agent_zone *zone, struct follower_start *star
 /* Waits until what is on its way is served. */
 void agent_wait_for_store(struct agent *agent);
 void agent_forget_stored(struct agent *agent, const uint8_t *apex);
-/* Forgets zones that are not configured. */
+/* Forgets zones that nothing wants. */
 void agent_forget_strays(struct agent *agent);
 /* To be opened before there are threads. A store that cannot be opened is done without, and reported. */
 void agent_open_store(struct agent *agent);

@@ -148,10 +148,6 @@ void agent_attach_at_start(struct agent *agent)
 
 void agent_zone_settled(struct agent *agent)
 {
-	if (!agent->attach_waits || agent->stopping)
-		return;
-	for (size_t i = 0; i < agent->zone_count; i++)
-		if (agent->zones[i] && !agent->zones[i]->settled)
-			return;
-	attach_now(agent);
+	if (agent->attach_waits && !agent->stopping && !agent->unsettled)
+		attach_now(agent);
 }

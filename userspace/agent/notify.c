@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * NOTIFY on its way in. The fallback's thread that received it checks the sender against the configuration (an RCU
- * read), replies, and queues a copy; the main thread hands the copy to the zone's follower. The queue is bounded: a
+ * NOTIFY on its way in. The fallback's thread that received it checks the sender against the zone's configuration (an
+ * RCU read), replies, and queues a copy; the main thread hands the copy to the zone's follower. The queue is bounded: a
  * NOTIFY beyond it is not replied to, and so sent again by the primary.
  */
 #include "agent/agent.h"
@@ -72,7 +72,6 @@ size_t notify_receive(void *context, const struct sockaddr_storage *from, const 
                       uint8_t *reply)
 {
 	struct agent *agent = context;
-	const struct config *config = rcu_dereference(agent->config);
 	const struct config_zone *zone = NULL;
 	knot_dname_storage_t apex;
 	size_t reply_length = 0;
@@ -80,7 +79,7 @@ size_t notify_receive(void *context, const struct sockaddr_storage *from, const 
 	if (length > NOTIFY_MAX)
 		return 0;
 	if (zone_of(wire, length, apex))
-		zone = config_find_zone(config, apex);
+		zone = agent_find_config(agent, apex);
 	/* One that is not replied to is sent again. */
 	if (transfer_notify_check(zone, from, wire, length, reply, &reply_length) &&
 	    !enqueue(agent->notify, from, wire, length))
@@ -108,7 +107,7 @@ static void deliver(uv_async_t *async)
 		size_t reply_length;
 
 		/* The reply has gone out already. */
-		if (zone)
+		if (zone && zone->follower)
 			follower_notify(zone->follower, &message->from, message->wire, message->length, reply,
 			                &reply_length);
 		free(message);

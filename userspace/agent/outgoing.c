@@ -10,9 +10,7 @@
 /* Both are called inside an RCU read-side section. */
 static const struct config_zone *find_zone(void *context, const uint8_t *apex)
 {
-	struct agent *agent = context;
-
-	return config_find_zone(rcu_dereference(agent->config), apex);
+	return agent_find_config(context, apex);
 }
 
 static const knot_tsig_key_t *find_key(void *context, const uint8_t *name)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What the agent tells about itself, as JSON. */
 #include "agent/agent.h"
+#include "agent/catalogs.h"
 #include "agent/report.h"
 #include "answer/wire.h"
 
@@ -43,13 +44,11 @@ static json_t *report_zones(struct agent *agent)
 	json_t *zones = json_object();
 	size_t counts[REPORT_STATES] = {}, problems = 0;
 
-	for (size_t i = 0; i < agent->zone_count; i++) {
+	for (const struct agent_zone *zone = agent->zones; zone; zone = zone->next) {
 		struct problem problem;
 
-		if (!agent->zones[i])
-			continue;
-		counts[report_zone_state(agent->zones[i])]++;
-		problems += problem_find(agent->zones[i], &problem);
+		counts[report_zone_state(zone)]++;
+		problems += problem_find(zone, &problem);
 	}
 	json_object_set_new(zones, "total", json_integer(agent->zone_count));
 	for (int i = 0; i < REPORT_STATES; i++)

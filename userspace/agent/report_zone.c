@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What is told of a zone, and of each address of its primaries. */
+#include "agent/catalogs.h"
 #include "agent/report.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+static const char *const role_names[] = {"configured", "catalog", "member", "produced"};
 
 static const char *const state_names[] = {"serving", "loading", "failing", "expired"};
 
@@ -209,6 +212,10 @@ static json_t *report_zone(struct agent_zone *zone)
 	json_t *report = json_object();
 
 	json_object_set_new(report, "zone", json_string(zone->config->name));
+	json_object_set_new(report, "role", json_string(role_names[zone->role]));
+	json_object_set_new(report, "catalog",
+	                    zone->role == AGENT_MEMBER && zone->catalog ? json_string(zone->catalog->config->zone.name)
+	                                                                : json_null());
 	json_object_set_new(report, "state", json_string(state_names[state]));
 	json_object_set_new(report, "serial", number_if(served.loaded, served.serial));
 	json_object_set_new(report, "primary_serial", number_if(status.has_primary_serial, status.primary_serial));

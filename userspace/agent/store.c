@@ -283,7 +283,8 @@ static void loaded(void *context, const char *error)
 		log_error("zone %s: cannot be served from the store: %s; it is transferred anew", zone->config->name,
 		          error);
 		store_remove(agent->store, handing->apex);
-		follower_refresh(zone->follower, FOLLOWER_FULL, agent_ignore_done, NULL);
+		if (zone->follower)
+			follower_refresh(zone->follower, FOLLOWER_FULL, agent_ignore_done, NULL);
 	}
 	handing_free(handing);
 }
@@ -375,7 +376,7 @@ struct stray {
 static void find_stray(void *context, const uint8_t *apex, const struct store_zone *zone)
 {
 	struct stray *stray = context;
-	struct whole *found = config_find_zone(stray->agent->config, apex) ? NULL : calloc(1, sizeof(*found));
+	struct whole *found = agent_find_zone(stray->agent, apex) ? NULL : calloc(1, sizeof(*found));
 
 	if (!found)
 		return;

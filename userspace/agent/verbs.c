@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The verbs of the control socket. */
 #include "agent/agent.h"
+#include "agent/catalogs.h"
 #include "agent/report.h"
 #include "common/log.h"
 
@@ -28,16 +29,14 @@ static struct agent_zone **zone_arguments(struct agent *agent, struct control_re
                                           size_t *count)
 {
 	size_t named = json_array_size(arguments);
-	struct agent_zone **zones = calloc((named ? named : agent->zone_count) + 1, sizeof(*zones));
+	struct agent_zone **zones = named ? calloc(named, sizeof(*zones)) : agent_list_zones(agent, count);
 
-	*count = 0;
 	if (!zones) {
 		control_fail(request, "out of memory");
 		return NULL;
 	}
-	for (size_t i = 0; !named && i < agent->zone_count; i++)
-		if (agent->zones[i])
-			zones[(*count)++] = agent->zones[i];
+	if (named)
+		*count = 0;
 	for (size_t i = 0; i < named; i++) {
 		zones[*count] = zone_argument(agent, request, json_string_value(json_array_get(arguments, i)));
 		if (!zones[(*count)++]) {
@@ -193,7 +192,9 @@ static void run_refresh(struct agent *agent, struct control_request *request, co
 		json_t *entry = reload_entry(zones[i], wait);
 
 		json_array_append_new(waiting->result, entry);
-		if (wait)
+		if (!zones[i]->follower)
+			json_object_set_new(entry, "error", count == 1 ? json_string("it is made here") : json_null());
+		else if (wait)
 			refresh_and_wait(zones[i], force, waiting, entry);
 		else
 			follower_refresh(zones[i]->follower, force, agent_ignore_done, NULL);
@@ -379,9 +380,15 @@ static void run_detach(void *context, struct control_request *request, const jso
 }
 
 const struct control_verb agent_verbs[] = {
-    {"status", run_status},           {"zone-status", run_zone_status},
-    {"zone-reload", run_zone_reload}, {"zone-retransfer", run_zone_retransfer},
-    {"reload", run_reload},           {"stats", run_stats},
-    {"attach", run_attach},           {"detach", run_detach},
-    {"explain", agent_explain},       {},
+    {"status", run_status},
+    {"zone-status", run_zone_status},
+    {"zone-reload", run_zone_reload},
+    {"zone-retransfer", run_zone_retransfer},
+    {"reload", run_reload},
+    {"stats", run_stats},
+    {"attach", run_attach},
+    {"detach", run_detach},
+    {"catalog-status", agent_catalog_status},
+    {"explain", agent_explain},
+    {},
 };

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The zones of the configuration, each with its follower and its place in the image. */
+/* The zones of the configuration, and those that catalogs list, each with its follower and its place in the image. */
 #include "agent/agent.h"
+#include "agent/catalogs.h"
 #include "common/log.h"
 
 #include <stdlib.h>
-#include <urcu/urcu-memb.h>
+
+#define WATCHED_AT_ONCE 5000 /* zones */
 
 static void settle(struct agent_zone *zone)
 {
 	if (zone->settled)
 		return;
 	zone->settled = true;
+	zone->agent->unsettled--;
 	agent_zone_settled(zone->agent);
 }
 
@@ -32,182 +35,269 @@ static void first_attempt_done(void *context, const char *error)
 	settle(context);
 }
 
-static struct agent_zone *add_zone(struct agent *agent, const struct config_zone *config)
+static bool is_catalog(enum agent_role role)
 {
-	struct agent_zone *zone = calloc(1, sizeof(*zone));
+	return role == AGENT_CATALOG || role == AGENT_PRODUCED;
+}
+
+/* Its follower, beginning with what is served of it already. */
+static int follow(struct agent_zone *zone)
+{
+	struct agent *agent = zone->agent;
 	struct publisher_zone served = {};
 	struct follower_start start = {};
-	struct follower_hooks hooks = {
-	    .publish = agent_keep_version, .change = agent_keep_changes, .confirmed = confirmed, .context = zone};
+	bool catalog = zone->role == AGENT_CATALOG;
+	struct follower_hooks hooks = {.publish = catalog ? catalog_publish : agent_keep_version,
+	                               .change = catalog ? catalog_change : agent_keep_changes,
+	                               .confirmed = confirmed,
+	                               .context = zone};
 
-	if (!zone || publisher_add_zone(agent->publisher, config->apex)) {
-		free(zone);
-		return NULL;
-	}
-	zone->agent = agent;
-	zone->config = config;
-	if (publisher_zone(agent->publisher, config->apex, &served)) {
+	if (publisher_zone(agent->publisher, zone->config->apex, &served)) {
 		start.loaded = served.loaded;
 		start.serial = served.serial;
 		start.expires_at = served.expires_at;
 		agent_begin_from_store(zone, &start);
 		zone->settled = start.loaded;
 	}
-	zone->follower = follower_new(agent->schedule, config, &start, &hooks);
-	if (!zone->follower) {
+	if (zone->role == AGENT_PRODUCED)
+		zone->settled = true;
+	else
+		zone->follower = follower_new(agent->schedule, zone->config, &start, &hooks);
+	if (!zone->follower && zone->role != AGENT_PRODUCED)
+		return -1;
+	zone->notify = notify_zone_new(agent->notify_out, zone->config);
+	if (!zone->notify)
+		log_error("zone %s: no memory for its secondaries: they are not notified", zone->config->name);
+	if (zone->settled)
+		return 0;
+	agent->unsettled++;
+	follower_refresh(zone->follower, FOLLOWER_AS_DUE, first_attempt_done, zone);
+	return 0;
+}
+
+struct agent_zone *agent_add_zone(struct agent *agent, enum agent_role role, const struct config_zone *config,
+                                  struct member *member)
+{
+	struct agent_zone *zone = calloc(1, sizeof(*zone));
+
+	if (zone)
+		*zone = (struct agent_zone){.agent = agent, .role = role, .config = config, .member = member};
+	if (!zone || publisher_add_zone(agent->publisher, config->apex)) {
+		member_free(member);
 		free(zone);
 		return NULL;
 	}
-	zone->notify = notify_zone_new(agent->notify_out, config);
-	if (!zone->notify)
-		log_error("zone %s: no memory for its secondaries: they are not notified", config->name);
-	if (!zone->settled)
-		follower_refresh(zone->follower, FOLLOWER_AS_DUE, first_attempt_done, zone);
+	publisher_set_private(agent->publisher, config->apex, is_catalog(role));
+	if (follow(zone)) {
+		publisher_remove_zone(agent->publisher, config->apex);
+		member_free(member);
+		free(zone);
+		return NULL;
+	}
+	zone_set_add(agent, zone);
+	produce_later(agent);
 	return zone;
 }
 
+/* Ends following it; what is served stays. */
 static void drop_zone(struct agent_zone *zone)
 {
+	struct agent *agent = zone->agent;
+	bool last = !zone->settled && !--agent->unsettled;
+
 	/* What its follower still reports does not count. */
 	zone->settled = true;
 	agent_forget_verifications(zone);
-	follower_free(zone->follower);
+	if (zone->follower)
+		follower_free(zone->follower);
+	zone->follower = NULL;
 	notify_zone_free(zone->notify);
-	free(zone);
+	zone->notify = NULL;
+	zone_set_remove(agent, zone);
+	if (last)
+		agent_zone_settled(agent);
 }
 
-/* It is configured no more. */
-static void remove_zone(struct agent_zone *zone)
+void agent_remove_zone(struct agent_zone *zone)
 {
+	publisher_remove_zone(zone->agent->publisher, zone->config->apex);
 	agent_forget_stored(zone->agent, zone->config->apex);
+	produce_later(zone->agent);
 	drop_zone(zone);
 }
 
-/* The image may hold zones that no configuration names any more. */
+void agent_change_zone(struct agent_zone *zone, const struct config_zone *config, struct member *member)
+{
+	if (zone->follower)
+		follower_reconfigure(zone->follower, config);
+	if (zone->notify && notify_zone_reconfigure(zone->notify, config))
+		log_error("zone %s: no memory for other secondaries: the old ones are notified", config->name);
+	zone_set_config(zone, config, member);
+	produce_later(zone->agent);
+}
+
+/* The image may hold zones that nothing wants any more. */
 struct stray {
-	const struct config *config;
-	uint8_t (*apexes)[KNOT_DNAME_MAXLEN];
-	size_t count;
+	struct agent *agent;
+	knot_dname_storage_t *apexes;
+	size_t count, room;
 };
 
 static void find_stray(const uint8_t *apex, const struct publisher_zone *zone, void *context)
 {
 	struct stray *stray = context;
-	void *apexes;
 
-	if (config_find_zone(stray->config, apex))
+	if (agent_find_zone(stray->agent, apex))
 		return;
-	apexes = realloc(stray->apexes, (stray->count + 1) * sizeof(*stray->apexes));
-	if (!apexes)
-		return;
-	stray->apexes = apexes;
+	if (stray->count == stray->room) {
+		size_t room = stray->room ? stray->room * 2 : 64;
+		void *apexes = realloc(stray->apexes, room * sizeof(*stray->apexes));
+
+		if (!apexes)
+			return;
+		stray->apexes = apexes;
+		stray->room = room;
+	}
 	knot_dname_to_wire(stray->apexes[stray->count++], apex, KNOT_DNAME_MAXLEN);
 }
 
-static size_t remove_strays(struct agent *agent, const struct config *config)
+void agent_remove_strays(struct agent *agent)
 {
-	struct stray stray = {.config = config};
+	struct stray stray = {.agent = agent};
 
+	if (agent->swept || catalogs_unread(agent))
+		return;
+	agent->swept = true;
 	publisher_each_zone(agent->publisher, find_stray, &stray);
 	for (size_t i = 0; i < stray.count; i++)
 		publisher_remove_zone(agent->publisher, stray.apexes[i]);
 	free(stray.apexes);
-	return stray.count;
+	agent_forget_strays(agent);
+}
+
+/* A zone of the configuration: one more, or one that is there gets its settings anew. */
+static int want_zone(struct agent *agent, enum agent_role role, const struct config_zone *config, size_t *added)
+{
+	struct agent_zone *zone = agent_find_zone(agent, config->apex);
+
+	/* Catalogs are followed in another way, or not at all. */
+	if (zone && zone->role != role && (is_catalog(zone->role) || is_catalog(role))) {
+		agent_remove_zone(zone);
+		zone = NULL;
+	}
+	if (zone) {
+		agent_change_zone(zone, config, NULL);
+	} else {
+		zone = agent_add_zone(agent, role, config, NULL);
+		++*added;
+	}
+	if (!zone) {
+		log_error("zone %s: cannot be added: out of memory", config->name);
+		return -1;
+	}
+	zone->role = role;
+	zone->catalog = NULL;
+	zone->generation = agent->generation;
+	return 0;
+}
+
+static int want_catalogs(struct agent *agent, size_t *added)
+{
+	int result = 0;
+
+	for (struct agent_catalog *catalog = agent->catalogs; catalog; catalog = catalog->next) {
+		if (want_zone(agent, AGENT_CATALOG, &catalog->config->zone, added))
+			result = -1;
+		else
+			agent_find_zone(agent, catalog->config->zone.apex)->catalog = catalog;
+	}
+	for (size_t i = 0; i < agent->config->catalog_count; i++)
+		if (agent->config->catalogs[i].produce &&
+		    want_zone(agent, AGENT_PRODUCED, &agent->config->catalogs[i].zone, added))
+			result = -1;
+	return result;
+}
+
+static size_t remove_unwanted(struct agent *agent)
+{
+	struct agent_zone *zone = agent->zones;
+	size_t removed = 0;
+
+	while (zone) {
+		struct agent_zone *next = zone->next;
+
+		if (zone->generation != agent->generation) {
+			agent_remove_zone(zone);
+			removed++;
+		}
+		zone = next;
+	}
+	return removed;
 }
 
 int agent_apply_zones(struct agent *agent, struct config *config, size_t *added, size_t *removed)
 {
-	struct agent_zone **zones = calloc(config->zone_count + 1, sizeof(*zones));
 	struct config *old = agent->config;
-	size_t at = 0, missing = 0;
+	int result;
 
 	*added = *removed = 0;
-	if (!zones)
-		return -1;
 	rcu_assign_pointer(agent->config, config);
-	/* Both lists are sorted by apex. */
-	for (size_t i = 0; i < config->zone_count; i++) {
-		const struct config_zone *wanted = &config->zones[i];
-
-		/* A zone that could not be added is not there. */
-		while (at < agent->zone_count &&
-		       (!agent->zones[at] || knot_dname_cmp(agent->zones[at]->config->apex, wanted->apex) < 0)) {
-			if (agent->zones[at])
-				remove_zone(agent->zones[at]);
-			at++;
-			++*removed;
-		}
-		if (at < agent->zone_count && knot_dname_is_equal(agent->zones[at]->config->apex, wanted->apex)) {
-			zones[i] = agent->zones[at++];
-			zones[i]->config = wanted;
-			follower_reconfigure(zones[i]->follower, wanted);
-			if (zones[i]->notify && notify_zone_reconfigure(zones[i]->notify, wanted))
-				log_error("zone %s: no memory for other secondaries: the old ones are notified",
-				          wanted->name);
-			continue;
-		}
-		zones[i] = add_zone(agent, wanted);
-		if (!zones[i]) {
-			log_error("zone %s: cannot be added: out of memory", wanted->name);
-			missing++;
-		}
-		++*added;
-	}
-	for (; at < agent->zone_count; at++) {
-		if (agent->zones[at])
-			remove_zone(agent->zones[at]);
-		++*removed;
-	}
-	remove_strays(agent, config);
-	free(agent->zones);
-	agent->zones = zones;
-	agent->zone_count = config->zone_count;
+	result = catalogs_configure(agent, config) | produce_configure(agent, config);
+	if (!agent->generation++)
+		catalogs_read_last(agent);
+	for (size_t i = 0; i < config->zone_count; i++)
+		if (want_zone(agent, AGENT_CONFIGURED, &config->zones[i], added))
+			result = -1;
+	if (want_catalogs(agent, added) || catalogs_place_all(agent, added))
+		result = -1;
+	*removed = remove_unwanted(agent);
+	agent_remove_strays(agent);
+	zone_set_bury(agent);
 	if (old != config) {
 		urcu_memb_synchronize_rcu();
 		config_free(old);
 	}
-	return missing ? -1 : 0;
+	return result;
 }
 
 void agent_drop_zones(struct agent *agent)
 {
-	for (size_t i = 0; i < agent->zone_count; i++)
-		if (agent->zones[i])
-			drop_zone(agent->zones[i]);
-	free(agent->zones);
-	agent->zones = NULL;
-	agent->zone_count = 0;
+	while (agent->zones)
+		drop_zone(agent->zones);
+	catalogs_close(agent);
+	produce_close(agent);
 }
 
-struct agent_zone *agent_find_zone(struct agent *agent, const uint8_t *apex)
+static void watch_zone(struct agent_zone *zone, uint64_t now)
 {
-	const struct config *config = agent->config;
-	const struct config_zone *found = config_find_zone(config, apex);
+	struct publisher_zone served;
+	bool expired;
 
-	return found ? agent->zones[found - config->zones] : NULL;
+	if (!publisher_zone(zone->agent->publisher, zone->config->apex, &served) || !served.loaded)
+		return;
+	expired = now >= served.expires_at;
+	if (expired && !zone->expired)
+		log_error("zone %s: expired with serial %u, since no primary has confirmed it; answering SERVFAIL; see "
+		          "`peregrine zone-status %s`",
+		          zone->config->name, served.serial, zone->config->name);
+	else if (!expired && zone->expired)
+		log_notice("zone %s: served again with serial %u", zone->config->name, served.serial);
+	zone->expired = expired;
 }
 
+/* What expires is not answered from that moment on, whether it is said at once or not: of many zones, some each time.
+ */
 void agent_watch_expiry(uv_timer_t *timer)
 {
 	struct agent *agent = timer->data;
+	struct agent_zone *zone = agent->watched ? agent->watched : agent->zones;
+	size_t looks = agent->zone_count < WATCHED_AT_ONCE ? agent->zone_count : WATCHED_AT_ONCE;
 	uint64_t now = agent_boottime();
 
 	publisher_set_clock(agent->publisher);
-	for (size_t i = 0; i < agent->zone_count; i++) {
-		struct agent_zone *zone = agent->zones[i];
-		struct publisher_zone served;
-		bool expired;
-
-		if (!zone || !publisher_zone(agent->publisher, zone->config->apex, &served) || !served.loaded)
-			continue;
-		expired = now >= served.expires_at;
-		if (expired && !zone->expired)
-			log_error("zone %s: expired with serial %u, since no primary has confirmed it; answering "
-			          "SERVFAIL; see "
-			          "`peregrine zone-status %s`",
-			          zone->config->name, served.serial, zone->config->name);
-		else if (!expired && zone->expired)
-			log_notice("zone %s: served again with serial %u", zone->config->name, served.serial);
-		zone->expired = expired;
+	for (; looks; looks--) {
+		watch_zone(zone, now);
+		zone = zone->next ? zone->next : agent->zones;
 	}
+	agent->watched = zone;
 }

@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <malloc.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,6 +29,25 @@ char *load_text(struct load *load, const char *text)
 	if (!copy)
 		load->no_memory = true;
 	return copy;
+}
+
+/* One piece of it, in a list. */
+struct config_memory {
+	struct config_memory *next;
+	max_align_t octets[];
+};
+
+void *load_setting(struct load *load, size_t size)
+{
+	struct config_memory *memory = calloc(1, sizeof(*memory) + size);
+
+	if (!memory) {
+		load->no_memory = true;
+		return NULL;
+	}
+	memory->next = load->config->settings;
+	load->config->settings = memory;
+	return memory->octets;
 }
 
 bool load_judge(struct load *load, const yaml_node_t *node, const char *what, const char *value, const char *wrong)
@@ -62,10 +82,15 @@ static int compare_found(const void *a, const void *b)
 	return compare_id(a, b);
 }
 
-void load_sort(struct load *load, struct load_item *items, size_t count, const char *what)
+void load_sort_quietly(struct load_item *items, size_t count)
 {
 	if (count)
 		qsort(items, count, sizeof(*items), compare_item);
+}
+
+void load_sort(struct load *load, struct load_item *items, size_t count, const char *what)
+{
+	load_sort_quietly(items, count);
 	for (size_t i = 1, first = 0; i < count; i++) {
 		if (compare_id(&items[first], &items[i]) != 0)
 			first = i;
@@ -154,12 +179,16 @@ static void load_all(struct load *load)
 	load_primaries(load);
 	load_secondaries(load);
 	load_tls_listen(load);
+	load_produced(load);
+	load_templates(load);
 	load_zones(load);
 	if (load->no_memory)
 		document_error(&load->document, NULL, "out of memory; free some memory and try again");
 	free(load->keys);
 	free(load->tls);
 	free(load->primaries);
+	free(load->templates);
+	free(load->catalogs);
 	free(load->secondaries);
 }
 
@@ -196,6 +225,31 @@ struct config *config_load(const char *path, FILE *errors)
 	return load.config;
 }
 
+static void free_zone(struct config_zone *zone)
+{
+	free(zone->name);
+	knot_dname_free(zone->apex, NULL);
+}
+
+static void free_settings(struct config *config)
+{
+	for (size_t i = 0; i < config->template_count; i++)
+		free(config->templates[i].name);
+	for (size_t i = 0; i < config->catalog_count; i++)
+		free_zone(&config->catalogs[i].zone);
+	for (size_t i = 0; i < config->zone_count; i++)
+		free_zone(&config->zones[i]);
+	free(config->templates);
+	free(config->catalogs);
+	free(config->zones);
+	while (config->settings) {
+		struct config_memory *next = config->settings->next;
+
+		free(config->settings);
+		config->settings = next;
+	}
+}
+
 void config_free(struct config *config)
 {
 	if (!config)
@@ -210,13 +264,7 @@ void config_free(struct config *config)
 	}
 	for (size_t i = 0; i < config->tls_count; i++)
 		tls_profile_unref(config->tls[i]);
-	for (size_t i = 0; i < config->zone_count; i++) {
-		free(config->zones[i].name);
-		knot_dname_free(config->zones[i].apex, NULL);
-		free(config->zones[i].primaries);
-		free(config->zones[i].verify.command);
-		config_outgoing_free(&config->zones[i].outgoing);
-	}
+	free_settings(config);
 	for (size_t i = 0; i < config->secondary_count; i++) {
 		free(config->secondaries[i].name);
 		free(config->secondaries[i].addresses);
@@ -234,21 +282,10 @@ void config_free(struct config *config)
 	free(config->keys);
 	free(config->tls);
 	free(config->primaries);
-	free(config->zones);
 	free(config->metrics_listen);
 	free(config->exempt);
 	explicit_bzero(config->cookie_secret, sizeof(config->cookie_secret));
 	free(config);
-}
-
-static int compare_apex(const void *key, const void *zone)
-{
-	return knot_dname_cmp(key, ((const struct config_zone *)zone)->apex);
-}
-
-const struct config_zone *config_find_zone(const struct config *config, const knot_dname_t *apex)
-{
-	return bsearch(apex, config->zones, config->zone_count, sizeof(*config->zones), compare_apex);
 }
 
 const struct sockaddr_storage *config_reach_source(const struct config_reach *reach,

@@ -85,6 +85,10 @@ struct config_outgoing {
 	size_t notify_count;
 };
 
+struct config_catalog;
+
+/* A zone's settings. Those behind `apex` may be shared: what they point to belongs to the configuration, and a copy of
+ * the record under another name is as good (templates, and members of catalogs, are made so). */
 struct config_zone {
 	char *name;                              /* as written, for messages */
 	knot_dname_t *apex;                      /* wire format, lower case */
@@ -95,7 +99,30 @@ struct config_zone {
 	struct config_clocks clocks;
 	struct config_access *allow_notify; /* besides its primaries */
 	size_t allow_notify_count;
-	uint64_t journal_size; /* octets; 0: as large as the zone */
+	uint64_t journal_size;                /* octets; 0: as large as the zone */
+	const struct config_catalog *catalog; /* that tells secondaries of it, or NULL */
+	const char *group;                    /* its group there, or NULL */
+};
+
+/* Settings for zones that name it. `settings` has neither name nor apex. */
+struct config_template {
+	char *name;
+	struct config_zone settings;
+};
+
+/* Which template the members of a group get. */
+struct config_group {
+	const char *group;
+	const struct config_zone *settings;
+};
+
+/* A catalog zone (RFC 9432): followed like a zone, and its members served; or, with `produce`, made here. */
+struct config_catalog {
+	struct config_zone zone;
+	bool produce;
+	struct config_zone members; /* without name and apex: settings of members without a known group */
+	struct config_group *groups;
+	size_t group_count;
 };
 
 struct config {
@@ -123,12 +150,15 @@ struct config {
 	size_t tls_count;
 	struct config_primary *primaries;
 	size_t primary_count;
+	struct config_template *templates;
+	size_t template_count;
 	struct config_secondary *secondaries;
 	size_t secondary_count;
 	unsigned transfers_out;    /* at a time */
 	struct config_zone *zones; /* sorted by apex (knot_dname_cmp), no two alike */
 	size_t zone_count;
-	size_t catalog_count;         /* catalogs named; followed by a later version, which is said at start */
+	struct config_catalog *catalogs; /* in the order given */
+	size_t catalog_count;
 	unsigned rate_limit;          /* responses per second; 0: not limited */
 	unsigned rate_slip;           /* every slip-th response over the limit is sent truncated; 0: none */
 	struct config_prefix *exempt; /* clients that are not limited */
@@ -137,6 +167,7 @@ struct config {
 	unsigned cookie_secrets; /* given: the present one, and the one before; 0: the agent draws one */
 	uint8_t cookie_secret[CONFIG_COOKIE_SECRETS][CONFIG_COOKIE_SECRET_SIZE];
 	char *metrics_listen;
+	struct config_memory *settings; /* what the settings of zones point to */
 };
 
 /*
@@ -147,8 +178,9 @@ struct config {
 struct config *config_load(const char *path, FILE *errors);
 void config_free(struct config *config);
 
-/* The zone with this apex (wire format, lower case), or NULL. For any thread. */
-const struct config_zone *config_find_zone(const struct config *config, const knot_dname_t *apex);
+/* The settings of a catalog's members of a group, or NULL where no such group is configured. */
+const struct config_zone *config_member_settings(const struct config_catalog *catalog, const char *group,
+                                                 size_t length);
 
 /* The address to send from to that one, or NULL: as the kernel chooses. */
 const struct sockaddr_storage *config_reach_source(const struct config_reach *reach,

@@ -27,6 +27,10 @@ struct load {
 	size_t tls_count;
 	struct load_item *primaries;
 	size_t primary_count;
+	struct load_item *templates;
+	size_t template_count;
+	struct load_item *catalogs; /* those that are produced here */
+	size_t catalog_count;
 	struct load_item *secondaries;
 	size_t secondary_count;
 };
@@ -39,9 +43,11 @@ void load_metrics(struct load *load);
 void load_rate_limit(struct load *load);
 void load_cookies(struct load *load);
 
-/* Lists, in load_zones.c: keys, primaries, zones, catalogs; each refers to those before it. */
+/* Lists: keys, primaries, templates, catalogs and zones; each refers to those before it. In
+ * load_templates.c and load_zones.c. */
 void load_keys(struct load *load);
 void load_primaries(struct load *load);
+void load_templates(struct load *load);
 void load_zones(struct load *load);
 
 /* In load_reach.c: tls, after which primaries refer to its entries; and how a server is reached. */
@@ -56,6 +62,23 @@ void load_reach_limits(struct load *load, const char *records, const char *size,
 /* Notes that a list or value is missing or empty; an empty value was reported before. */
 void load_need(struct load *load, const yaml_node_t *mapping, const char *key, const char *way_out);
 
+/* The settings of one zone, template or catalog, where they are given: `zone` holds already what it has otherwise. */
+void load_zone_settings(struct load *load, const struct raw_zone *raw, const yaml_node_t *mapping,
+                        struct config_zone *zone);
+/* The catalogs that are made here, so that zones and templates may refer to them. */
+void load_produced(struct load *load);
+/* `catalog` and `group` of a zone; what a catalog says of its members. */
+void load_membership(struct load *load, const struct raw_zone *raw, const yaml_node_t *mapping,
+                     struct config_zone *zone);
+void load_catalog(struct load *load, const struct raw_zone *raw, const yaml_node_t *mapping,
+                  struct config_catalog *catalog);
+/* The settings that a `template` gives; without that setting, or one of that name, those of the template `default`, or
+ * all at their defaults. */
+const struct config_zone *load_template(struct load *load, const char *name, const yaml_node_t *mapping);
+
+yaml_node_t *load_list(struct load *load, const char *name);
+/* Notes that a list or value is missing or empty; an empty value was reported before. */
+void load_need(struct load *load, const yaml_node_t *mapping, const char *key, const char *way_out);
 /* What of a zone's verification stands in a mapping, in load_verify.c. What does not stands as it is in `verify`, which
  * begins with load_verify_default. */
 extern const struct config_verify load_verify_default;
@@ -84,6 +107,8 @@ static inline bool load_given(const char *value)
 /* calloc and strdup that note shortage; a count of 0 gives NULL. */
 void *load_array(struct load *load, size_t count, size_t size);
 char *load_text(struct load *load, const char *text);
+/* Memory for what the settings of zones point to, given back with the configuration. */
+void *load_setting(struct load *load, size_t size);
 
 /* A section by its name, or NULL; a number in a section, or `otherwise` where none is given. */
 yaml_node_t *load_section(struct load *load, const char *name);
@@ -99,6 +124,8 @@ bool load_judge(struct load *load, const yaml_node_t *node, const char *what, co
 
 /* Sorts items by id, and notes an error for each that is there twice. */
 void load_sort(struct load *load, struct load_item *items, size_t count, const char *what);
+/* The same where duplicates are told of elsewhere. */
+void load_sort_quietly(struct load_item *items, size_t count);
 void *load_find(const struct load_item *items, size_t count, const void *id, size_t length);
 
 #endif

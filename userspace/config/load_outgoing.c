@@ -188,8 +188,8 @@ static void load_pair(struct load *load, const yaml_node_t *mapping, struct conf
 		return;
 	}
 	access->prefixes =
-	    load_array(load, (size_t)(addresses->data.sequence.items.top - addresses->data.sequence.items.start),
-	               sizeof(*access->prefixes));
+	    load_setting(load, (size_t)(addresses->data.sequence.items.top - addresses->data.sequence.items.start) *
+	                           sizeof(*access->prefixes));
 	for (size_t i = 0; access->prefixes && (node = document_entry(document, addresses, i)); i++)
 		add_prefix(load, node, access);
 }
@@ -200,7 +200,7 @@ static void load_access(struct load *load, const yaml_node_t *node, struct confi
 		load_pair(load, node, access);
 		return;
 	}
-	access->prefixes = load_array(load, 1, sizeof(*access->prefixes));
+	access->prefixes = load_setting(load, sizeof(*access->prefixes));
 	if (access->prefixes)
 		add_prefix(load, node, access);
 }
@@ -228,9 +228,8 @@ static void load_notify(struct load *load, const yaml_node_t *mapping, struct co
 
 	if (!list)
 		return;
-	free(outgoing->notify);
 	outgoing->notify_count = 0;
-	outgoing->notify = load_array(load, count, sizeof(const struct config_secondary *));
+	outgoing->notify = load_setting(load, count * sizeof(const struct config_secondary *));
 	for (size_t i = 0; outgoing->notify && i < count; i++) {
 		const yaml_node_t *node = document_entry(&load->document, list, i);
 		const char *text = document_scalar(node);
@@ -245,31 +244,16 @@ static void load_notify(struct load *load, const yaml_node_t *mapping, struct co
 	}
 }
 
-static void free_access(struct config_outgoing *outgoing)
-{
-	for (size_t i = 0; i < outgoing->allow_count; i++)
-		free(outgoing->allow[i].prefixes);
-	free(outgoing->allow);
-	outgoing->allow = NULL;
-	outgoing->allow_count = 0;
-}
-
 void load_outgoing(struct load *load, const yaml_node_t *mapping, struct config_outgoing *outgoing)
 {
 	size_t count;
 	const yaml_node_t *list = list_at(load, mapping, "allow-transfer", &count);
 
 	if (list) {
-		free_access(outgoing);
-		outgoing->allow = load_array(load, count, sizeof(*outgoing->allow));
+		outgoing->allow_count = 0;
+		outgoing->allow = load_setting(load, count * sizeof(*outgoing->allow));
 	}
 	for (size_t i = 0; outgoing->allow && i < count; i++)
 		load_access(load, document_entry(&load->document, list, i), &outgoing->allow[outgoing->allow_count++]);
 	load_notify(load, mapping, outgoing);
-}
-
-void config_outgoing_free(struct config_outgoing *outgoing)
-{
-	free_access(outgoing);
-	free(outgoing->notify);
 }

@@ -59,6 +59,7 @@ void load_verify(struct load *load, const struct raw_verify *raw, const yaml_nod
 	if (!load_given(raw->command) || !load_judge(load, document_field(document, mapping, "verify-command"),
 	                                             "verify-command", raw->command, judge_command(raw->command)))
 		return;
-	free(verify->command);
-	verify->command = load_text(load, raw->command);
+	verify->command = load_setting(load, strlen(raw->command) + 1);
+	if (verify->command)
+		strcpy(verify->command, raw->command);
 }

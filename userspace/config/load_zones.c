@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static yaml_node_t *list_of(struct load *load, const char *name)
+yaml_node_t *load_list(struct load *load, const char *name)
 {
 	return document_field(&load->document, document_root(&load->document), name);
 }
@@ -130,7 +130,7 @@ static void load_key(struct load *load, const struct raw_key *raw, const yaml_no
 void load_keys(struct load *load)
 {
 	const struct raw_config *raw = load->raw;
-	const yaml_node_t *list = list_of(load, "keys");
+	const yaml_node_t *list = load_list(load, "keys");
 	struct config *config = load->config;
 	config->keys = load_array(load, raw->keys_count, sizeof(*config->keys));
 	load->keys = load_array(load, raw->keys_count, sizeof(*load->keys));
@@ -196,7 +196,7 @@ static void load_primary(struct load *load, const struct raw_primary *raw, const
 void load_primaries(struct load *load)
 {
 	const struct raw_config *raw = load->raw;
-	const yaml_node_t *list = list_of(load, "primaries");
+	const yaml_node_t *list = load_list(load, "primaries");
 	struct config *config = load->config;
 	config->primaries = load_array(load, raw->primaries_count, sizeof(*config->primaries));
 	load->primaries = load_array(load, raw->primaries_count, sizeof(*load->primaries));
@@ -218,9 +218,12 @@ static void load_references(struct load *load, const struct raw_zone *raw, const
                             struct config_zone *zone)
 {
 	const yaml_node_t *list = document_field(&load->document, mapping, "primaries");
+	if (!list)
+		return;
 	if (raw->primaries_count == 0)
 		load_need(load, mapping, "primaries", "name at least one of the top-level `primaries`");
-	zone->primaries = load_array(load, raw->primaries_count, sizeof(*zone->primaries));
+	zone->primary_count = 0;
+	zone->primaries = load_setting(load, raw->primaries_count * sizeof(*zone->primaries));
 	struct load_item *items = load_array(load, raw->primaries_count, sizeof(*items));
 	for (size_t i = 0; zone->primaries && items && i < raw->primaries_count; i++) {
 		const yaml_node_t *node = document_entry(&load->document, list, i);
@@ -238,22 +241,47 @@ static void load_references(struct load *load, const struct raw_zone *raw, const
 	free(items);
 }
 
-static void load_zone(struct load *load, const struct raw_zone *raw, const yaml_node_t *mapping,
-                      struct config_zone *zone)
+void load_zone_settings(struct load *load, const struct raw_zone *raw, const yaml_node_t *mapping,
+                        struct config_zone *zone)
 {
-	if (!load_given(raw->name)) {
-		load_need(load, mapping, "name", "write the zone's name, like example.org");
-	} else {
-		load_judge(load, document_field(&load->document, mapping, "name"), "zone", raw->name,
-		           value_name(raw->name, &zone->apex));
-		zone->name = load_text(load, raw->name);
-	}
 	load_references(load, raw, mapping, zone);
-	zone->verify = load_verify_default;
 	load_verify(load, &raw->verify, mapping, &zone->verify);
 	load_outgoing(load, mapping, &zone->outgoing);
 	load_clocks(load, &raw->clocks, mapping, &zone->clocks);
 	load_journal_size(load, raw->journal_size, mapping, &zone->journal_size);
+	load_membership(load, raw, mapping, zone);
+}
+
+/* A zone or catalog, its name and its settings. */
+static void load_zone(struct load *load, const struct raw_zone *raw, const yaml_node_t *mapping,
+                      const struct config_zone *base, struct config_zone *zone)
+{
+	knot_dname_t *known = zone->apex; /* of a catalog that is made here */
+	*zone = *base;
+	zone->apex = known;
+	if (!load_given(raw->name)) {
+		load_need(load, mapping, "name", "write the zone's name, like example.org");
+	} else {
+		if (!known)
+			load_judge(load, document_field(&load->document, mapping, "name"), "zone", raw->name,
+			           value_name(raw->name, &zone->apex));
+		zone->name = load_text(load, raw->name);
+	}
+	load_zone_settings(load, raw, mapping, zone);
+}
+
+static void need_primaries(struct load *load, const yaml_node_t *mapping, const struct config_zone *zone)
+{
+	if (!zone->primary_count && !document_field(&load->document, mapping, "primaries"))
+		load_need(load, mapping, "primaries", "name at least one of the top-level `primaries`");
+}
+
+static void note_apex(struct load *load, const struct config_zone *zone, const yaml_node_t *mapping,
+                      struct load_item *items, size_t *count)
+{
+	if (zone->apex)
+		items[(*count)++] = (struct load_item){zone->apex, knot_dname_size(zone->apex), zone->name,
+		                                       document_field(&load->document, mapping, "name"), NULL};
 }
 
 static int compare_apex(const void *a, const void *b)
@@ -262,44 +290,52 @@ static int compare_apex(const void *a, const void *b)
 	return knot_dname_cmp(left->apex, right->apex);
 }
 
-static void load_zone_list(struct load *load, const char *key, const struct raw_zone *raw, size_t count,
-                           struct config_zone *zones, struct load_item *items, size_t *item_count)
+static void load_catalog_list(struct load *load, struct load_item *items, size_t *item_count)
 {
-	const yaml_node_t *list = list_of(load, key);
-	for (size_t i = 0; i < count; i++) {
+	const struct raw_config *raw = load->raw;
+	const yaml_node_t *list = load_list(load, "catalogs");
+	for (size_t i = 0; i < raw->catalogs_count; i++) {
 		const yaml_node_t *mapping = document_entry(&load->document, list, i);
-		load_zone(load, &raw[i], mapping, &zones[i]);
-		if (zones[i].apex)
-			items[(*item_count)++] =
-			    (struct load_item){zones[i].apex, knot_dname_size(zones[i].apex), raw[i].name,
-			                       document_field(&load->document, mapping, "name"), NULL};
+		struct config_catalog *catalog = &load->config->catalogs[i];
+		load_catalog(load, &raw->catalogs[i], mapping, catalog);
+		load_zone(load, &raw->catalogs[i], mapping, load_template(load, NULL, mapping), &catalog->zone);
+		catalog->zone.catalog = NULL;
+		if (catalog->produce) {
+			catalog->zone.primary_count = 0;
+			/* Nobody else has made it. */
+			catalog->zone.verify = (struct config_verify){.zonemd = CONFIG_ZONEMD_OFF};
+		} else {
+			need_primaries(load, mapping, &catalog->zone);
+		}
+		note_apex(load, &catalog->zone, mapping, items, item_count);
 	}
 }
 
-/* A catalog is checked like a zone, against zones too; what it lists is followed by a later version. */
+static void load_zone_list(struct load *load, struct load_item *items, size_t *item_count)
+{
+	const struct raw_config *raw = load->raw;
+	const yaml_node_t *list = load_list(load, "zones");
+	for (size_t i = 0; i < raw->zones_count; i++) {
+		const yaml_node_t *mapping = document_entry(&load->document, list, i);
+		struct config_zone *zone = &load->config->zones[i];
+		load_zone(load, &raw->zones[i], mapping, load_template(load, raw->zones[i].template, mapping), zone);
+		load->config->zone_count++;
+		need_primaries(load, mapping, zone);
+		note_apex(load, zone, mapping, items, item_count);
+	}
+}
+
 void load_zones(struct load *load)
 {
 	const struct raw_config *raw = load->raw;
 	struct config *config = load->config;
-	size_t total = (size_t)raw->zones_count + raw->catalogs_count;
-	size_t item_count = 0;
-	struct config_zone *zones = load_array(load, total, sizeof(*zones));
+	size_t total = (size_t)raw->zones_count + raw->catalogs_count, item_count = 0;
 	struct load_item *items = load_array(load, total, sizeof(*items));
-	config->zones = zones;
-	if (zones && items) {
-		load_zone_list(load, "zones", raw->zones, raw->zones_count, zones, items, &item_count);
-		load_zone_list(load, "catalogs", raw->catalogs, raw->catalogs_count, zones + raw->zones_count, items,
-		               &item_count);
+	config->zones = load_array(load, raw->zones_count, sizeof(*config->zones));
+	if (!load->no_memory) {
+		load_catalog_list(load, items, &item_count);
+		load_zone_list(load, items, &item_count);
 		load_sort(load, items, item_count, "zone");
-		config->zone_count = raw->zones_count;
-		config->catalog_count = raw->catalogs_count;
-	}
-	for (size_t i = config->zone_count; zones && i < total; i++) {
-		free(zones[i].name);
-		knot_dname_free(zones[i].apex, NULL);
-		free(zones[i].primaries);
-		free(zones[i].verify.command);
-		config_outgoing_free(&zones[i].outgoing);
 	}
 	free(items);
 	if (item_count == total && config->zone_count)

@@ -105,22 +105,49 @@ static const cyaml_schema_field_t secondary_fields[] = {
     CYAML_FIELD_END,
 };
 
+/* What may be said of a zone, in a template, and of a catalog, which is transferred as a zone is. */
+#define ZONE_SETTINGS                                                                                                  \
+	LIST("primaries", struct raw_zone, primaries, &text_entry), NODES("allow-transfer"), NODES("notify"),          \
+	    TEXT("refresh-min", struct raw_zone, clocks.refresh_min),                                                  \
+	    TEXT("refresh-max", struct raw_zone, clocks.refresh_max),                                                  \
+	    TEXT("retry-min", struct raw_zone, clocks.retry_min),                                                      \
+	    TEXT("retry-max", struct raw_zone, clocks.retry_max),                                                      \
+	    TEXT("expire-min", struct raw_zone, clocks.expire_min),                                                    \
+	    TEXT("expire-max", struct raw_zone, clocks.expire_max), TEXT("catalog", struct raw_zone, catalog),         \
+	    TEXT("group", struct raw_zone, group), TEXT("max-shrink", struct raw_zone, verify.max_shrink),             \
+	    TEXT("zonemd", struct raw_zone, verify.zonemd), TEXT("dnssec", struct raw_zone, verify.dnssec),            \
+	    TEXT("verify-command", struct raw_zone, verify.command),                                                   \
+	    TEXT("journal-size", struct raw_zone, journal_size)
+
+static const cyaml_schema_field_t group_fields[] = {
+    TEXT("group", struct raw_group, group),
+    TEXT("template", struct raw_group, template),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t group_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_group, group_fields),
+};
+
+static const cyaml_schema_field_t template_fields[] = {
+    TEXT("name", struct raw_zone, name),
+    ZONE_SETTINGS,
+    CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t zone_fields[] = {
     TEXT("name", struct raw_zone, name),
-    LIST("primaries", struct raw_zone, primaries, &text_entry),
-    TEXT("max-shrink", struct raw_zone, verify.max_shrink),
-    TEXT("zonemd", struct raw_zone, verify.zonemd),
-    TEXT("dnssec", struct raw_zone, verify.dnssec),
-    TEXT("verify-command", struct raw_zone, verify.command),
-    NODES("allow-transfer"),
-    NODES("notify"),
-    TEXT("refresh-min", struct raw_zone, clocks.refresh_min),
-    TEXT("refresh-max", struct raw_zone, clocks.refresh_max),
-    TEXT("retry-min", struct raw_zone, clocks.retry_min),
-    TEXT("retry-max", struct raw_zone, clocks.retry_max),
-    TEXT("expire-min", struct raw_zone, clocks.expire_min),
-    TEXT("expire-max", struct raw_zone, clocks.expire_max),
-    TEXT("journal-size", struct raw_zone, journal_size),
+    TEXT("template", struct raw_zone, template),
+    ZONE_SETTINGS,
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t catalog_fields[] = {
+    TEXT("name", struct raw_zone, name),
+    TEXT("template", struct raw_zone, template),
+    LIST("groups", struct raw_zone, groups, &group_entry),
+    TEXT("produce", struct raw_zone, produce),
+    ZONE_SETTINGS,
     CYAML_FIELD_END,
 };
 
@@ -140,8 +167,16 @@ static const cyaml_schema_value_t secondary_entry = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_secondary, secondary_fields),
 };
 
+static const cyaml_schema_value_t template_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_zone, template_fields),
+};
+
 static const cyaml_schema_value_t zone_entry = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_zone, zone_fields),
+};
+
+static const cyaml_schema_value_t catalog_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_zone, catalog_fields),
 };
 
 static const cyaml_schema_field_t config_fields[] = {
@@ -155,8 +190,9 @@ static const cyaml_schema_field_t config_fields[] = {
     LIST("tls", struct raw_config, tls, &tls_entry),
     LIST("primaries", struct raw_config, primaries, &primary_entry),
     LIST("secondaries", struct raw_config, secondaries, &secondary_entry),
+    LIST("templates", struct raw_config, templates, &template_entry),
     LIST("zones", struct raw_config, zones, &zone_entry),
-    LIST("catalogs", struct raw_config, catalogs, &zone_entry),
+    LIST("catalogs", struct raw_config, catalogs, &catalog_entry),
     CYAML_FIELD_END,
 };
 

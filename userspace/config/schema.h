@@ -112,14 +112,25 @@ struct raw_secondary {
 	unsigned source_count;
 };
 
-/* Zones and catalogs are written alike. */
+struct raw_group {
+	char *group;
+	char *template;
+};
+
+/* Zones, templates and catalogs have their settings in common; `groups` and `produce` are a catalog's. */
 struct raw_zone {
 	char *name;
+	char *template;
 	char **primaries;
 	unsigned primaries_count;
 	struct raw_verify verify;
 	struct raw_clocks clocks;
 	char *journal_size;
+	char *catalog;
+	char *group;
+	struct raw_group *groups;
+	unsigned groups_count;
+	char *produce;
 };
 
 struct raw_config {
@@ -137,6 +148,8 @@ struct raw_config {
 	unsigned primaries_count;
 	struct raw_secondary *secondaries;
 	unsigned secondaries_count;
+	struct raw_zone *templates;
+	unsigned templates_count;
 	struct raw_zone *zones;
 	unsigned zones_count;
 	struct raw_zone *catalogs;

@@ -80,8 +80,12 @@ void image_free_ancestors(struct image *image);
 void image_add_depth(struct image *image, uint8_t depth);
 /* First half of a removal: the zone is no longer found. Under zones_lock. Returns the slot or -1. */
 int64_t image_hide_zone(struct image *image, const uint8_t *apex);
-/* Second half, by the publisher thread: nodes and slot are given back. */
-void image_drop_zone(struct image *image, uint32_t slot);
+/* Second half, by the publisher thread: nodes and slots are given back. */
+void image_drop_zones(struct image *image, const uint32_t *slots, size_t count);
+static inline void image_drop_zone(struct image *image, uint32_t slot)
+{
+	image_drop_zones(image, &slot, 1);
+}
 
 static inline struct pg_zone *image_zone(const struct image *image, uint32_t slot)
 {

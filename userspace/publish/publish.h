@@ -52,6 +52,11 @@ void publisher_each_zone(struct publisher *publisher,
 /* Makes the server responsible for a zone: until its first version is published it is answered with SERVFAIL. No error
  * if it is there already (adopted). Returns 0, or -1 after logging. */
 int publisher_add_zone(struct publisher *publisher, const uint8_t *apex);
+/* Whether clients are not answered from it: of a private zone they get nothing but the SOA. */
+void publisher_set_private(struct publisher *publisher, const uint8_t *apex, bool private);
+/* The version that an adopted image has of a zone, with one reference, or NULL. At start alone, before anything was
+ * given to be published: the image stands still. */
+struct zone_version *publisher_read_adopted(struct publisher *publisher, const uint8_t *apex);
 void publisher_remove_zone(struct publisher *publisher, const uint8_t *apex);
 bool publisher_zone(struct publisher *publisher, const uint8_t *apex, struct publisher_zone *out);
 
@@ -85,7 +90,7 @@ void publisher_change(struct publisher *publisher, struct zone_changes *changes,
                       publisher_changed done, void *context);
 
 /* Applies changes to the version served, and hands over what comes out, with one reference, without serving it: NULL
- * with one line where they do not lead on. Takes the changes. */
+ * with one line where they do not lead on. Takes the changes. `made` is called on the main thread. */
 void publisher_make(struct publisher *publisher, struct zone_changes *changes, publisher_made made, void *context);
 
 /* Moves the expiry deadline of a loaded zone, at once. */

@@ -12,6 +12,8 @@
 #include <time.h>
 #include <urcu/urcu-memb.h>
 
+#define DROPS 1024 /* zones, at a time */
+
 struct job {
 	struct job *next;
 	enum { JOB_PUBLISH, JOB_CHANGE, JOB_MAKE, JOB_LOAD, JOB_READ, JOB_DROP, JOB_STOP } kind;
@@ -127,6 +129,34 @@ static void run_change(struct publisher *publisher, struct job *job)
 	complete(job);
 }
 
+/* The next job, if it is to drop a zone too. */
+static struct job *next_drop(struct publisher *publisher)
+{
+	struct job *job;
+	bool drop;
+
+	pthread_mutex_lock(&publisher->lock);
+	job = publisher->jobs.first;
+	drop = job && job->kind == JOB_DROP;
+	pthread_mutex_unlock(&publisher->lock);
+	/* No other thread takes jobs. */
+	return drop ? queue_take(publisher, &publisher->jobs, false) : NULL;
+}
+
+/* Drops all that are to be dropped, so that readers are waited for once: a catalog may lose thousands of members. */
+static void run_drops(struct publisher *publisher, struct job *job)
+{
+	uint32_t slots[DROPS];
+	size_t count = 0;
+
+	while (job) {
+		slots[count++] = job->slot;
+		free(job);
+		job = count < DROPS ? next_drop(publisher) : NULL;
+	}
+	image_drop_zones(publisher->image, slots, count);
+}
+
 static void run_load(struct publisher *publisher, struct job *job)
 {
 	char why[sizeof(job->why)] = "";
@@ -219,8 +249,7 @@ static void *run(void *context)
 			run_read(publisher, job);
 			break;
 		case JOB_DROP:
-			image_drop_zone(publisher->image, job->slot);
-			free(job);
+			run_drops(publisher, job);
 			break;
 		case JOB_STOP:
 			stop = true;
@@ -355,6 +384,30 @@ int publisher_add_zone(struct publisher *publisher, const uint8_t *apex)
 	slot = image_add_zone(publisher->image, apex);
 	pthread_mutex_unlock(&publisher->image->zones_lock);
 	return slot < 0 ? -1 : 0;
+}
+
+void publisher_set_private(struct publisher *publisher, const uint8_t *apex, bool private)
+{
+	struct image *image = publisher->image;
+	int64_t slot;
+
+	pthread_mutex_lock(&image->zones_lock);
+	slot = image_find_zone(image, apex);
+	if (slot >= 0 && private)
+		image_zone(image, slot)->flags |= PG_ZONE_PRIVATE;
+	else if (slot >= 0)
+		image_zone(image, slot)->flags &= (uint16_t)~PG_ZONE_PRIVATE;
+	pthread_mutex_unlock(&image->zones_lock);
+}
+
+struct zone_version *publisher_read_adopted(struct publisher *publisher, const uint8_t *apex)
+{
+	struct image *image = publisher->image;
+	int64_t slot = image_find_zone(image, apex);
+	struct zone_builder *builder = slot >= 0 && image_head(image, slot).ref ? image_read_back(image, slot) : NULL;
+	char why[256];
+
+	return builder ? zone_builder_finish(builder, why, sizeof(why)) : NULL;
 }
 
 void publisher_remove_zone(struct publisher *publisher, const uint8_t *apex)

@@ -218,7 +218,20 @@ int64_t image_hide_zone(struct image *image, const uint8_t *apex)
 	return slot;
 }
 
-void image_drop_zone(struct image *image, uint32_t slot)
+static void remove_cells(struct image *image, uint32_t slot)
+{
+	const struct image_zone *data = &image->zone_data[slot];
+	pg_ref ref;
+
+	for (struct roll_place at = {}; (ref = roll_get(&data->roll, at)); at = roll_next(&data->roll, at)) {
+		struct pg_cell *cell = image_find_cell(image, segments_at(&image->segments, ref));
+
+		if (cell)
+			buckets_remove(&image->index, cell);
+	}
+}
+
+static void give_back(struct image *image, uint32_t slot)
 {
 	struct image_zone *data = &image->zone_data[slot];
 	struct pg_commit head;
@@ -227,14 +240,6 @@ void image_drop_zone(struct image *image, uint32_t slot)
 	pthread_mutex_lock(&image->zones_lock);
 	head = image_head(image, slot);
 	pthread_mutex_unlock(&image->zones_lock);
-	image_wait_readers(image);
-	for (struct roll_place at = {}; (ref = roll_get(&data->roll, at)); at = roll_next(&data->roll, at)) {
-		struct pg_cell *cell = image_find_cell(image, segments_at(&image->segments, ref));
-
-		if (cell)
-			buckets_remove(&image->index, cell);
-	}
-	image_wait_readers(image);
 	for (struct roll_place at = {}; (ref = roll_get(&data->roll, at)); at = roll_next(&data->roll, at)) {
 		const struct pg_node *node = segments_at(&image->segments, ref);
 
@@ -251,4 +256,14 @@ void image_drop_zone(struct image *image, uint32_t slot)
 	pthread_mutex_lock(&image->zones_lock);
 	memset(image_zone(image, slot), 0, sizeof(struct pg_zone));
 	pthread_mutex_unlock(&image->zones_lock);
+}
+
+void image_drop_zones(struct image *image, const uint32_t *slots, size_t count)
+{
+	image_wait_readers(image);
+	for (size_t i = 0; i < count; i++)
+		remove_cells(image, slots[i]);
+	image_wait_readers(image);
+	for (size_t i = 0; i < count; i++)
+		give_back(image, slots[i]);
 }

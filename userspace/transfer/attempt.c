@@ -478,6 +478,7 @@ static void on_soa_message(void *context, uint8_t *wire, size_t length)
 	enum soa_verdict verdict;
 	struct soa_timers soa;
 	char why[TRANSFER_WHY];
+	bool refused = length >= KNOT_WIRE_HEADER_SIZE && knot_wire_get_rcode(wire) == KNOT_RCODE_REFUSED;
 
 	/* Anyone can send us a datagram; what is no reply to us is no reason to stop waiting. What has our id is
 	 * judged, and a failure shown rather than waited out: a forger who guessed it only costs this one poll. */
@@ -505,7 +506,11 @@ static void on_soa_message(void *context, uint8_t *wire, size_t length)
 			go_on_over_tcp(attempt, attempt->edns);
 		break;
 	case SOA_FAILED:
-		attempt_failed(attempt, why);
+		/* Knot DNS tells of a catalog's SOA over TCP alone. */
+		if (refused && !attempt->over_tcp)
+			go_on_over_tcp(attempt, attempt->edns);
+		else
+			attempt_failed(attempt, why);
 		break;
 	}
 }

@@ -11,7 +11,7 @@ const struct history *follower_history(const struct follower *follower)
 {
 	static const struct history none;
 
-	return follower->history != NULL ? follower->history : &none;
+	return follower != NULL && follower->history != NULL ? follower->history : &none;
 }
 
 /* For how long other serials have been served and heard, where that is longer than it should be. */
@@ -30,6 +30,10 @@ static uint64_t behind(const struct follower *follower)
 
 void follower_get_status(const struct follower *follower, struct follower_status *out)
 {
+	if (follower == NULL) {
+		*out = (struct follower_status){0};
+		return;
+	}
 	*out = (struct follower_status){
 	    .has_primary_serial = follower->has_primary_serial,
 	    .primary_serial = follower->primary_serial,
@@ -56,18 +60,21 @@ void follower_get_status(const struct follower *follower, struct follower_status
 
 bool follower_unverified(const struct follower *follower)
 {
-	return follower->round.unverified;
+	return follower != NULL && follower->round.unverified;
 }
 
 void follower_verifying(struct follower *follower)
 {
-	history_enter(follower->history, HISTORY_VERIFY, schedule_clock());
+	if (follower != NULL)
+		history_enter(follower->history, HISTORY_VERIFY, schedule_clock());
 }
 
 void follower_verified(struct follower *follower, const char *refused, const char *kept)
 {
-	struct attempt *attempt = follower->attempt;
+	struct attempt *attempt = follower != NULL ? follower->attempt : NULL;
 
+	if (follower == NULL)
+		return;
 	/* Nobody waits for it any more: it was served or refused for another attempt. */
 	if (follower->gone || attempt == NULL || attempt->publication == NULL)
 		return;

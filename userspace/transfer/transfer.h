@@ -121,6 +121,7 @@ struct follower_status {
 };
 void follower_get_status(const struct follower *follower, struct follower_status *out);
 /* What became of each address; belongs to the follower, and is good until the loop turns. */
+/* Of no follower (NULL), and so of a zone that is made here, there is nothing to be told. */
 const struct history *follower_history(const struct follower *follower);
 
 #endif

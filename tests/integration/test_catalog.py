@@ -1,0 +1,400 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Catalog zones (RFC 9432) of NSD, Knot DNS and BIND: members come, go, change over, and are known after a start.
+
+PEREGRINE_MEMBERS=100000 makes the last test as large as that, and prints what it measured.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lab import Bind, Key, Knot, Lab, LabError, NameServer, Nsd, Peregrine, Zone, ask
+from wire import NS, SOA, wire
+from zones import serial_zone
+
+MEMBERS = int(os.environ.get("PEREGRINE_MEMBERS", "0"))
+pytestmark = pytest.mark.timeout(1800 if MEMBERS else 90)
+
+CATALOG, SECOND = "catalog.invalid.", "second.invalid."
+NAMES = ("one.example.", "two.example.", "three.example.")
+REFUSED = 5
+
+
+@pytest.fixture
+def lab() -> Iterator[Lab]:
+    with Lab() as made:
+        yield made
+
+
+def rcode(lab: Lab, name: str, rrtype: int = SOA) -> int | None:
+    with lab.client.udp(lab.service[0]) as sock:
+        reply = ask(sock, wire(name, rrtype, id=5), 0.3)
+    return reply[3] & 15 if reply else None
+
+
+def eventually(condition: Any, what: str, timeout: float = 20.0, pause: float = 0.02) -> None:
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end, f"not within {timeout} s: {what}"
+        time.sleep(pause)
+
+
+def catalog_zone(place: Path, serial: int, *records: str, name: str = CATALOG, version: str = '"2"') -> Zone:
+    """A catalog; `records` are "ID MEMBER", or lines below `zones` that begin with a full stop."""
+    lines = [f"$ORIGIN {name}", "$TTL 0", f"@ SOA invalid. invalid. {serial} 3600 1 86400 0", "@ NS invalid."]
+    lines.append(f"version TXT {version}")
+    for record in records:
+        lines.append(record[1:] if record.startswith(".") else "{}.zones PTR {}".format(*record.split()))
+    path = place / f"{name}zone"
+    partial = path.with_suffix(".partial")
+    partial.write_text("\n".join(lines) + "\n")
+    partial.rename(path)
+    return Zone(name, path)
+
+
+def settings(*catalogs: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    return {"zones": [], "catalogs": list(catalogs), **more}
+
+
+def follow(lab: Lab, *catalogs: Mapping[str, Any], **more: Any) -> Peregrine:
+    listed = catalogs or ({"name": CATALOG, "primaries": ["origin"]},)
+    return lab.peregrine([], key=Key(), change=settings(*listed, **more))
+
+
+def members(agent: Peregrine) -> set[str]:
+    return {entry["zone"] for entry in agent.cli("zone-status") if entry["role"] == "member"}
+
+
+def wait_serving(agent: Peregrine, names: Sequence[str], serial: int = 1) -> None:
+    """Waits for members: they are not known before their catalog is."""
+
+    def seen() -> bool:
+        entries = {entry["zone"].rstrip("."): entry for entry in agent.cli("zone-status")}
+        found = [entries.get(name.rstrip("."), {}) for name in names]
+        return all((entry.get("state"), entry.get("serial")) == ("serving", serial) for entry in found)
+
+    eventually(seen, f"{names} are served with serial {serial}")
+
+
+def serve(lab: Lab, kind: type[NameServer], *catalogs: Zone, names: tuple[str, ...] = NAMES) -> NameServer:
+    place = lab.make_directory("zones")
+    zones = [serial_zone(3, 1, name).write(place) for name in names]
+    return lab.primary_server(kind, [*catalogs, *zones], key=Key())
+
+
+@pytest.mark.parametrize("kind", [Nsd, Knot, Bind])
+def test_members_come_and_go(lab: Lab, kind: type[NameServer]) -> None:
+    """Members are added, removed and reset; a broken catalog changes nothing; the catalog itself is not for clients."""
+    place = lab.make_directory("catalog")
+    primary = serve(lab, kind, catalog_zone(place, 1, f"a {NAMES[0]}", f"b {NAMES[1]}"))
+    with follow(lab) as agent:
+        wait_serving(agent, NAMES[:2])
+        assert (rcode(lab, NAMES[0]), rcode(lab, NAMES[1]), rcode(lab, NAMES[2])) == (0, 0, REFUSED)
+        # Of the catalog there is the SOA, for secondaries, and nothing else.
+        assert (rcode(lab, CATALOG), rcode(lab, CATALOG, NS), rcode(lab, f"version.{CATALOG}")) == (0, REFUSED, REFUSED)
+        assert agent.zone_status(NAMES[0])["catalog"].rstrip(".") == CATALOG.rstrip(".")
+        assert agent.zone_status(CATALOG)["role"] == "catalog"
+
+        catalog_zone(place, 2, f"b {NAMES[1]}", f"c {NAMES[2]}")
+        primary.reload(CATALOG, 2)
+        eventually(lambda: rcode(lab, NAMES[2]) == 0, "a member that was added is served")
+        eventually(lambda: rcode(lab, NAMES[0]) == REFUSED, "a member that was removed is not served")
+        assert members(agent) == {name.rstrip(".") for name in NAMES[1:]}
+
+        for serial, records, version in ((3, (), '"1"'), (4, (f"a {NAMES[0]}", f"b {NAMES[0]}"), '"2"')):
+            catalog_zone(place, serial, *records, version=version)
+            primary.reload(CATALOG, serial)
+            eventually(lambda: agent.zone_status(CATALOG)["error"], "a broken catalog is said to be one")
+            assert "broken catalog" in agent.zone_status(CATALOG)["error"]
+            assert members(agent) == {name.rstrip(".") for name in NAMES[1:]}
+            assert (rcode(lab, NAMES[0]), rcode(lab, NAMES[1])) == (REFUSED, 0)
+
+        catalog_zone(place, 5, f"a {NAMES[0]}", f"c {NAMES[2]}")
+        primary.reload(CATALOG, 5)
+        eventually(lambda: members(agent) == {NAMES[0].rstrip("."), NAMES[2].rstrip(".")}, "the broken catalog is mended")
+        wait_serving(agent, (NAMES[0], NAMES[2]))
+
+
+def test_after_a_restart(lab: Lab) -> None:
+    """What the catalog lists is known without its primary; what it lists no more is gone."""
+    place = lab.make_directory("catalog")
+    primary = serve(lab, Nsd, catalog_zone(place, 1, f"a {NAMES[0]}", f"b {NAMES[1]}"))
+    with follow(lab) as agent:
+        wait_serving(agent, NAMES[:2])
+        primary.stop()
+        agent.kill()
+        assert rcode(lab, NAMES[1]) == 0
+        agent.start()
+        assert members(agent) == {name.rstrip(".") for name in NAMES[:2]}
+        assert (rcode(lab, NAMES[0]), rcode(lab, NAMES[1]), rcode(lab, CATALOG, NS)) == (0, 0, REFUSED)
+        agent.stop()
+        agent.write_config({"catalogs": [], "zones": [{"name": NAMES[0], "primaries": ["origin"]}]})
+        agent.start()
+        assert (members(agent), rcode(lab, NAMES[0])) == (set(), 0)
+        eventually(lambda: rcode(lab, NAMES[1]) == REFUSED, "a member is gone with its catalog")
+
+
+def test_configured_first_and_reload(lab: Lab) -> None:
+    """A configured zone beats a member of its name; a catalog gives up its members with its entry, and gets them back."""
+    place = lab.make_directory("catalog")
+    serve(lab, Nsd, catalog_zone(place, 1, f"a {NAMES[0]}", f"b {NAMES[1]}"))
+    zones = [{"name": NAMES[0], "primaries": ["origin"]}]
+    with follow(lab, zones=zones) as agent:
+        wait_serving(agent, NAMES[:2])
+        eventually(lambda: f"its member {NAMES[0]} is left out" in agent.log(), "the clash is told")
+        assert agent.log().count("is left out") == 1
+        assert agent.zone_status(NAMES[0])["role"] == "configured"
+        agent.write_config({"zones": []})
+        agent.cli("reload")
+        assert (agent.zone_status(NAMES[0])["role"], rcode(lab, NAMES[0])) == ("member", 0)
+        agent.write_config({"catalogs": [], "zones": zones})
+        agent.cli("reload")
+        assert agent.zone_status(NAMES[0])["role"] == "configured" and rcode(lab, NAMES[0]) == 0
+        assert rcode(lab, NAMES[1]) == REFUSED and members(agent) == set()
+        agent.write_config(settings({"name": CATALOG, "primaries": ["origin"]}))
+        agent.cli("reload")
+        wait_serving(agent, NAMES[:2])
+        assert members(agent) == {name.rstrip(".") for name in NAMES[:2]}
+
+
+def test_change_of_ownership(lab: Lab) -> None:
+    """With `coo` a member changes over: with its data where the id stays, anew where it is another one."""
+    place = lab.make_directory("catalog")
+    first = catalog_zone(place, 1, f"a {NAMES[0]}", f"b {NAMES[1]}", f"c {NAMES[2]}")
+    second = catalog_zone(place, 1, name=SECOND)
+    primary = serve(lab, Knot, first, second)
+    both = ({"name": CATALOG, "primaries": ["origin"]}, {"name": SECOND, "primaries": ["origin"]})
+    with follow(lab, *both) as agent:
+        wait_serving(agent, NAMES)
+        wait_serving(agent, (SECOND,))
+        time.sleep(1.1)  # times are in seconds
+        before = {name: agent.zone_status(name)["last_transfer"] for name in NAMES}
+
+        # Listed by both without a word from the first: a clash.
+        catalog_zone(place, 2, f"a {NAMES[0]}", f"x {NAMES[1]}", f"c {NAMES[2]}", name=SECOND)
+        primary.reload(SECOND, 2)
+        eventually(lambda: "which had it first" in agent.log(), "the clash is told")
+        first, second = agent.cli("catalog-status")
+        assert (first["listed"], first["members"], second["listed"], second["members"]) == (3, 3, 3, 0)
+        assert second["left_out"][0]["reason"] == f"it is a member of catalog {CATALOG}"
+        assert all(agent.zone_status(name)["catalog"] == CATALOG for name in NAMES)
+        catalog_zone(
+            place,
+            2,
+            *(f"a {NAMES[0]}", f"b {NAMES[1]}", f"c {NAMES[2]}"),
+            *(f".coo.a.zones PTR {SECOND}", f".coo.b.zones PTR {SECOND}"),
+        )
+        primary.reload(CATALOG, 2)
+        wait_serving(agent, (CATALOG,), 2)
+        # Not before the new owner's next version (section 4.3.1).
+        assert all(agent.zone_status(name)["catalog"] == CATALOG for name in NAMES)
+        catalog_zone(place, 3, f"a {NAMES[0]}", f"x {NAMES[1]}", f"c {NAMES[2]}", name=SECOND)
+        primary.reload(SECOND, 3)
+        eventually(lambda: agent.zone_status(NAMES[1])["catalog"] == SECOND, "the member changed over")
+        wait_serving(agent, NAMES)
+        assert [agent.zone_status(name)["catalog"] for name in NAMES] == [SECOND, SECOND, CATALOG]
+        after = {name: agent.zone_status(name)["last_transfer"] for name in NAMES}
+        assert after[NAMES[0]] == before[NAMES[0]] and after[NAMES[2]] == before[NAMES[2]]
+        assert after[NAMES[1]] > before[NAMES[1]]
+
+        # The first lets go of the one that was left to it: the second has it already.
+        catalog_zone(place, 4, name=CATALOG)
+        primary.reload(CATALOG, 4)
+        eventually(lambda: agent.zone_status(NAMES[2])["catalog"] == SECOND, "the member is the other's now")
+        assert [agent.zone_status(name)["catalog"] for name in NAMES] == [SECOND] * 3
+
+
+def test_groups_and_primaries(lab: Lab) -> None:
+    """A group's template says where its members come from; so does the catalog itself, as BIND has it."""
+    place = lab.make_directory("catalog")
+    address = lab.primary_addresses[0]
+    serve(
+        lab,
+        Bind,
+        catalog_zone(
+            place,
+            1,
+            *(f"a {NAMES[0]}", f"b {NAMES[1]}", f"c {NAMES[2]}"),
+            *(".group.a.zones TXT unknown", ".group.a.zones TXT special", ".group.b.zones TXT other"),
+            *(f".k.primaries.ext.c.zones A {address}", f'.k.primaries.ext.c.zones TXT "{Key().name}"'),
+        ),
+    )
+    catalog = {
+        "name": CATALOG,
+        "primaries": ["origin"],
+        "template": "plain",
+        "groups": [{"group": "special", "template": "sixth"}],
+    }
+    key = Key().name
+    primaries = [
+        {"name": "origin", "addresses": list(lab.primary_addresses), "key": key},
+        {"name": "four", "addresses": [address], "key": key},
+        {"name": "six", "addresses": [lab.primary_addresses[1]], "key": key},
+    ]
+    templates = [{"name": "plain", "primaries": ["four"]}, {"name": "sixth", "primaries": ["six"]}]
+    with follow(lab, catalog, primaries=primaries, templates=templates) as agent:
+        wait_serving(agent, NAMES)
+        told = [agent.zone_status(name)["primary"].split()[0].rstrip(".") for name in NAMES]
+        assert told == ["six", "four", CATALOG.rstrip(".")]
+        templates[1]["primaries"] = ["four"]
+        agent.write_config({"templates": templates})
+        agent.cli("reload")
+        eventually(
+            lambda: agent.zone_status(NAMES[0])["primary"].startswith("four"), "members follow their template"
+        )
+
+
+class Generating(Knot):
+    """Knot DNS as the producer of a catalog."""
+
+    def configuration(self) -> str:
+        lines = []
+        for line in super().configuration().splitlines():
+            lines.append(line)
+            if line.startswith("  - domain:"):
+                lines += ["    catalog-role: member", f"    catalog-zone: {CATALOG}", "    catalog-group: blue"]
+        lines += [f"  - domain: {CATALOG}", "    catalog-role: generate"]
+        return "\n".join(lines) + "\n"
+
+
+def test_made_by_knot(lab: Lab) -> None:
+    """A catalog that Knot makes of the zones that it serves, as they come and go."""
+    place = lab.make_directory("zones")
+    zones = [serial_zone(3, 1, name).write(place) for name in NAMES]
+    primary = lab.primary_server(Generating, zones[:2], key=Key())
+    catalog = {"name": CATALOG, "primaries": ["origin"], "groups": [{"group": "blue", "template": "blue"}]}
+    with follow(lab, catalog, templates=[{"name": "blue", "primaries": ["origin"]}]) as agent:
+        wait_serving(agent, NAMES[:2])
+        primary.zones = zones[1:]
+        primary.config.write_text(primary.configuration())
+        primary.control("reload")
+        eventually(lambda: rcode(lab, NAMES[2]) == 0, "a zone that Knot got is served")
+        eventually(lambda: rcode(lab, NAMES[0]) == REFUSED, "a zone that Knot lost is not served")
+        assert members(agent) == {name.rstrip(".") for name in NAMES[1:]}
+
+
+class Interpreting(Knot):
+    """Knot DNS as a consumer of a catalog of ours, and a secondary of ours for its members."""
+
+    def configuration(self) -> str:
+        address = self.lab.back_addresses[0]
+        lines = super().configuration().split("template:")[0].splitlines()
+        lines += ["remote:", "  - id: ours", f"    address: {address}", "acl:", "  - id: ours"]
+        lines += [f"    address: {address}", "    action: notify", "template:", "  - id: default", "    master: ours"]
+        lines += ["    acl: ours", "    zonefile-sync: -1", "  - id: members", "    master: ours", "    acl: ours"]
+        lines += ["    zonefile-sync: -1", "zone:", f"  - domain: {CATALOG}", "    catalog-role: interpret"]
+        return "\n".join([*lines, "    catalog-template: members"]) + "\n"
+
+
+def test_made_here(lab: Lab) -> None:
+    """A catalog of the zones that are served here, followed by Knot: it gets and loses what we do, by IXFR."""
+    place = lab.make_directory("zones")
+    names = [serial_zone(3, 1, name).write(place).name for name in NAMES]
+    lab.primary_server(Nsd, [Zone(name, place / f"{name.rstrip('.')}.zone") for name in names], key=Key(), notify=False)
+    other = lab.primary_addresses[0]
+    default = {"name": "default", "primaries": ["origin"], "allow-transfer": [other], "notify": ["knot"]}
+    secondaries = [{"name": "knot", "addresses": [f"{other}@5353"]}]
+
+    def zones(*served: str) -> list[dict[str, Any]]:
+        return [{"name": name, "catalog": CATALOG, "group": "blue"} for name in served]
+
+    change = {
+        "server": {"listen": [*lab.service, lab.back_addresses[0]]},
+        "templates": [default],
+        "secondaries": secondaries,
+        "catalogs": [{"name": CATALOG, "produce": True}],
+        "zones": zones(*NAMES[:2]),
+    }
+    with lab.peregrine([], key=Key(), change=change) as agent:
+        wait_serving(agent, NAMES[:2])
+        consumer = Interpreting(lab, lab.primary, [], addresses=[other], port=5353)
+        with consumer.start():
+            for name in NAMES[:2]:
+                consumer.wait_for(name, 1)
+            made = agent.zone_status(CATALOG)
+            assert (made["role"], made["state"]) == ("produced", "serving")
+            agent.write_config({"zones": zones(*NAMES[1:])})
+            agent.cli("reload")
+            consumer.wait_for(NAMES[2], 1)
+            eventually(lambda: consumer.serial(NAMES[0]) is None, "a zone that is served no more is not in the catalog")
+            assert "IXFR, incoming" in consumer.log()
+            assert agent.cli("catalog-status", CATALOG)[0]["listed"] == 2
+            # The same zones after a start are the same catalog.
+            serial = agent.zone_status(CATALOG)["serial"]
+            agent.stop()
+            agent.start()
+            time.sleep(0.5)
+            assert agent.zone_status(CATALOG)["serial"] == serial > made["serial"]
+
+
+# -------------------------------------------------------------------------------------------------------- many members
+
+
+def memory(agent: Peregrine) -> int:
+    """MiB of the agent's own memory, the image's maps left out."""
+    assert agent.process is not None
+    for line in Path(f"/proc/{agent.process.pid}/status").read_text().splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) // 1024
+    raise LabError("no RssAnon")
+
+
+def served(agent: Peregrine) -> int:
+    return agent.cli("status")["zones"]["serving"]
+
+
+def test_many_members(lab: Lab) -> None:
+    """Thousands of members by one catalog: served, one added, a restart, all removed."""
+    count = MEMBERS or 2000
+    place = lab.make_directory("zones")
+    file = place / "member.zone"
+    file.write_text("@ 300 SOA ns hostmaster 1 3600 600 1209600 300\n@ 300 NS ns\nns 300 A 192.0.2.99\nwww 300 A 192.0.2.80\n")
+    names = [f"z{k}.many.example." for k in range(count + 1)]
+    listed = [f"id{k} {name}" for k, name in enumerate(names[:count])]
+    catalog = catalog_zone(place, 1, *listed)
+    primary = Nsd(lab, lab.primary, [catalog, *(Zone(name, file) for name in names)], allow=lab.back_addresses)
+    primary.notify = []
+    primary.config.write_text(primary.configuration())
+    primary.process = lab.start(lab.primary, primary.command(), log=primary.directory / "log", name="nsd")
+    primary.wait_for(names[-1], timeout=600)
+    more = {"fast-path": {"memory": "1GiB"}}
+    agent = lab.peregrine([], change=settings({"name": CATALOG, "primaries": ["origin"]}, **more))
+    figures = {}
+    with agent:
+        begun = time.monotonic()
+        eventually(lambda: served(agent) == count + 1, "all members are served", 900 if MEMBERS else 60, 0.5)
+        figures["all served, s"] = time.monotonic() - begun
+        figures["agent, MiB"] = memory(agent)
+        assert all(rcode(lab, name) == 0 for name in names[: count : count // 20])
+
+        catalog_zone(place, 2, *listed, f"new {names[count]}")
+        primary.reload(CATALOG, 2)
+        begun = time.monotonic()
+        agent.cli("zone-reload", CATALOG)
+        eventually(lambda: rcode(lab, names[count]) == 0, "the member added is served")
+        figures["one added, s"] = time.monotonic() - begun
+
+        agent.kill()
+        primary.stop()
+        begun = time.monotonic()
+        agent.start(60)
+        figures["ready after a restart, s"] = time.monotonic() - begun
+        assert len(members(agent)) == count + 1
+        assert rcode(lab, names[count]) == 0
+        figures["agent after it, MiB"] = memory(agent)
+
+        agent.write_config({"catalogs": []})
+        begun = time.monotonic()
+        agent.cli("reload")
+        eventually(lambda: rcode(lab, names[0]) == REFUSED, "members are gone with the catalog")
+        figures["all removed, s"] = time.monotonic() - begun
+        assert agent.cli("status")["zones"]["total"] == 0
+    if MEMBERS:
+        print("\n" + "\n".join(f"{word}: {value:.2f}" for word, value in figures.items()))
+    else:
+        assert figures["one added, s"] < 10, figures

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Catalogs that are followed: from what they list to zones that are served. Main thread. */
+#ifndef PEREGRINE_AGENT_CATALOGS_H
+#define PEREGRINE_AGENT_CATALOGS_H
+
+#include "agent/agent.h"
+#include "catalog/catalog.h"
+
+/* ---- agent/members.c: the configuration of one member ---- */
+
+struct member_primaries;
+
+/* Its record stands in one piece of memory with its name. */
+struct member {
+	struct member *next; /* of those to be freed */
+	struct config_zone config;
+	struct member_primaries *primaries; /* that the catalog names, or NULL */
+	uint8_t *id;                        /* as in struct catalog_member */
+};
+
+/* Makes it by the templates of the present configuration. NULL: memory is short. */
+struct member *member_new(struct agent_catalog *catalog, const struct catalog_member *listed);
+void member_free(struct member *member);
+/* Has it freed by zone_set_bury. NULL is allowed in both. */
+void member_bury(struct agent *agent, struct member *member);
+void members_free_buried(struct agent *agent);
+/* Forgets what was kept for the next member of a catalog: always when that is replaced. */
+void member_forget_primaries(struct agent_catalog *catalog);
+
+/* ---- agent/catalogs.c ---- */
+
+struct agent_catalog {
+	struct agent_catalog *next;
+	struct agent *agent;
+	const struct config_catalog *config;
+	struct catalog *catalog; /* the last one that was no broken one; NULL: none has come yet */
+	bool clashed;            /* some that it lists are not its members, since there are other zones of their name */
+	char error[256];         /* why the version that came last is broken; "" */
+	struct member_primaries *made; /* those last made, mostly wanted again */
+	/* The pass over the zones that a version touches, while it is under way. */
+	uv_idle_t idle;
+	struct catalog *before; /* they may have their names from it */
+	const uint8_t **touched;
+	size_t touched_count, at, added;
+	size_t different; /* of those touched, in front: what the catalog says differently; for the others, `quiet` */
+	unsigned said;    /* clashes */
+	bool quiet;
+	bool short_of_memory;
+};
+
+/* Lets the catalogs be what the configuration has; before their zones are added. */
+int catalogs_configure(struct agent *agent, const struct config *config);
+/* Reads the versions that were served last, at start. */
+void catalogs_read_last(struct agent *agent);
+/* Lets every zone listed be what it has to be; counts those that came. -1: memory was short for some. */
+int catalogs_place_all(struct agent *agent, size_t *added);
+void catalogs_close(struct agent *agent);
+/* Whether a catalog has not been read yet, so that it is not known what it lists. */
+bool catalogs_unread(const struct agent *agent);
+
+/* The hooks of a catalog's follower, as in struct follower_hooks: a broken version goes no further. */
+void catalog_publish(void *context, struct zone_version *version, uint32_t expire,
+                     void (*done)(void *context, const char *error), void *done_context);
+void catalog_change(void *context, struct zone_changes *changes, uint32_t expire,
+                    void (*done)(void *context, bool fits, const char *error), void *done_context);
+
+/* The last version that was served of a catalog, be it in the image or in the store, or NULL. At start alone. */
+struct zone_version *catalogs_last_version(struct agent *agent, const uint8_t *apex);
+
+/* ---- agent/produce.c: catalogs that are made here ---- */
+
+/* Lets them be what the configuration has; before their zones are added. -1: memory is short. */
+int produce_configure(struct agent *agent, const struct config *config);
+/* Zones have changed: the catalogs are made anew, soon. */
+void produce_later(struct agent *agent);
+void produce_close(struct agent *agent);
+json_t *produce_report(struct agent *agent, const uint8_t *apex);
+
+/* agent/catalog_report.c */
+void agent_catalog_status(void *context, struct control_request *request, const json_t *arguments,
+                          const json_t *options);
+
+#endif
