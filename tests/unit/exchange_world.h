@@ -23,6 +23,7 @@ struct asked {
 	size_t octets;
 	bool failed, done;
 	char why[TRANSFER_WHY];
+	enum exchange_tls tls; /* when it failed */
 };
 
 struct exchange_world {
@@ -72,6 +73,7 @@ static inline void on_asked_failed(void *context, const char *why)
 	assert_false(asked->done);
 	asked->failed = asked->done = true;
 	asked->world->finished++;
+	asked->tls = exchange_tls(asked->exchange);
 	snprintf(asked->why, sizeof(asked->why), "%s", why);
 	exchange_end(asked->exchange);
 	asked->exchange = NULL;

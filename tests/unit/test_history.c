@@ -211,6 +211,7 @@ static void test_refused_other(void **state)
 		verdict(world, "cut off");
 	}
 	run_until(world, &world->done, 2);
+	assert_int_equal(follower_history(world->follower)->refusal->primary, 1);
 	refresh(world, FOLLOWER_IF_NEWER);
 	assert_int_equal(world->failed, 2);
 	assert_int_equal(world->published, 4);

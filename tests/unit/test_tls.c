@@ -147,6 +147,8 @@ static void expect(struct exchange_world *world, const char *why)
 		fail_msg("wanted `TLS: %s`, got `%s`", why, asked->why);
 	assert_int_equal(asked->messages, 0);
 	assert_int_equal(world->server.queries, 0);
+	/* Who answers, if only by refusing, is not silent. */
+	assert_int_equal(asked->tls, strstr(why, "took too long") != NULL ? EXCHANGE_TLS_SILENT : EXCHANGE_TLS_REFUSED);
 }
 
 /* ---- who is taken ---- */
@@ -310,6 +312,7 @@ static void test_protocols(void **state)
 			finish(world, 1);
 			assert_true(asked->failed);
 			assert_false(asked->messages);
+			assert_int_equal(asked->tls, EXCHANGE_TLS_REFUSED);
 		}
 		close_world(world);
 	}

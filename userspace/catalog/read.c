@@ -334,7 +334,8 @@ static int read_name(struct reader *reader, const struct zone_name *name)
 	if (count == 2)
 		return read_member(reader, name, labels[1]);
 	/* Properties of what is no member mean nothing. */
-	if (!reader->member || memcmp(reader->member->id, labels[1], labels[1][0] + 1U) != 0)
+	if (!reader->member || reader->member->id[0] != labels[1][0] ||
+	    memcmp(reader->member->id + 1, labels[1] + 1, labels[1][0]) != 0)
 		return 0;
 	return read_property(reader, name, labels + 2, count - 2);
 }

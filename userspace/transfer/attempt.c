@@ -111,7 +111,8 @@ static void note_end(struct attempt *attempt, enum history_result result, const 
 void attempt_failed(struct attempt *attempt, const char *why)
 {
 	/* Without an exchange it was not the address that failed. */
-	bool silent = !attempt->heard && attempt->exchange != NULL;
+	bool silent =
+	    !attempt->heard && attempt->exchange != NULL && exchange_tls(attempt->exchange) != EXCHANGE_TLS_REFUSED;
 
 	note_end(attempt, HISTORY_FAILED, why);
 	round_address_failed(drop(attempt, silent ? VERDICT_SILENT : VERDICT_NONE), why);
@@ -187,17 +188,22 @@ static void note_begin(struct attempt *attempt, enum history_kind kind, enum his
 	              schedule_clock());
 }
 
-/* Something came, or will not come any more: of TCP, the connection stood before that. */
+/* Something came, or will not come any more: of TCP, the connection stood before that. What failed may be TLS. */
 static void note_connected(struct attempt *attempt)
 {
 	struct history *history = attempt->follower->history;
 	const struct history_entry *entry = history_now(history);
+	bool tls = exchange_tls(attempt->exchange) != EXCHANGE_TLS_NONE;
 	uint64_t ago;
 
-	if (entry == NULL || entry->phase != HISTORY_CONNECT || !exchange_connected(attempt->exchange))
+	if (entry == NULL || entry->phase != HISTORY_CONNECT || !(tls || exchange_connected(attempt->exchange)))
 		return;
 	ago = uv_now(loop_of(attempt)) - exchange_connected_at(attempt->exchange);
-	history_enter(history, entry->kind == HISTORY_ASK_SOA ? HISTORY_SOA : HISTORY_TRANSFER, schedule_clock() - ago);
+	history_enter(history,
+	              tls                              ? HISTORY_TLS
+	              : entry->kind == HISTORY_ASK_SOA ? HISTORY_SOA
+	                                               : HISTORY_TRANSFER,
+	              schedule_clock() - ago);
 }
 
 static void note_message(struct attempt *attempt, size_t octets)
@@ -357,7 +363,7 @@ static void on_transfer_message(void *context, uint8_t *wire, size_t length)
 static void on_transfer_failed(void *context, const char *cause)
 {
 	struct attempt *attempt = context;
-	bool connected = exchange_connected(attempt->exchange);
+	bool connected = exchange_connected(attempt->exchange) && exchange_tls(attempt->exchange) == EXCHANGE_TLS_NONE;
 	char why[TRANSFER_WHY];
 	size_t used = (size_t)snprintf(why, sizeof(why), "%s failed: %.180s", attempt->incoming.expected.what, cause);
 

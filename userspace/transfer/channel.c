@@ -28,6 +28,8 @@ struct channel {
 	unsigned handles; /* not closed yet */
 	bool closed;
 	bool awaited;
+	bool refused; /* the other side of TLS spoke, or closed, and that was the end */
+	bool told;    /* a message came */
 	uint64_t wake;
 	uint64_t begun, last_octet, window; /* the phase; deadlines */
 	size_t window_octets;
@@ -79,6 +81,7 @@ static void fail_tls(struct channel *channel)
 {
 	char why[TRANSFER_WHY];
 
+	channel->refused = true;
 	snprintf(why, sizeof(why), "TLS: %.240s", tls_session_why(channel->tls));
 	fail(channel, why);
 }
@@ -223,7 +226,7 @@ static void give_messages(struct channel *channel)
 
 		if (channel->fill - at - 2 < length)
 			break;
-		channel->window_message = true;
+		channel->window_message = channel->told = true;
 		channel->events->message(channel->context, channel->buffer + at + 2, length);
 		at += 2 + length;
 	}
@@ -241,6 +244,7 @@ static void open_up(struct channel *channel)
 
 static void ended_by_primary(struct channel *channel)
 {
+	channel->refused = channel->tls != NULL;
 	if (channel->tls != NULL && channel->phase == OPEN && tls_session_ended(channel->tls) != NULL)
 		fail_tls(channel);
 	else if (channel->phase == HANDSHAKE)
@@ -413,6 +417,16 @@ struct channel *channel_open(uv_loop_t *loop, const struct exchange_peer *peer, 
 	}
 	plan(channel);
 	return channel;
+}
+
+enum exchange_tls channel_tls(const struct channel *channel, uint64_t *stood)
+{
+	if (channel->tls == NULL || channel->phase == CONNECTING || channel->told)
+		return EXCHANGE_TLS_NONE;
+	*stood = channel->begun;
+	if (channel->refused)
+		return EXCHANGE_TLS_REFUSED;
+	return channel->phase == HANDSHAKE ? EXCHANGE_TLS_SILENT : EXCHANGE_TLS_NONE;
 }
 
 void channel_close(struct channel *channel)

@@ -185,6 +185,11 @@ bool exchange_connected(const struct exchange *exchange)
 	return exchange->query != NULL && exchange->query->connected;
 }
 
+enum exchange_tls exchange_tls(const struct exchange *exchange)
+{
+	return exchange->query != NULL ? (enum exchange_tls)exchange->query->tls : EXCHANGE_TLS_NONE;
+}
+
 uint64_t exchange_connected_at(const struct exchange *exchange)
 {
 	return exchange->query != NULL ? exchange->query->asked : 0;

@@ -54,6 +54,8 @@ int channel_send(struct channel *channel, const uint8_t *octets, size_t length, 
 void channel_await(struct channel *channel, bool awaited);
 /* `woken` is called then; UINT64_MAX: never. */
 void channel_wake(struct channel *channel, uint64_t at);
+/* Of a channel that failed; *stood is when TCP stood, if TLS was it. */
+enum exchange_tls channel_tls(const struct channel *channel, uint64_t *stood);
 /* No event comes after this; the loop frees it. */
 void channel_close(struct channel *channel);
 
@@ -74,6 +76,7 @@ struct query {
 	bool connected;    /* it was sent once */
 	bool transfer;     /* its answer may be large */
 	bool again;        /* it is asked for the second time, and alone */
+	uint8_t tls;       /* enum exchange_tls, of the connection whose end it failed with */
 	uint16_t id;
 	size_t length;
 	uint8_t octets[]; /* with the length before it */

@@ -234,13 +234,17 @@ void history_down(struct history *history, size_t primary, size_t address, const
 
 void history_refused(struct history *history, uint32_t serial, const char *reason, const char *kept)
 {
+	const struct history_entry *entry = history_now(history);
 	struct history_refusal *refusal = history ? calloc(1, sizeof(*refusal)) : NULL;
 
 	if (!refusal)
 		return;
 	forget_refusal(history);
-	*refusal = (struct history_refusal){
-	    .serial = serial, .at = (int64_t)time(NULL), .reason = strdup(reason), .kept = kept ? strdup(kept) : NULL};
+	*refusal = (struct history_refusal){.serial = serial,
+	                                    .primary = entry ? entry->primary : 0,
+	                                    .at = (int64_t)time(NULL),
+	                                    .reason = strdup(reason),
+	                                    .kept = kept ? strdup(kept) : NULL};
 	history->refusal = refusal;
 	if (!refusal->reason)
 		forget_refusal(history);

@@ -136,15 +136,25 @@ void query_fail(struct query *query, const char *why)
 	query->events->failed(query->context, why);
 }
 
+/* What TLS was in the end of its connection. */
+static void note_tls(struct query *query, enum exchange_tls tls, uint64_t stood)
+{
+	query->tls = (uint8_t)tls;
+	if (tls != EXCHANGE_TLS_NONE)
+		query->asked = stood;
+}
+
 /* No connection is to be had: what waits for one need not try it again. */
-static void fail_waiting(struct pool_peer *peer, const char *why)
+static void fail_waiting(struct pool_peer *peer, const char *why, enum exchange_tls tls, uint64_t stood)
 {
 	unsigned count = 0;
 
 	for (const struct query *query = peer->waiting; query != NULL; query = query->next)
 		count++;
-	for (; count > 0 && peer->waiting != NULL; count--)
+	for (; count > 0 && peer->waiting != NULL; count--) {
+		note_tls(peer->waiting, tls, stood);
 		query_fail(peer->waiting, why);
+	}
 }
 
 static bool has_open_lane(const struct pool_peer *peer)
@@ -178,8 +188,11 @@ static void lane_failed(struct lane *lane, const char *why)
 	struct exchange_pool *pool = peer->pool;
 	bool shared_by_many = lane->open && lane->count > 1;
 	bool excusable = shared_by_many || (lane->open && lane->answered);
+	uint64_t stood = 0;
+	enum exchange_tls tls = channel_tls(lane->channel, &stood);
 
 	pool->users++;
+	lane->held = true; /* a callback must not end it once more */
 	close_lane(lane);
 	if (shared_by_many)
 		peer->single_until = now(peer) + pool_limits.single;
@@ -188,13 +201,15 @@ static void lane_failed(struct lane *lane, const char *why)
 	while (lane->queries != NULL) {
 		struct query *query = lane->queries;
 
-		if (excusable && query->messages == 0 && !query->again)
+		if (excusable && query->messages == 0 && !query->again) {
 			ask_later(query, true);
-		else
-			query_fail(query, why);
+			continue;
+		}
+		note_tls(query, tls, stood);
+		query_fail(query, why);
 	}
 	if (!lane->open && !has_open_lane(peer))
-		fail_waiting(peer, why);
+		fail_waiting(peer, why, tls, stood);
 	free(lane);
 	pool_close(pool);
 }

@@ -313,6 +313,8 @@ static bool run_due(struct schedule *schedule)
 
 static void grant(struct schedule *schedule, struct server *server, struct slot *slot)
 {
+	/* The address may have gone down, and come up again, before all that wait there were told. */
+	due_take(&schedule->heap, &slot->due);
 	slot->state = SLOT_UNDER_WAY;
 	server->under_way++;
 	schedule->under_way++;

@@ -253,7 +253,14 @@ struct exchange *exchange_stream(struct exchange_pool *pool, const struct exchan
                                  void *context, char *why);
 /* Whether it has been sent over a connection: what fails from then on is not the network's way there. */
 bool exchange_connected(const struct exchange *exchange);
-/* When that was, in the loop's time; the wait for a connection lies before it. */
+/* What TLS was in it that the exchange failed. */
+enum exchange_tls {
+	EXCHANGE_TLS_NONE,    /* nothing: it is not spoken, TCP did not stand, or what failed came behind it */
+	EXCHANGE_TLS_SILENT,  /* nothing of the handshake came in time */
+	EXCHANGE_TLS_REFUSED, /* the other side answered: neither of the two may take the other */
+};
+enum exchange_tls exchange_tls(const struct exchange *exchange);
+/* When it was sent, in the loop's time; the wait for a connection lies before it. Where TLS failed: when TCP stood. */
 uint64_t exchange_connected_at(const struct exchange *exchange);
 /* The answer is whole, so that the connection can be used on; without this exchange_end gives the connection up. */
 void exchange_answered(struct exchange *exchange);

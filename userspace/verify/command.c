@@ -22,8 +22,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SAID 160   /* room for what the command says */
-#define TICK_MS 50 /* how often is looked whether it has ended, or nobody waits for it */
+#define SAID 160      /* room for what the command says */
+#define PIPE_READS 64 /* what a pipe holds; a process that left the group may write for ever */
+#define TICK_MS 50    /* how often is looked whether it has ended, or nobody waits for it */
 
 struct run {
 	const struct verify_request *request;
@@ -167,7 +168,8 @@ static int await(struct run *run)
 	kill(-run->process, SIGKILL);
 	while (waitpid(run->process, &status, 0) < 0 && errno == EINTR)
 		;
-	while (listening && poll(&(struct pollfd){.fd = run->said[0], .events = POLLIN}, 1, 0) > 0)
+	for (int i = 0;
+	     i < PIPE_READS && listening && poll(&(struct pollfd){.fd = run->said[0], .events = POLLIN}, 1, 0) > 0; i++)
 		listening = listen_once(run);
 	return killed ? -1 : status;
 }
