@@ -7,6 +7,7 @@
 #ifndef ZONES
 #define ZONES 1000
 #endif
+#define MANY 1500 /* more than the schedule looks at in one turn */
 
 /* An address that answers SOA queries for any zone, or nothing. Nothing listens there over TCP. */
 struct address {
@@ -333,6 +334,41 @@ static void test_window_grows(void **state)
 	schedule_free(schedule);
 }
 
+static unsigned told;
+
+static void count_told(struct slot *slot)
+{
+	told++;
+}
+
+/* An address goes down, and comes up again before all who wait there were told of it: what is under way then is not due
+ * besides. */
+static void test_down_and_up(void **state)
+{
+	static const struct schedule_hooks hooks = {.due = not_called, .granted = count_granted, .refused = count_told};
+	struct schedule *schedule = schedule_open(&crowd.loop, &hooks);
+	struct slot *slots[MANY];
+
+	granted = told = 0;
+	transfer_limits.down_after = 1;
+	for (unsigned i = 0; i < MANY; i++) {
+		slots[i] = calloc(1, sizeof(struct slot));
+		assert_int_equal(schedule_join(schedule, slots[i]), 0);
+		assert_int_equal(schedule_ask(schedule, slots[i], &crowd.address[0].address, 50, SLOT_LOAD), 1);
+	}
+	run_crowd(10);
+	assert_int_equal(granted, quick.window_first);
+	schedule_release(schedule, slots[0], VERDICT_SILENT);
+	for (unsigned i = 1; i < quick.window_first; i++)
+		schedule_heard(schedule, slots[i]);
+	run_crowd(50);
+	assert_true(told >= 1000);
+	assert_true(granted > quick.window_first);
+	for (unsigned i = 0; i < MANY; i++)
+		schedule_leave(schedule, slots[i]);
+	schedule_free(schedule);
+}
+
 static void test_bound_in_all(void **state)
 {
 	crowd.address[0].dead = crowd.address[1].dead = true;
@@ -599,10 +635,10 @@ static void test_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    CROWD(test_window_grows),  CROWD(test_random),         CROWD(test_rate),   CROWD(test_throughput),
-	    CROWD(test_two_addresses), CROWD(test_notified_first), CROWD(test_window), CROWD(test_bound_in_all),
-	    CROWD(test_dead),          CROWD(test_other_primary),  CROWD(test_either), CROWD(test_urgent),
-	    CROWD(test_freed),         CROWD(test_memory),
+	    CROWD(test_window_grows), CROWD(test_down_and_up),   CROWD(test_random),         CROWD(test_rate),
+	    CROWD(test_throughput),   CROWD(test_two_addresses), CROWD(test_notified_first), CROWD(test_window),
+	    CROWD(test_bound_in_all), CROWD(test_dead),          CROWD(test_other_primary),  CROWD(test_either),
+	    CROWD(test_urgent),       CROWD(test_freed),         CROWD(test_memory),
 	};
 
 	return cmocka_run_group_tests_name("schedule", tests, NULL, NULL);
