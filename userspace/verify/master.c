@@ -1,33 +1,21 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "verify/master.h"
 #include "verify/canonical.h"
+#include "zone/record_text.h"
 
 #include <libknot/libknot.h>
-#include <stdlib.h>
-#include <string.h>
 
 struct writer {
 	FILE *out;
 	uint64_t left;
-	const atomic_bool *cancelled;
-	char *text; /* of one record; grown by libknot */
-	size_t text_room;
-	knot_rdata_t *rdata; /* one, aligned as libknot wants it */
+	struct record_text line;
 };
 
 static int write_record(struct writer *writer, const struct zone_name *name, const struct zone_rrset *rrset,
                         const uint8_t *item)
 {
-	size_t size = 2U + canonical_length(item);
-	knot_rrset_t one;
-	int length;
+	int length = record_text_put(&writer->line, name->owner, rrset->type, canonical_ttl(name, rrset, item), item);
 
-	knot_rrset_init(&one, (knot_dname_t *)name->owner, rrset->type, KNOT_CLASS_IN,
-	                canonical_ttl(name, rrset, item));
-	memcpy(writer->rdata, item, size);
-	one.rrs =
-	    (knot_rdataset_t){.count = 1, .size = knot_rdata_size(canonical_length(item)), .rdata = writer->rdata};
-	length = knot_rrset_txt_dump(&one, &writer->text, &writer->text_room, &KNOT_DUMP_STYLE_DEFAULT);
 	if (length < 0)
 		return -1;
 	if ((uint64_t)length > writer->left) {
@@ -35,7 +23,7 @@ static int write_record(struct writer *writer, const struct zone_name *name, con
 		return fputs("; ... the rest is left out\n", writer->out) < 0 ? -1 : 0;
 	}
 	writer->left -= (uint64_t)length;
-	return fwrite(writer->text, 1, (size_t)length, writer->out) == (size_t)length ? 0 : -1;
+	return fwrite(writer->line.text, 1, (size_t)length, writer->out) == (size_t)length ? 0 : -1;
 }
 
 static int write_name(struct writer *writer, const struct zone_name *name)
@@ -76,16 +64,11 @@ static int write_apex(struct writer *writer, const struct zone_name *apex)
 
 int master_write(FILE *out, const struct zone_version *version, uint64_t limit, const atomic_bool *cancelled)
 {
-	struct writer writer = {.out = out, .left = limit, .cancelled = cancelled, .text_room = 65536};
-	int result = -1;
+	struct writer writer = {.out = out, .left = limit};
+	int result = write_apex(&writer, &version->names[0]);
 
-	writer.text = malloc(writer.text_room);
-	writer.rdata = malloc(knot_rdata_size(UINT16_MAX));
-	if (writer.text && writer.rdata)
-		result = write_apex(&writer, &version->names[0]);
 	for (size_t i = 1; i < version->name_count && !result && writer.left; i++)
 		result = cancelled && *cancelled ? -1 : write_name(&writer, &version->names[i]);
-	free(writer.text);
-	free(writer.rdata);
+	record_text_free(&writer.line);
 	return result || fflush(out) ? -1 : 0;
 }
