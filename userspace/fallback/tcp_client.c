@@ -346,7 +346,8 @@ static void take_tls(struct tcp_client *client, const uint8_t *data, size_t coun
 			return;
 	}
 	flush_tls(client);
-	if (got < 0 && !client->closing)
+	/* Who has said all gets what it asked for, as over TCP; if it is more than that, the next write fails. */
+	if (got < 0 && !client->closing && !client->transfer)
 		finish(client);
 }
 
