@@ -520,6 +520,30 @@ static void test_journal_size(void **state)
 	       "5: journal-size `1KiB`", "6: journal-size `much`", NULL);
 }
 
+static void test_allow_notify(void **state)
+{
+	struct config *config =
+	    load(SMALL "keys: [ { name: k.example, algorithm: hmac-sha256, secret: " SECRET " } ]\n"
+	               "primaries: [ { name: one, addresses: [ 192.0.2.1 ] } ]\n"
+	               "zones:\n"
+	               "  - { name: a.example, primaries: [ one ],\n"
+	               "      allow-notify: [ 198.51.100.0/24, { addresses: [ 2001:db8::1 ], key: k.example } ] }\n");
+	const struct config_zone *zone;
+	assert_non_null(config);
+	zone = &config->zones[0];
+	assert_int_equal(zone->allow_notify_count, 2);
+	assert_int_equal(zone->allow_notify[0].prefixes[0].length, 96 + 24);
+	assert_null(zone->allow_notify[0].key);
+	assert_int_equal(zone->allow_notify[1].prefix_count, 1);
+	assert_ptr_equal(zone->allow_notify[1].key, &config->keys[0]);
+	config_free(config);
+	expect(SMALL "primaries: [ { name: one, addresses: [ 192.0.2.1 ] } ]\n"
+	             "zones:\n"
+	             "  - { name: a.example, primaries: [ one ], allow-notify: [ 192.0.2.0/33 ] }\n"
+	             "  - { name: b.example, primaries: [ one ], allow-notify: [ { who: 192.0.2.1 } ] }\n",
+	       "5: allow-notify `192.0.2.0/33`", "6: an entry of allow-notify has", NULL);
+}
+
 static void test_many_zones(void **state)
 {
 	enum { COUNT = 100000 };
@@ -693,6 +717,7 @@ int main(void)
 	    cmocka_unit_test(test_secret_file),
 	    cmocka_unit_test(test_zones),
 	    cmocka_unit_test(test_clocks),
+	    cmocka_unit_test(test_allow_notify),
 	    cmocka_unit_test(test_verify),
 	    cmocka_unit_test(test_reach),
 	    cmocka_unit_test(test_reach_errors),

@@ -90,6 +90,9 @@ void load_secondaries(struct load *load);
 /* Where transfers are given over TLS: settings of the section server. */
 void load_tls_listen(struct load *load);
 void load_outgoing(struct load *load, const yaml_node_t *mapping, struct config_outgoing *outgoing);
+/* A list of who may do something, by address, key, or both; what is not given stays as it is. */
+void load_access_list(struct load *load, const yaml_node_t *mapping, const char *key, struct config_access **allow,
+                      size_t *allow_count);
 void config_outgoing_free(struct config_outgoing *outgoing);
 /* What the store keeps of a zone, in load_store.c. */
 void load_journal_size(struct load *load, const char *text, const yaml_node_t *mapping, uint64_t *size);

@@ -150,7 +150,7 @@ void load_tls_listen(struct load *load)
 
 /* --- of a zone --- */
 
-static bool add_prefix(struct load *load, const yaml_node_t *node, struct config_access *access)
+static bool add_prefix(struct load *load, const char *key, const yaml_node_t *node, struct config_access *access)
 {
 	const char *text = document_scalar(node);
 
@@ -158,13 +158,12 @@ static bool add_prefix(struct load *load, const yaml_node_t *node, struct config
 		document_error(&load->document, node, "an entry of addresses must be an address or a prefix");
 		return false;
 	}
-	return load_judge(load, node, "allow-transfer", text,
-	                  value_prefix(text, &access->prefixes[access->prefix_count])) &&
+	return load_judge(load, node, key, text, value_prefix(text, &access->prefixes[access->prefix_count])) &&
 	       ++access->prefix_count;
 }
 
 /* One that has addresses, a key, or both. */
-static void load_pair(struct load *load, const yaml_node_t *mapping, struct config_access *access)
+static void load_pair(struct load *load, const char *name, const yaml_node_t *mapping, struct config_access *access)
 {
 	struct document *document = &load->document;
 	const yaml_node_t *addresses = document_field(document, mapping, "addresses");
@@ -172,9 +171,8 @@ static void load_pair(struct load *load, const yaml_node_t *mapping, struct conf
 	size_t known = (addresses != NULL) + (key != NULL);
 
 	if ((size_t)(mapping->data.mapping.pairs.top - mapping->data.mapping.pairs.start) != known || !known) {
-		document_error(
-		    document, mapping,
-		    "an entry of allow-transfer has `addresses`, `key`, or both, each once, and nothing else");
+		document_error(document, mapping,
+		               "an entry of %s has `addresses`, `key`, or both, each once, and nothing else", name);
 		return;
 	}
 	if (key && !document_scalar(key))
@@ -191,18 +189,18 @@ static void load_pair(struct load *load, const yaml_node_t *mapping, struct conf
 	    load_setting(load, (size_t)(addresses->data.sequence.items.top - addresses->data.sequence.items.start) *
 	                           sizeof(*access->prefixes));
 	for (size_t i = 0; access->prefixes && (node = document_entry(document, addresses, i)); i++)
-		add_prefix(load, node, access);
+		add_prefix(load, name, node, access);
 }
 
-static void load_access(struct load *load, const yaml_node_t *node, struct config_access *access)
+static void load_access(struct load *load, const char *key, const yaml_node_t *node, struct config_access *access)
 {
 	if (node->type == YAML_MAPPING_NODE) {
-		load_pair(load, node, access);
+		load_pair(load, key, node, access);
 		return;
 	}
 	access->prefixes = load_setting(load, sizeof(*access->prefixes));
 	if (access->prefixes)
-		add_prefix(load, node, access);
+		add_prefix(load, key, node, access);
 }
 
 /* The list behind a key and how long it is; a single value is none. */
@@ -244,16 +242,22 @@ static void load_notify(struct load *load, const yaml_node_t *mapping, struct co
 	}
 }
 
-void load_outgoing(struct load *load, const yaml_node_t *mapping, struct config_outgoing *outgoing)
+void load_access_list(struct load *load, const yaml_node_t *mapping, const char *key, struct config_access **allow,
+                      size_t *allow_count)
 {
 	size_t count;
-	const yaml_node_t *list = list_at(load, mapping, "allow-transfer", &count);
+	const yaml_node_t *list = list_at(load, mapping, key, &count);
 
-	if (list) {
-		outgoing->allow_count = 0;
-		outgoing->allow = load_setting(load, count * sizeof(*outgoing->allow));
-	}
-	for (size_t i = 0; outgoing->allow && i < count; i++)
-		load_access(load, document_entry(&load->document, list, i), &outgoing->allow[outgoing->allow_count++]);
+	if (!list)
+		return;
+	*allow_count = 0;
+	*allow = load_setting(load, count * sizeof(**allow));
+	for (size_t i = 0; *allow && i < count; i++)
+		load_access(load, key, document_entry(&load->document, list, i), &(*allow)[(*allow_count)++]);
+}
+
+void load_outgoing(struct load *load, const yaml_node_t *mapping, struct config_outgoing *outgoing)
+{
+	load_access_list(load, mapping, "allow-transfer", &outgoing->allow, &outgoing->allow_count);
 	load_notify(load, mapping, outgoing);
 }

@@ -248,6 +248,7 @@ void load_zone_settings(struct load *load, const struct raw_zone *raw, const yam
 	load_verify(load, &raw->verify, mapping, &zone->verify);
 	load_outgoing(load, mapping, &zone->outgoing);
 	load_clocks(load, &raw->clocks, mapping, &zone->clocks);
+	load_access_list(load, mapping, "allow-notify", &zone->allow_notify, &zone->allow_notify_count);
 	load_journal_size(load, raw->journal_size, mapping, &zone->journal_size);
 	load_membership(load, raw, mapping, zone);
 }

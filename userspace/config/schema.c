@@ -107,8 +107,8 @@ static const cyaml_schema_field_t secondary_fields[] = {
 
 /* What may be said of a zone, in a template, and of a catalog, which is transferred as a zone is. */
 #define ZONE_SETTINGS                                                                                                  \
-	LIST("primaries", struct raw_zone, primaries, &text_entry), NODES("allow-transfer"), NODES("notify"),          \
-	    TEXT("refresh-min", struct raw_zone, clocks.refresh_min),                                                  \
+	LIST("primaries", struct raw_zone, primaries, &text_entry), NODES("allow-transfer"), NODES("allow-notify"),    \
+	    NODES("notify"), TEXT("refresh-min", struct raw_zone, clocks.refresh_min),                                 \
 	    TEXT("refresh-max", struct raw_zone, clocks.refresh_max),                                                  \
 	    TEXT("retry-min", struct raw_zone, clocks.retry_min),                                                      \
 	    TEXT("retry-max", struct raw_zone, clocks.retry_max),                                                      \
