@@ -4,6 +4,8 @@
  * leaves image and program pinned.
  */
 #include "agent/agent.h"
+#include "agent/catalogs.h"
+#include "agent/report.h"
 #include "common/log.h"
 #include "publish/pins.h"
 
@@ -95,6 +97,13 @@ static void host_changed(void *context)
 	agent_follow_host(context);
 }
 
+/* What the catalogs listed last is there before the addresses are taken; control and NOTIFY are answered meanwhile. */
+static void wait_for_members(struct agent *agent)
+{
+	while (catalogs_at_work(agent) && !agent->ending)
+		uv_run(agent->loop, UV_RUN_ONCE);
+}
+
 /* Everything up to where the loop takes over. */
 static int start(struct agent *agent)
 {
@@ -118,8 +127,10 @@ static int start(struct agent *agent)
 	agent->schedule = schedule_new(agent->loop);
 	if (!agent->schedule || agent_apply_zones(agent, config, &added, &removed))
 		return -1;
+	wait_for_members(agent);
 	agent_wait_for_store(agent);
 	agent_attach_at_start(agent);
+	agent->started_up = true;
 	agent_follow_host(agent);
 	if (config->mode == CONFIG_MODE_NATIVE && agent->fastpath && !agent->attach_waits) {
 		struct fastpath_interface got;
@@ -148,8 +159,10 @@ static void stop(struct agent *agent)
 	/* They look at what is closed here, and the loop runs once more before they are. */
 	uv_timer_stop(&agent->expiry_timer);
 	uv_timer_stop(&agent->attach_timer);
+	uv_timer_stop(&agent->produce_timer);
 	if (agent->control)
 		control_close(agent->control);
+	census_close(agent);
 	agent_keep_off(agent, NULL, false);
 	free(agent->detached);
 	agent_drop_zones(agent);
@@ -191,6 +204,9 @@ static void on_signal(uv_signal_t *handle, int number)
 {
 	struct agent *agent = handle->data;
 
+	/* One that came while the parts were closed, or while a start failed. */
+	if (agent->stopping)
+		return;
 	if (number == SIGHUP) {
 		reload_on_signal(agent);
 		return;

@@ -60,6 +60,7 @@ struct agent {
 	struct agent_zone *removed;     /* not freed yet */
 	struct member *removed_members; /* likewise */
 	struct agent_zone *watched;     /* where the next look for expired zones begins; NULL: at the first */
+	struct census *censuses;        /* that are being taken */
 	size_t unsettled;               /* zones */
 	unsigned generation;            /* of the configuration */
 	bool swept;                     /* zones that nothing wants were removed from an adopted image */
@@ -86,7 +87,8 @@ struct agent {
 	char **detached; /* interfaces that `peregrine detach` took the program off: left alone until `attach` or
 	                    `reload` */
 	size_t detached_count;
-	bool ending; /* a signal said so */
+	bool started_up; /* the addresses and interfaces may be taken */
+	bool ending;     /* a signal said so */
 	bool stopping;
 	bool detach_at_end;
 	time_t started;
@@ -187,7 +189,6 @@ json_t *report_notify(const struct agent_zone *zone);
 /* agent/verbs.c, agent/report.c: what the CLI may ask. */
 extern const struct control_verb agent_verbs[];
 int agent_reload(struct agent *agent, size_t *added, size_t *removed, char **errors);
-json_t *report_status(struct agent *agent);
 json_t *report_stats(struct agent *agent);
 json_t *report_zone_stats(struct agent_zone *zone); /* agent/zone_stats.c; NULL: nothing is counted */
 /* agent/explain.c */

@@ -11,8 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SLICE 500   /* zones looked at before the loop goes on */
-#define SAID_MOST 5 /* clashes told of one version */
+#define SLICE_NS 4000000 /* of the loop's time, before it goes on with other things */
+#define LOOK_AT_CLOCK 16 /* zones */
+#define SAID_MOST 5      /* clashes told of one version */
 
 static struct agent_catalog *find_catalog(struct agent *agent, const uint8_t *apex)
 {
@@ -128,7 +129,7 @@ int catalogs_place_all(struct agent *agent, size_t *added)
 	return result;
 }
 
-/* ---- a version that has come ---- */
+/* ---- passes ---- */
 
 static void end_pass(struct agent_catalog *catalog)
 {
@@ -150,28 +151,70 @@ static void end_pass(struct agent_catalog *catalog)
 	         catalog->catalog->serial, catalog->catalog->count, catalog->added);
 }
 
-/* The next few zones. */
-static void go_on(struct agent_catalog *catalog)
+/* The next few zones, or all of them. */
+static void go_on(struct agent_catalog *catalog, bool sliced)
 {
-	for (size_t i = 0; i < SLICE && catalog->at < catalog->touched_count; i++, catalog->at++) {
+	uint64_t begun = uv_hrtime();
+
+	for (; catalog->at < catalog->touched_count; catalog->at++) {
+		if (catalog->at % LOOK_AT_CLOCK == LOOK_AT_CLOCK - 1 && uv_hrtime() - begun > SLICE_NS && sliced)
+			return;
 		catalog->quiet = catalog->at >= catalog->different;
 		if (place(catalog->agent, catalog->touched[catalog->at], catalog, &catalog->added))
 			catalog->short_of_memory = catalog->clashed = true;
 	}
-	if (catalog->at == catalog->touched_count)
-		end_pass(catalog);
+	end_pass(catalog);
 }
 
 static void on_idle(uv_idle_t *idle)
 {
-	go_on(idle->data);
+	go_on(idle->data, true);
 }
 
 static void finish_pass(struct agent_catalog *catalog)
 {
-	while (catalog->touched)
-		go_on(catalog);
+	if (catalog->touched)
+		go_on(catalog, false);
 }
+
+static void begin_pass(struct agent_catalog *catalog)
+{
+	catalog->at = catalog->added = 0;
+	catalog->said = 0;
+	catalog->short_of_memory = false;
+	uv_idle_start(&catalog->idle, on_idle);
+}
+
+int catalogs_begin(struct agent *agent)
+{
+	int result = 0;
+
+	for (struct agent_catalog *catalog = agent->catalogs; catalog; catalog = catalog->next) {
+		const struct catalog *listed = catalog->catalog;
+
+		catalog->touched = listed ? calloc(listed->count + 1, sizeof(*catalog->touched)) : NULL;
+		if (listed && !catalog->touched)
+			result = -1;
+		if (!catalog->touched)
+			continue;
+		for (size_t i = 0; i < listed->count; i++)
+			catalog->touched[i] = listed->members[i].zone;
+		catalog->touched_count = listed->count;
+		catalog->different = 0;
+		begin_pass(catalog);
+	}
+	return result;
+}
+
+bool catalogs_at_work(const struct agent *agent)
+{
+	for (const struct agent_catalog *catalog = agent->catalogs; catalog; catalog = catalog->next)
+		if (catalog->touched)
+			return true;
+	return false;
+}
+
+/* ---- a version that has come ---- */
 
 /* What differs; and all that the catalog lists, when some of it could not be had before: it may be free now. */
 static const uint8_t **touched_by(struct agent_catalog *catalog, size_t *count)
@@ -198,15 +241,14 @@ static void take(struct agent_catalog *catalog, struct catalog *next)
 	catalog->before = catalog->catalog;
 	catalog->catalog = next;
 	catalog->error[0] = 0;
-	catalog->at = catalog->touched_count = catalog->added = 0;
-	catalog->said = 0;
+	catalog->touched_count = 0;
 	catalog->touched = touched_by(catalog, &catalog->touched_count);
-	catalog->clashed = catalog->short_of_memory = false;
+	catalog->clashed = false;
 	if (next->warnings)
 		log_warning("catalog %s: serial %u: %s%s", catalog->config->zone.name, next->serial, next->warning,
 		            next->warnings > 1 ? ", and more like it" : "");
 	if (catalog->touched) {
-		uv_idle_start(&catalog->idle, on_idle);
+		begin_pass(catalog);
 		return;
 	}
 	log_error("catalog %s: out of memory; its members are as they were", catalog->config->zone.name);

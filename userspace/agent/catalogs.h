@@ -54,6 +54,10 @@ int catalogs_configure(struct agent *agent, const struct config *config);
 void catalogs_read_last(struct agent *agent);
 /* Lets every zone listed be what it has to be; counts those that came. -1: memory was short for some. */
 int catalogs_place_all(struct agent *agent, size_t *added);
+/* The same from the loop, some of them each time it comes round: at start, when there are none yet. */
+int catalogs_begin(struct agent *agent);
+/* Whether there are zones still to be looked at. */
+bool catalogs_at_work(const struct agent *agent);
 void catalogs_close(struct agent *agent);
 /* Whether a catalog has not been read yet, so that it is not known what it lists. */
 bool catalogs_unread(const struct agent *agent);

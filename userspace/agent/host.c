@@ -94,7 +94,8 @@ void agent_follow_host(struct agent *agent)
 	struct sockaddr_storage *addresses;
 	size_t count = 0;
 
-	if (agent->stopping)
+	/* What changes while zones are still read at start is seen when that is done. */
+	if (agent->stopping || !agent->started_up)
 		return;
 	addresses = service_addresses(agent, &count);
 	if (!addresses)

@@ -178,17 +178,16 @@ static bool find_warning(const struct agent_zone *zone, struct problem *problem)
 	return true;
 }
 
-bool problem_find(const struct agent_zone *zone, struct problem *problem)
+bool problem_find(const struct agent_zone *zone, enum report_state state, struct problem *problem)
 {
-	enum report_state state = report_zone_state(zone);
 	const struct history_lag *lag = &follower_history(zone->follower)->lag;
 	const struct history_entry *entry = last_failure(zone);
 	struct follower_status status;
 
 	*problem = (struct problem){.level = PROBLEM_ERROR};
-	follower_get_status(zone->follower, &status);
 	if (state == REPORT_SERVING || (state == REPORT_LOADING && !entry))
 		return state == REPORT_SERVING && find_warning(zone, problem);
+	follower_get_status(zone->follower, &status);
 	if (state == REPORT_EXPIRED)
 		snprintf(problem->cause, sizeof(problem->cause), "the zone has expired, and is answered SERVFAIL: ");
 	if (status.behind_ms && !status.failing && (!entry || is_before(entry, lag))) {

@@ -39,29 +39,22 @@ static json_t *report_interfaces(struct agent *agent)
 	return list;
 }
 
-static json_t *report_zones(struct agent *agent)
+static json_t *report_zones(const struct census *census)
 {
 	json_t *zones = json_object();
-	size_t counts[REPORT_STATES] = {}, problems = 0;
 
-	for (const struct agent_zone *zone = agent->zones; zone; zone = zone->next) {
-		struct problem problem;
-
-		counts[report_zone_state(zone)]++;
-		problems += problem_find(zone, &problem);
-	}
-	json_object_set_new(zones, "total", json_integer(agent->zone_count));
+	json_object_set_new(zones, "total", json_integer(census->total));
 	for (int i = 0; i < REPORT_STATES; i++)
-		json_object_set_new(zones, report_state_text(i), json_integer(counts[i]));
-	json_object_set_new(zones, "problems", json_integer(problems));
+		json_object_set_new(zones, report_state_text(i), json_integer(census->states[i]));
+	json_object_set_new(zones, "problems", json_integer(census->problems));
 	return zones;
 }
 
-json_t *report_status(struct agent *agent)
+json_t *report_status(struct agent *agent, const struct census *census)
 {
 	struct pg_counters counters = {};
 	struct fallback_counters fallback;
-	uint64_t passed, names, cold;
+	uint64_t passed;
 	json_t *status = json_object(), *part;
 
 	if (agent->fastpath)
@@ -73,7 +66,7 @@ json_t *report_status(struct agent *agent)
 	json_object_set_new(status, "uptime", json_integer(time(NULL) - agent->started));
 	json_object_set_new(status, "identity", json_string(agent->config->identity));
 	json_object_set_new(status, "interfaces", report_interfaces(agent));
-	json_object_set_new(status, "zones", report_zones(agent));
+	json_object_set_new(status, "zones", report_zones(census));
 	part = json_object();
 	json_object_set_new(part, "answered", json_integer(counters.exits[PG_EXIT_ANSWERED]));
 	json_object_set_new(part, "passed", json_integer(passed));
@@ -92,10 +85,9 @@ json_t *report_status(struct agent *agent)
 	json_object_set_new(part, "limit", json_integer(agent->config->memory));
 	json_object_set_new(status, "memory", part);
 	json_object_set_new(status, "store", report_store(agent));
-	publisher_names(agent->publisher, &names, &cold);
-	json_object_set_new(
-	    status, "names",
-	    json_pack("{s:I, s:I}", "total", (json_int_t)names, "at_driver", (json_int_t)(names - cold)));
+	json_object_set_new(status, "names",
+	                    json_pack("{s:I, s:I}", "total", (json_int_t)census->names, "at_driver",
+	                              (json_int_t)(census->names - census->cold)));
 	return status;
 }
 

@@ -10,7 +10,8 @@
  * the primary's for longer than that may take; whatever is still served.
  */
 enum report_state { REPORT_SERVING, REPORT_LOADING, REPORT_FAILING, REPORT_EXPIRED, REPORT_STATES };
-enum report_state report_zone_state(const struct agent_zone *zone);
+/* `served` gets what is served of it, all 0 when there is nothing. */
+enum report_state report_zone_state(const struct agent_zone *zone, struct publisher_zone *served);
 const char *report_state_text(enum report_state state);
 
 /* ERROR: the zone is not as fresh as it should be. WARNING: it is, but a primary would not do when it is needed. */
@@ -23,8 +24,8 @@ struct problem {
 	char way_out[320];
 };
 
-/* What is wrong with a zone, the worst of it. Returns whether there is anything. */
-bool problem_find(const struct agent_zone *zone, struct problem *problem);
+/* What is wrong with a zone in that state, the worst of it. Returns whether there is anything. */
+bool problem_find(const struct agent_zone *zone, enum report_state state, struct problem *problem);
 /* What an operator may do about an attempt that failed. */
 void problem_way_out(const struct agent_zone *zone, const struct history_entry *entry, char *text, size_t size);
 /* "primary NAME (ADDRESS)" */
@@ -36,5 +37,24 @@ void problem_culprit(const struct config_zone *zone, const struct history_entry 
 json_t *report_each_zone(struct agent_zone *const *zones, size_t count);
 /* Those with a problem alone: errors first, then by the culprit. */
 json_t *report_problems(struct agent_zone *const *zones, size_t count);
+
+/* agent/census.c: all zones counted. */
+struct census {
+	struct census *next;
+	struct agent *agent;
+	struct control_request *request;
+	struct agent_zone *at; /* the next one; NULL: that was the last */
+	uv_idle_t idle;
+	size_t total, states[REPORT_STATES], problems;
+	uint64_t names, cold;
+};
+
+/* Replies to the request with report_status, when all zones are counted. */
+void census_begin(struct agent *agent, struct control_request *request);
+/* A zone is about to be taken out. */
+void census_skip(struct agent *agent, const struct agent_zone *zone);
+/* Fails the requests that still wait. */
+void census_close(struct agent *agent);
+json_t *report_status(struct agent *agent, const struct census *census);
 
 #endif

@@ -15,25 +15,15 @@ const char *report_state_text(enum report_state state)
 	return state_names[state];
 }
 
-static enum report_state state_of(const struct agent_zone *zone, struct publisher_zone *served,
-                                  struct follower_status *status)
+enum report_state report_zone_state(const struct agent_zone *zone, struct publisher_zone *served)
 {
 	*served = (struct publisher_zone){};
 	publisher_zone(zone->agent->publisher, zone->config->apex, served);
-	follower_get_status(zone->follower, status);
 	if (served->loaded && agent_boottime() >= served->expires_at)
 		return REPORT_EXPIRED;
-	if (status->failing || status->behind_ms || follower_history(zone->follower)->refusal)
+	if (follower_is_ill(zone->follower) || follower_history(zone->follower)->refusal)
 		return REPORT_FAILING;
 	return served->loaded ? REPORT_SERVING : REPORT_LOADING;
-}
-
-enum report_state report_zone_state(const struct agent_zone *zone)
-{
-	struct publisher_zone served;
-	struct follower_status status;
-
-	return state_of(zone, &served, &status);
 }
 
 static json_t *time_or_null(int64_t seconds)
@@ -162,11 +152,11 @@ static json_t *report_refusal(const struct history_refusal *refusal)
 	                 "reason", refusal->reason, "kept", text_or_null(refusal->kept));
 }
 
-static json_t *report_problem(const struct agent_zone *zone)
+static json_t *report_problem(const struct agent_zone *zone, enum report_state state)
 {
 	struct problem problem;
 
-	if (!problem_find(zone, &problem))
+	if (!problem_find(zone, state, &problem))
 		return json_null();
 	return json_pack("{s:s, s:s, s:s, s:s}", "level", problem.level == PROBLEM_ERROR ? "error" : "warning",
 	                 "culprit", problem.culprit, "cause", problem.cause, "way_out", problem.way_out);
@@ -207,10 +197,11 @@ static json_t *report_zone(struct agent_zone *zone)
 {
 	struct publisher_zone served;
 	struct follower_status status;
-	enum report_state state = state_of(zone, &served, &status);
+	enum report_state state = report_zone_state(zone, &served);
 	const struct history *history = follower_history(zone->follower);
 	json_t *report = json_object();
 
+	follower_get_status(zone->follower, &status);
 	json_object_set_new(report, "zone", json_string(zone->config->name));
 	json_object_set_new(report, "role", json_string(role_names[zone->role]));
 	json_object_set_new(report, "catalog",
@@ -228,7 +219,7 @@ static json_t *report_zone(struct agent_zone *zone)
 	json_object_set_new(report, "names", json_integer(served.names));
 	json_object_set_new(report, "error", text_or_null(status.last_error));
 	json_object_set_new(report, "notify", report_notify(zone));
-	json_object_set_new(report, "problem", report_problem(zone));
+	json_object_set_new(report, "problem", report_problem(zone, state));
 	json_object_set_new(report, "refused", report_refusal(history->refusal));
 	return report;
 }
@@ -247,7 +238,8 @@ json_t *report_each_zone(struct agent_zone *const *zones, size_t count)
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < count; i++) {
-		bool whole = count <= REPORT_WHOLE || report_zone_state(zones[i]) != REPORT_SERVING;
+		struct publisher_zone served;
+		bool whole = count <= REPORT_WHOLE || report_zone_state(zones[i], &served) != REPORT_SERVING;
 
 		json_array_append_new(list, whole ? report_whole(zones[i]) : report_zone(zones[i]));
 	}
@@ -278,9 +270,10 @@ json_t *report_problems(struct agent_zone *const *zones, size_t count)
 	size_t found = 0;
 
 	for (size_t i = 0; ranked && i < count; i++) {
+		struct publisher_zone served;
 		struct problem problem;
 
-		if (!problem_find(zones[i], &problem))
+		if (!problem_find(zones[i], report_zone_state(zones[i], &served), &problem))
 			continue;
 		ranked[found].zone = zones[i];
 		ranked[found].level = problem.level;

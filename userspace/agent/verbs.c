@@ -49,7 +49,7 @@ static struct agent_zone **zone_arguments(struct agent *agent, struct control_re
 
 static void run_status(void *context, struct control_request *request, const json_t *arguments, const json_t *options)
 {
-	control_reply(request, report_status(context));
+	census_begin(context, request);
 }
 
 static void run_zone_status(void *context, struct control_request *request, const json_t *arguments,

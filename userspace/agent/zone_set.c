@@ -5,12 +5,14 @@
  */
 #include "agent/agent.h"
 #include "agent/catalogs.h"
+#include "agent/report.h"
 #include "engine/engine.h"
 
 #include <stdlib.h>
 #include <sys/random.h>
 
-#define FIRST_BUCKETS 64
+/* The table grows behind the main thread's back, which adds zones faster than that: it begins large, with 1 MiB. */
+#define FIRST_BUCKETS 65536
 
 static unsigned long hash_of(const struct agent *agent, const uint8_t *apex)
 {
@@ -74,6 +76,7 @@ void zone_set_remove(struct agent *agent, struct agent_zone *zone)
 		agent->zones = zone->next;
 	if (zone->next)
 		zone->next->previous = zone->previous;
+	census_skip(agent, zone);
 	if (agent->watched == zone)
 		agent->watched = zone->next;
 	agent->zone_count--;

@@ -165,7 +165,7 @@ void agent_remove_strays(struct agent *agent)
 {
 	struct stray stray = {.agent = agent};
 
-	if (agent->swept || catalogs_unread(agent))
+	if (agent->swept || catalogs_unread(agent) || catalogs_at_work(agent))
 		return;
 	agent->swept = true;
 	publisher_each_zone(agent->publisher, find_stray, &stray);
@@ -238,17 +238,19 @@ static size_t remove_unwanted(struct agent *agent)
 int agent_apply_zones(struct agent *agent, struct config *config, size_t *added, size_t *removed)
 {
 	struct config *old = agent->config;
+	bool first = !agent->generation;
 	int result;
 
 	*added = *removed = 0;
 	rcu_assign_pointer(agent->config, config);
 	result = catalogs_configure(agent, config) | produce_configure(agent, config);
-	if (!agent->generation++)
+	agent->generation++;
+	if (first)
 		catalogs_read_last(agent);
 	for (size_t i = 0; i < config->zone_count; i++)
 		if (want_zone(agent, AGENT_CONFIGURED, &config->zones[i], added))
 			result = -1;
-	if (want_catalogs(agent, added) || catalogs_place_all(agent, added))
+	if (want_catalogs(agent, added) || (first ? catalogs_begin(agent) : catalogs_place_all(agent, added)))
 		result = -1;
 	*removed = remove_unwanted(agent);
 	agent_remove_strays(agent);

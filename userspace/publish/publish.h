@@ -42,6 +42,7 @@ struct publisher_zone {
 	uint32_t serial;
 	uint64_t expires_at; /* CLOCK_BOOTTIME, nanoseconds */
 	uint32_t names;
+	uint32_t cold; /* of them, those that the program does not have */
 };
 
 /* The zones found in an adopted image, by apex: calls `found` for each. */
@@ -100,9 +101,6 @@ void publisher_set_expiry(struct publisher *publisher, const uint8_t *apex, uint
 void publisher_set_policy(struct publisher *publisher, const struct pg_policy *policy);
 /* Lets the program know the real clock; to be called every second or so. */
 void publisher_set_clock(struct publisher *publisher);
-
-/* Names of all zones, and those of them that the program does not have. */
-void publisher_names(struct publisher *publisher, uint64_t *names, uint64_t *cold);
 
 /* Octets that the image takes of the memory of the fast path. */
 uint64_t publisher_memory(const struct publisher *publisher);

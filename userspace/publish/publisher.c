@@ -345,8 +345,9 @@ void publisher_close(struct publisher *publisher)
 	uv_close((uv_handle_t *)&publisher->async, free_publisher);
 }
 
-static void fill(const struct image *image, const struct pg_zone *zone, struct publisher_zone *out)
+static void fill(const struct image *image, uint32_t slot, struct publisher_zone *out)
 {
+	const struct pg_zone *zone = image_zone(image, slot);
 	const struct pg_head *head = segments_at(&image->segments, zone->head.ref);
 
 	*out = (struct publisher_zone){.loaded = zone->head.ref, .expires_at = zone->expires_at};
@@ -354,6 +355,7 @@ static void fill(const struct image *image, const struct pg_zone *zone, struct p
 		return;
 	out->serial = head->serial;
 	out->names = head->names;
+	out->cold = __atomic_load_n(&image->zone_data[slot].cold, __ATOMIC_RELAXED);
 }
 
 void publisher_each_zone(struct publisher *publisher,
@@ -369,7 +371,7 @@ void publisher_each_zone(struct publisher *publisher,
 		pthread_mutex_lock(&image->zones_lock);
 		zone = *image_zone(image, slot);
 		if (zone.flags & PG_ZONE_IN_USE)
-			fill(image, &zone, &out);
+			fill(image, slot, &out);
 		pthread_mutex_unlock(&image->zones_lock);
 		if (zone.flags & PG_ZONE_IN_USE)
 			found(zone.name, &out, context);
@@ -449,7 +451,7 @@ bool publisher_zone(struct publisher *publisher, const uint8_t *apex, struct pub
 	pthread_mutex_lock(&image->zones_lock);
 	slot = image_find_zone(image, apex);
 	if (slot >= 0)
-		fill(image, image_zone(image, slot), out);
+		fill(image, slot, out);
 	pthread_mutex_unlock(&image->zones_lock);
 	return slot >= 0;
 }
@@ -568,24 +570,6 @@ struct image *publisher_image(struct publisher *publisher)
 bool publisher_adopted(const struct publisher *publisher)
 {
 	return publisher->image->adopted;
-}
-
-void publisher_names(struct publisher *publisher, uint64_t *names, uint64_t *cold)
-{
-	struct image *image = publisher->image;
-
-	*names = *cold = 0;
-	pthread_mutex_lock(&image->zones_lock);
-	for (uint32_t slot = 0; slot < image->zones.entries; slot++) {
-		struct publisher_zone zone = {};
-
-		if (!(image_zone(image, slot)->flags & PG_ZONE_IN_USE))
-			continue;
-		fill(image, image_zone(image, slot), &zone);
-		*names += zone.names;
-		*cold += __atomic_load_n(&image->zone_data[slot].cold, __ATOMIC_RELAXED);
-	}
-	pthread_mutex_unlock(&image->zones_lock);
 }
 
 uint64_t publisher_memory(const struct publisher *publisher)

@@ -92,6 +92,7 @@ int clocks_unpack(const MDB_val *value, struct store_clocks *out);
 
 /* ---- open.c ---- */
 
+#define WAITING_BUCKETS 512
 struct jobs {
 	struct job *first, **last;
 };
@@ -115,7 +116,8 @@ struct store {
 	pthread_mutex_t lock; /* of all that follows */
 	pthread_cond_t wake;
 	struct jobs waiting, done;
-	size_t heavy, light; /* of those waiting: versions and edits, and others */
+	struct job *by_zone[WAITING_BUCKETS]; /* those that wait and are heavy, by the hash of their apex */
+	size_t heavy, light;                  /* of those waiting: versions and edits, and others */
 	bool stopping;
 	bool failing;
 	bool garbage; /* there may be some */
@@ -165,7 +167,8 @@ int writer_start(struct store *store, uv_loop_t *loop);
 
 struct job {
 	struct job *next;
-	enum { JOB_VERSION, JOB_EDIT, JOB_CLOCKS, JOB_REMOVE } kind;
+	struct job *next_of_bucket;
+	enum { JOB_VERSION, JOB_EDIT, JOB_CLOCKS, JOB_REMOVE, JOB_NEEDLESS } kind;
 	enum store_outcome outcome;
 	uint8_t apex[KNOT_DNAME_MAXLEN];
 	uint32_t serial;

@@ -75,19 +75,54 @@ static void wait_for_jobs(struct store *store)
 	}
 }
 
+/* FNV-1a; nobody gains by names that collide, since so few wait. */
+static struct job **bucket_of(struct store *store, const uint8_t *apex)
+{
+	uint64_t hash = 0xcbf29ce484222325;
+
+	for (size_t i = 0, size = knot_dname_size(apex); i < size; i++)
+		hash = (hash ^ apex[i]) * 0x100000001b3;
+	return &store->by_zone[(hash ^ hash >> 32) % WAITING_BUCKETS];
+}
+
+/* A job leaves those that wait. Under the lock. */
+static void count_out(struct store *store, struct job *job)
+{
+	struct job **link;
+
+	if (!is_heavy(job)) {
+		store->light--;
+		return;
+	}
+	store->heavy--;
+	link = bucket_of(store, job->apex);
+	while (*link != job)
+		link = &(*link)->next_of_bucket;
+	*link = job->next_of_bucket;
+}
+
 /* Takes what one transaction may have. Under the lock. */
 static struct job *take_batch(struct store *store)
 {
-	struct job *first = store->waiting.first, **link = &store->waiting.first;
+	struct jobs batch;
+	struct job *first;
 
-	for (int i = 0; i < BATCH && *link; i++) {
-		is_heavy(*link) ? store->heavy-- : store->light--;
-		link = &(*link)->next;
+	jobs_init(&batch);
+	for (int taken = 0; taken < BATCH && store->waiting.first;) {
+		struct job *job = store->waiting.first;
+
+		store->waiting.first = job->next;
+		count_out(store, job);
+		if (job->kind == JOB_NEEDLESS) {
+			free(job);
+			continue;
+		}
+		jobs_add(&batch, job);
+		taken++;
 	}
-	store->waiting.first = *link;
 	if (!store->waiting.first)
 		store->waiting.last = &store->waiting.first;
-	*link = NULL;
+	first = batch.first;
 	store->oldest = 0;
 	for (const struct job *job = first; job && !store->oldest; job = job->next)
 		if (is_heavy(job))
@@ -238,25 +273,52 @@ static struct job *new_job(int kind, const uint8_t *apex)
 	return job;
 }
 
-/* Takes away what a later version makes needless. Under the lock. */
+/*
+ * Takes away what a later version makes needless: an empty job stays in the queue, so that this costs the same however
+ * many wait. What they held is freed by the caller without the lock. Under the lock.
+ */
 static struct job *drop_earlier(struct store *store, const uint8_t *apex)
 {
-	struct job **link = &store->waiting.first, *dropped = NULL;
+	struct job **link = bucket_of(store, apex), *dropped = NULL;
 
 	while (*link) {
-		struct job *job = *link;
+		struct job *job = *link, *held;
 
-		if (!is_heavy(job) || !knot_dname_is_equal(job->apex, apex)) {
-			link = &job->next;
+		if (!knot_dname_is_equal(job->apex, apex)) {
+			link = &job->next_of_bucket;
 			continue;
 		}
-		*link = job->next;
+		held = calloc(1, sizeof(*held));
+		if (!held)
+			break; /* it is written in vain */
+		held->version = job->version;
+		held->edit = job->edit;
+		held->next = dropped;
+		dropped = held;
+		*link = job->next_of_bucket;
+		job->version = NULL;
+		job->edit = NULL;
+		job->kind = JOB_NEEDLESS;
 		store->heavy--;
-		job->next = dropped;
-		dropped = job;
+		store->light++;
 	}
-	store->waiting.last = link;
 	return dropped;
+}
+
+/* Under the lock. */
+static void count_in(struct store *store, struct job *job)
+{
+	struct job **bucket;
+
+	if (!is_heavy(job)) {
+		store->light++;
+		return;
+	}
+	store->heavy++;
+	/* Behind those of its zone that wait is as good as before them. */
+	bucket = bucket_of(store, job->apex);
+	job->next_of_bucket = *bucket;
+	*bucket = job;
 }
 
 static void put(struct store *store, struct job *job)
@@ -274,7 +336,7 @@ static void put(struct store *store, struct job *job)
 	} else if (job->kind == JOB_CLOCKS && store->light >= CLOCKS_MOST) {
 		free(job);
 	} else {
-		is_heavy(job) ? store->heavy++ : store->light++;
+		count_in(store, job);
 		jobs_add(&store->waiting, job);
 		pthread_cond_signal(&store->wake);
 	}
@@ -342,9 +404,9 @@ void store_get_status(struct store *store, struct store_status *out)
 	out->used = store->used;
 	out->waiting = store->heavy;
 	oldest = store->oldest;
-	for (const struct job *job = store->waiting.first; job && !oldest; job = job->next)
-		if (is_heavy(job))
-			oldest = job->put_at;
+	/* What waits in front of a version has to be written before it. */
+	if (!oldest && store->heavy)
+		oldest = store->waiting.first->put_at;
 	pthread_mutex_unlock(&store->lock);
 	out->behind_ms = oldest ? monotonic_ms() - oldest : 0;
 }

@@ -28,6 +28,11 @@ static uint64_t behind(const struct follower *follower)
 	return spent > allowed ? spent : 0;
 }
 
+bool follower_is_ill(const struct follower *follower)
+{
+	return follower != NULL && (follower->failing || behind(follower) != 0);
+}
+
 void follower_get_status(const struct follower *follower, struct follower_status *out)
 {
 	if (follower == NULL) {

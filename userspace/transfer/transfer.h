@@ -120,6 +120,8 @@ struct follower_status {
 	                                    or not yet for longer than that may take */
 };
 void follower_get_status(const struct follower *follower, struct follower_status *out);
+/* Whether its status would have `failing` or `behind_ms` set; cheap, to be asked of all zones. Of NULL: false. */
+bool follower_is_ill(const struct follower *follower);
 /* What became of each address; belongs to the follower, and is good until the loop turns. */
 /* Of no follower (NULL), and so of a zone that is made here, there is nothing to be told. */
 const struct history *follower_history(const struct follower *follower);
