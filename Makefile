@@ -92,6 +92,10 @@ bench-quick:
 bench-kernel: $(BUILD)/peregrine-bench
 	$(Q)$< $(if $(QUICK),--quick --force)
 
+# Who can be whose primary, tried out with the real servers: docs/interop.md.
+interop: all
+	$(Q)$(PYTHON) tests/integration/interop.py
+
 # What the verifiers of this kernel and of those in QEMU make of the programs, taken down anew.
 verifier-record: all
 	$(Q)$(PYTHON) tools/verifier/record.py

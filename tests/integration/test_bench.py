@@ -36,7 +36,7 @@ PLAN = rates.Plan(QUICK, rounds=1, seconds=0.2, warm=0.1)
 
 @pytest.fixture(scope="module", autouse=True)
 def built() -> None:
-    run("make", "--no-print-directory", "-C", str(ROOT), f"BUILD={BUILD}", str(BUILD / "peregrine-generator"), timeout=100)
+    run("make", "--no-print-directory", "-C", str(ROOT), f"BUILD={BUILD}", "generator", timeout=100)
 
 
 def asking(rcode: int, answers: int | None) -> Load:

@@ -258,7 +258,9 @@ class World:
 def world() -> Iterator[World]:
     with Lab() as lab, HostilePrimary(lab.primary, lab.primary_addresses[0]) as primary:
         primary.hostile = Hostile("in order", lambda: address(*BASE) + chain(*BASE))
-        with lab.peregrine([ZONE], key=None) as agent:
+        # They are as large as it takes, one after another.
+        change = {"templates": [{"name": "default", "max-shrink": 0}]}
+        with lab.peregrine([ZONE], key=None, change=change) as agent:
             agent.wait_serving(1)
             yield World(lab, agent, primary, 1)
 

@@ -223,6 +223,8 @@ def test_over_a_restart(lab: Lab) -> None:
                 zone.path.write_bytes(history.bytes())
                 primary.reload(NAME, history.serial)
             agent.start()
+            # Its clocks go on as well, and nobody has told it meanwhile.
+            agent.cli("zone-reload", "--wait", NAME)
             agent.wait_serving(history.serial, timeout=10)
             assert agent.zone_status(NAME)["transferred_by"] == "IXFR"
             rrsets = transfer(lab, primary)

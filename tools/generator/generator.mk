@@ -14,6 +14,9 @@ $(GENERATOR_SKELETON): $(BUILD)/tools/generator/generator.bpf.o
 
 $(BUILD)/tools/generator/main.o $(BUILD)/tools/generator/account.o: $(GENERATOR_SKELETON)
 
+generator: $(BUILD)/peregrine-generator
+.PHONY: generator
+
 $(BUILD)/peregrine-generator: $(BUILD)/tools/generator/main.o $(BUILD)/tools/generator/account.o
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(SANITIZE) -o $@ $^ $(shell pkg-config --libs libbpf jansson 2>/dev/null)

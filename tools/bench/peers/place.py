@@ -12,7 +12,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -40,8 +40,8 @@ class Primary(Knot):
         super().__init__(lab, lab.primary, zones, allow=lab.back_addresses, ixfr=True)
 
     def configuration(self) -> str:
-        # Sent as large messages, read by one connection; differences are asked for by one secondary at a time.
-        return super().configuration().replace("    zonefile-sync: -1", "    zonefile-sync: -1\n    journal-max-usage: 1G")
+        known = "    zonefile-sync: -1"
+        return super().configuration().replace(known, f"{known}\n    journal-max-usage: 1G")
 
 
 # --------------------------------------------------------------------------------------------------------------- memory
@@ -80,7 +80,7 @@ class Account:
         return int((self.place / name).read_text())
 
     def _page_cache(self) -> int:
-        """Files that stand in the kernel's cache belong to nobody's need; what is shared or mapped for writing does."""
+        """Octets of files that are in the kernel's cache, and could be let go at any time."""
         assert self.place
         text = (self.place / "memory.stat").read_text()
         found = re.search(r"^(?:total_inactive_file|inactive_file) (\d+)", text, re.M)
@@ -133,7 +133,7 @@ def _status(pid: int, word: str) -> int:
     return 0
 
 
-def sweep_accounts(exists: Iterable[int] = ()) -> None:
+def sweep_accounts() -> None:
     """Takes away the groups of benches that are no more."""
     root = _account_root()
     for place in root.glob(f"{PREFIX}*") if root else ():

@@ -257,6 +257,7 @@ class Rates:
                 self.plan.one(),
                 f"loads: round {number + 1} of {self.plan.rounds}, {subject.title}, {load.load.title}",
             )
+            subject.pin()
             pids = [*threads.pin(), *subject.pids()]
             seen = generate(lab, load, self.plan, subject, pids, samples)
             bad = wrong_samples(load, samples) if subject.answers else []
