@@ -96,9 +96,11 @@ static struct job *queue_take(struct publisher *publisher, struct queue *queue, 
 static void complete(void *context)
 {
 	struct job *job = context;
+	struct publisher *publisher = job->publisher;
 
-	queue_put(job->publisher, &job->publisher->completions, job);
-	uv_async_send(&job->publisher->async);
+	/* The main thread may have freed it as soon as it is in the queue. */
+	queue_put(publisher, &publisher->completions, job);
+	uv_async_send(&publisher->async);
 }
 
 static void run_publish(struct publisher *publisher, struct job *job)
