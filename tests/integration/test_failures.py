@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from lab import BUILD, Key, Lab, LabError, Load, Nsd, Peregrine, ask, run, soa_serial
@@ -331,3 +332,57 @@ def test_memory_bound(lab: Lab) -> None:
         primary.reload(NAME, 3)
         [entry] = agent.cli("zone-reload", "--wait", NAME)
         assert (entry["serial"], entry["error"]) == (3, None) and serial_of(lab) == 3
+
+
+REFUSING = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <linux/bpf.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+long syscall(long number, ...)
+{
+    long (*real)(long, ...) = dlsym(RTLD_NEXT, "syscall"), words[6];
+    va_list arguments;
+
+    va_start(arguments, number);
+    for (int i = 0; i < 6; i++)
+        words[i] = va_arg(arguments, long);
+    va_end(arguments);
+    if (number == SYS_bpf && words[0] == BPF_PROG_LOAD) {
+        const union bpf_attr *attributes = (void *)words[1];
+
+        if (attributes->prog_type == BPF_PROG_TYPE_XDP && attributes->insn_cnt > 200) {
+            kill(getpid(), SIGHUP);
+            errno = EAGAIN;
+            return -1;
+        }
+    }
+    return real(number, words[0], words[1], words[2], words[3], words[4], words[5]);
+}
+"""
+
+
+def test_program_refused(lab: Lab) -> None:
+    """A signal comes while the kernel looks at the program, which it then refuses: an error, and the image stays."""
+    place = lab.make_directory("refusing")
+    (place / "refusing.c").write_text(REFUSING)
+    library = place / "refusing.so"
+    run("cc", "-shared", "-fPIC", "-o", str(library), str(place / "refusing.c"), "-ldl")
+    lab.primary_server(Nsd, [serial_zone(3, 1, NAME).write(place)], key=Key())
+    with lab.peregrine([NAME], key=Key()) as agent:
+        agent.wait_serving()
+        assert agent.process is not None
+        argv = Path(f"/proc/{agent.process.pid}/cmdline").read_text().split("\0")[:-1]
+        agent.kill()
+        refused = subprocess.run(
+            argv, env={**os.environ, "LD_PRELOAD": str(library)}, capture_output=True, text=True, timeout=30
+        )
+        assert refused.returncode == 1, refused
+        assert "the kernel does not take the fast-path program" in refused.stderr
+        assert serial_of(lab) == 1
+        agent.start()

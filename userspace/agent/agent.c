@@ -79,15 +79,19 @@ static int open_servers(struct agent *agent)
 	    .transfers_out = config->transfers_out,
 	    .outgoing = &agent->outgoing,
 	};
-	char path[512];
 
 	if (agent_outgoing_open(agent, agent->store))
 		return -1;
 	agent->notify = notify_open(agent);
 	agent->fallback = agent->notify ? fallback_open(publisher_image(agent->publisher), &options) : NULL;
-	if (!agent->fallback)
-		return -1;
-	snprintf(path, sizeof(path), "%s/control.sock", config->run_directory);
+	return agent->fallback ? 0 : -1;
+}
+
+static int open_control(struct agent *agent)
+{
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/control.sock", agent->config->run_directory);
 	agent->control = control_open(agent->loop, path, agent_verbs, agent);
 	return agent->control ? 0 : -1;
 }
@@ -125,7 +129,8 @@ static int start(struct agent *agent)
 	if (!agent->netlink || zone_set_open(agent) || open_servers(agent) || agent_apply_policy(agent))
 		return -1;
 	agent->schedule = schedule_new(agent->loop);
-	if (!agent->schedule || agent_apply_zones(agent, config, &added, &removed))
+	/* Nobody may ask before the loop can answer. */
+	if (!agent->schedule || agent_apply_zones(agent, config, &added, &removed) || open_control(agent))
 		return -1;
 	wait_for_members(agent);
 	agent_wait_for_store(agent);

@@ -13,6 +13,7 @@
 
 /* The table grows behind the main thread's back, which adds zones faster than that: it begins large, with 1 MiB. */
 #define FIRST_BUCKETS 65536
+#define LEAST_BUCKETS 64
 
 static unsigned long hash_of(const struct agent *agent, const uint8_t *apex)
 {
@@ -42,7 +43,7 @@ static struct cds_lfht_node *look_up(struct agent *agent, const uint8_t *apex)
 int zone_set_open(struct agent *agent)
 {
 	agent->zone_table =
-	    cds_lfht_new_flavor(FIRST_BUCKETS, FIRST_BUCKETS, 0, CDS_LFHT_AUTO_RESIZE, &urcu_memb_flavor, NULL);
+	    cds_lfht_new_flavor(FIRST_BUCKETS, LEAST_BUCKETS, 0, CDS_LFHT_AUTO_RESIZE, &urcu_memb_flavor, NULL);
 	return agent->zone_table ? 0 : -1;
 }
 

@@ -96,9 +96,11 @@ static struct job *queue_take(struct publisher *publisher, struct queue *queue, 
 static void complete(void *context)
 {
 	struct job *job = context;
+	struct publisher *publisher = job->publisher;
 
-	queue_put(job->publisher, &job->publisher->completions, job);
-	uv_async_send(&job->publisher->async);
+	/* The main thread may have freed it as soon as it is in the queue. */
+	queue_put(publisher, &publisher->completions, job);
+	uv_async_send(&publisher->async);
 }
 
 static void run_publish(struct publisher *publisher, struct job *job)
@@ -281,6 +283,15 @@ static void deliver(uv_async_t *async)
 	}
 }
 
+static void free_publisher(uv_handle_t *handle)
+{
+	struct publisher *publisher = handle->data;
+
+	pthread_cond_destroy(&publisher->wake);
+	pthread_mutex_destroy(&publisher->lock);
+	free(publisher);
+}
+
 struct publisher *publisher_open(const struct publisher_options *options, uv_loop_t *loop)
 {
 	struct publisher *publisher = calloc(1, sizeof(*publisher));
@@ -300,24 +311,21 @@ struct publisher *publisher_open(const struct publisher_options *options, uv_loo
 	pthread_mutex_init(&publisher->lock, NULL);
 	pthread_cond_init(&publisher->wake, NULL);
 	publisher->async.data = publisher;
-	if (uv_async_init(loop, &publisher->async, deliver) ||
-	    pthread_create(&publisher->thread, NULL, run, publisher)) {
-		log_error("the publisher cannot start a thread");
+	if (uv_async_init(loop, &publisher->async, deliver)) {
+		log_error("the publisher: out of memory");
 		image_close(publisher->image);
 		free(publisher);
 		return NULL;
 	}
+	if (pthread_create(&publisher->thread, NULL, run, publisher)) {
+		log_error("the publisher cannot start a thread");
+		image_close(publisher->image);
+		/* The loop has the handle until it is closed. */
+		uv_close((uv_handle_t *)&publisher->async, free_publisher);
+		return NULL;
+	}
 	uv_unref((uv_handle_t *)&publisher->async);
 	return publisher;
-}
-
-static void free_publisher(uv_handle_t *handle)
-{
-	struct publisher *publisher = handle->data;
-
-	pthread_cond_destroy(&publisher->wake);
-	pthread_mutex_destroy(&publisher->lock);
-	free(publisher);
 }
 
 void publisher_close(struct publisher *publisher)
