@@ -16,9 +16,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import dns.edns
+import dns.exception
 import dns.message
 import dns.query
-from lab import KINDS, ROOT, Bind, Key, Knot, Lab, LabError, NameServer, Nsd, Peregrine, in_namespace
+from lab import KINDS, ROOT, Key, Knot, Lab, LabError, Nsd, Peregrine, in_namespace
 from secondaries import SECONDARIES
 from test_catalog import CATALOG, NAMES, catalog_zone, serve, wait_serving
 from test_transfer_out import NAME as OUT
