@@ -1,41 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The configuration of transfers out: what is read, and that every error is told with its line. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include "config/config.h"
-
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+#include "config_text.h"
 
 #define HEAD                                                                                                           \
 	"server: { listen: [ any ] }\nfast-path: { mode: off }\nfallback: { transfers-out: 3 }\n"                      \
 	"keys: [ { name: One.Key., algorithm: hmac-sha256, secret: c2VjcmV0 } ]\n"                                     \
 	"primaries: [ { name: p, addresses: [ 192.0.2.1 ] } ]\n"
-
-static char path[] = "/tmp/peregrine-outgoing-XXXXXX";
-static char *errors;
-
-static struct config *load(const char *text)
-{
-	FILE *out = fopen(path, "w");
-	struct config *config;
-	size_t size;
-
-	assert_non_null(out);
-	fputs(text, out);
-	fclose(out);
-	free(errors);
-	out = open_memstream(&errors, &size);
-	config = config_load(path, out);
-	fclose(out);
-	assert_int_equal(config == NULL, size > 0);
-	return config;
-}
 
 static void test_read(void **state)
 {
@@ -152,19 +122,6 @@ static void test_tls(void **state)
 	}
 	assert_null(load("server: { listen: [ any ], tls-listen: [ nowhere ] }\nfast-path: { mode: off }\n"));
 	assert_non_null(strstr(errors, ":1: tls-listen `nowhere`: "));
-}
-
-static int set_up(void **state)
-{
-	int fd = mkstemp(path);
-
-	return fd < 0 ? -1 : close(fd);
-}
-
-static int tear_down(void **state)
-{
-	free(errors);
-	return unlink(path);
 }
 
 int main(void)
