@@ -103,30 +103,10 @@ static inline void signed_record(struct signed_zone *zone, const uint8_t *owner,
 	signed_put(zone, owner, type, ttl, rdata, length);
 }
 
-/* Canonical order (RFC 4034 section 6.1), of names in lower case. (That of knot_dname_cmp is another where a label
- * holds an octet 0.) */
-static inline int signed_compare_names(const void *left, const void *right)
-{
-	const uint8_t *names[2] = {left, right}, *labels[2][128];
-	size_t count[2] = {};
-
-	for (int i = 0; i < 2; i++)
-		for (const uint8_t *at = names[i]; at[0]; at += at[0] + 1)
-			labels[i][count[i]++] = at;
-	while (count[0] && count[1]) {
-		const uint8_t *a = labels[0][--count[0]], *b = labels[1][--count[1]];
-		int order = memcmp(a + 1, b + 1, a[0] < b[0] ? a[0] : b[0]);
-
-		if (order || a[0] != b[0])
-			return order ? order : a[0] - b[0];
-	}
-	return (count[0] > 0) - (count[1] > 0);
-}
-
 static inline int signed_compare(const void *left, const void *right)
 {
-	return signed_compare_names(((const struct signed_name *)left)->owner,
-	                            ((const struct signed_name *)right)->owner);
+	return zone_compare_names(((const struct signed_name *)left)->owner,
+	                          ((const struct signed_name *)right)->owner);
 }
 
 static inline int signed_compare_hashes(const void *left, const void *right)

@@ -178,4 +178,21 @@ static inline void store_world_journal(struct store *store, const char *name, ui
 	store_snapshot_end(snapshot);
 }
 
+/* For tests that each have a directory of their own. */
+static struct store_world world;
+
+static inline int open_world(void **state)
+{
+	store_world_open(&world);
+	return 0;
+}
+
+static inline int close_world(void **state)
+{
+	store_world_close(&world);
+	return 0;
+}
+
+#define IN_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, open_world, close_world)
+
 #endif

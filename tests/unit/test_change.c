@@ -1,44 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Changes of a zone version: what they lead to, and those that do not fit. */
-#include "zone/change.h"
-#include "zone_text.h"
+#include "change_text.h"
 
 static const char *const base_text = "@ 300 SOA a b 7 6 5 4 3\n@ 300 NS a\na 300 A 192.0.2.1\na 300 A 192.0.2.2\n"
                                      "a 300 TXT x\nw 300 CNAME a\n";
 
-/* Applies lines "- a A 1" (take away), "+ a A 1" (add), "= 8" (the SOA that ends a difference); the number is the
- * address's last octet. Returns what comes out, or NULL with the reason in `why`. */
+/* Returns what comes out, or NULL with the reason in `why`. */
 static struct zone_version *apply(const char *lines, uint64_t max, char *why, size_t why_size)
 {
-	struct zone_builder *base = zone_text_read("test.", base_text);
-	struct zone_changes *changes = zone_changes_new((const uint8_t *)"\4TEST", 7, max);
-	char copy[1024], *line, *rest = copy;
-
-	snprintf(copy, sizeof(copy), "%s", lines);
-	assert_int_equal(0, zone_changes_next(changes));
-	while ((line = strsep(&rest, "\n")) && line[0]) {
-		char name[64], owner_text[80];
-		uint8_t soa[] = "\1a\0\1b\0\0\0\0\0\0\0\0\6\0\0\0\5\0\0\0\4\0\0\0\3";
-		uint8_t address[] = {192, 0, 2, 0};
-		knot_dname_storage_t owner;
-		unsigned number;
-
-		if (sscanf(line, "= %u", &number) == 1) {
-			soa[9] = number;
-			assert_int_equal(0, zone_changes_soa(changes, 300, soa, sizeof(soa) - 1));
-			assert_int_equal(0, zone_changes_next(changes));
-			continue;
-		}
-		assert_int_equal(2, sscanf(line + 2, "%63s A %u", name, &number));
-		snprintf(owner_text, sizeof(owner_text), "%s.test.", name);
-		assert_non_null(knot_dname_from_str(owner, owner_text, sizeof(owner)));
-		address[3] = number;
-		if (line[0] == '-')
-			assert_int_equal(0, zone_changes_remove(changes, owner, KNOT_RRTYPE_A, address, 4));
-		else
-			assert_int_equal(0, zone_changes_add(changes, owner, KNOT_RRTYPE_A, 60, address, 4));
-	}
-	return zone_changes_apply(changes, base, why, why_size);
+	return zone_changes_apply(change_text(lines, 7, max), zone_text_read("test.", base_text), why, why_size);
 }
 
 static void fits(const char *lines, size_t names, uint32_t serial)

@@ -12,6 +12,19 @@ static struct follower_status status_of(struct world *world)
 
 /* ---- bounds ---- */
 
+/* Asks a primary that answers, and one that refuses: 300 seconds to the next poll, 200 to the next try, 4000 to expiry.
+ */
+static void asked_within_bounds(struct world *world)
+{
+	refresh(world, FOLLOWER_IF_NEWER);
+	assert_int_equal(world->expire, 4000);
+	assert_in_range(status_of(world).next_refresh - time(NULL), 269, 301);
+	world->primary[0].fault = REFUSES;
+	refresh(world, FOLLOWER_IF_NEWER);
+	assert_in_range(status_of(world).next_refresh - time(NULL), 179, 201);
+	world->primary[0].fault = NO_FAULT;
+}
+
 static void test_bounds(void **state)
 {
 	struct world *world = *state;
@@ -21,24 +34,12 @@ static void test_bounds(void **state)
 	world->primary[0].expire = 20;
 	world->zone.clocks = (struct config_clocks){.refresh_min = 300, .retry_min = 200, .expire_min = 4000};
 	start(world, false, 0);
-	refresh(world, FOLLOWER_IF_NEWER);
-	assert_int_equal(world->expire, 4000);
-	assert_in_range(status_of(world).next_refresh - time(NULL), 269, 301);
-	world->primary[0].fault = REFUSES;
-	refresh(world, FOLLOWER_IF_NEWER);
-	assert_in_range(status_of(world).next_refresh - time(NULL), 179, 201);
-	world->primary[0].fault = NO_FAULT;
+	asked_within_bounds(world);
 	/* From above. */
 	world->primary[0].refresh = world->primary[0].retry = world->primary[0].expire = 1000000;
 	world->zone.clocks = (struct config_clocks){.refresh_max = 300, .retry_max = 200, .expire_max = 4000};
-	refresh(world, FOLLOWER_IF_NEWER);
-	assert_int_equal(world->expire, 4000);
-	assert_in_range(status_of(world).next_refresh - time(NULL), 269, 301);
-	world->primary[0].fault = REFUSES;
-	refresh(world, FOLLOWER_IF_NEWER);
-	assert_in_range(status_of(world).next_refresh - time(NULL), 179, 201);
+	asked_within_bounds(world);
 	/* One that is configured beats a default. */
-	world->primary[0].fault = NO_FAULT;
 	transfer_limits.expire_min = 50000;
 	transfer_limits.refresh_max = 1000;
 	world->zone.clocks = (struct config_clocks){.refresh_min = 300, .expire_max = 40};

@@ -119,6 +119,11 @@ struct model {
 	size_t hash_count;
 };
 
+static int compare_names(const void *left, const void *right)
+{
+	return zone_compare_names(left, right);
+}
+
 static int compare_hashes(const void *left, const void *right)
 {
 	return memcmp(left, right, SIGNED_HASH);
@@ -132,7 +137,7 @@ static size_t rank_of(const struct model *model, const uint8_t *name)
 	while (low < high) {
 		size_t middle = (low + high) / 2;
 
-		if (signed_compare_names(model->names[middle], name) < 0)
+		if (zone_compare_names(model->names[middle], name) < 0)
 			low = middle + 1;
 		else
 			high = middle;
@@ -331,10 +336,10 @@ static void make_model(struct model *model, struct image *image, size_t names)
 			memcpy(name, model->names[0], sizeof(name));
 		memcpy(model->names[model->count], name, sizeof(name));
 	}
-	qsort(model->names, model->count, sizeof(*model->names), signed_compare_names);
+	qsort(model->names, model->count, sizeof(*model->names), compare_names);
 	names = 1;
 	for (size_t i = 1; i < model->count; i++)
-		if (signed_compare_names(model->names[names - 1], model->names[i]))
+		if (zone_compare_names(model->names[names - 1], model->names[i]))
 			memcpy(model->names[names++], model->names[i], sizeof(*model->names));
 	model->count = names;
 	signed_record(&zone, apex, KNOT_RRTYPE_SOA, 60, soa, sizeof(soa));

@@ -1,23 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The store alone: what is put comes out, whatever came before it. */
+#include "change_text.h"
 #include "store_world.h"
 
 #define SOA(serial) "@ 300 SOA a b " #serial " 6 5 400 3\n"
 #define BASE "@ 300 NS a\na 60 A 192.0.2.1\na 60 A 192.0.2.2\n"
 
-static struct store_world world;
 static char text[16384];
 
-static int open_world(void **state)
+static int open_store(void **state)
 {
-	store_world_open(&world);
+	open_world(state);
 	store_world_start(&world, 0);
-	return 0;
-}
-
-static int close_world(void **state)
-{
-	store_world_close(&world);
 	return 0;
 }
 
@@ -45,38 +39,11 @@ static void expect_loaded(uint32_t serial, size_t names)
 	zone_unref(version);
 }
 
-/* Changes from lines "- a A 1" (take away), "+ a A 1" (add), "= 8" (the SOA that ends a difference). */
 static struct store_edit *make_edit(uint32_t from, const char *lines)
 {
-	struct zone_changes *changes = zone_changes_new((const uint8_t *)"\4test", from, 0);
-	char copy[1024], *line, *rest = copy;
-	struct store_edit *edit;
+	struct zone_changes *changes = change_text(lines, from, 0);
+	struct store_edit *edit = store_edit_new(changes);
 
-	snprintf(copy, sizeof(copy), "%s", lines);
-	assert_int_equal(0, zone_changes_next(changes));
-	while ((line = strsep(&rest, "\n")) && line[0]) {
-		char name[64], owner_text[80];
-		uint8_t soa[] = "\1a\4test\0\1b\4test\0\0\0\0\0\0\0\0\6\0\0\0\5\0\0\1\x90\0\0\0\3";
-		uint8_t address[] = {192, 0, 2, 0};
-		knot_dname_storage_t owner;
-		unsigned number;
-
-		if (sscanf(line, "= %u", &number) == 1) {
-			soa[19] = number;
-			assert_int_equal(0, zone_changes_soa(changes, 300, soa, sizeof(soa) - 1));
-			assert_int_equal(0, zone_changes_next(changes));
-			continue;
-		}
-		assert_int_equal(2, sscanf(line + 2, "%63s A %u", name, &number));
-		snprintf(owner_text, sizeof(owner_text), "%s.test.", name);
-		assert_non_null(knot_dname_from_str(owner, owner_text, sizeof(owner)));
-		address[3] = number;
-		if (line[0] == '-')
-			assert_int_equal(0, zone_changes_remove(changes, owner, KNOT_RRTYPE_A, address, 4));
-		else
-			assert_int_equal(0, zone_changes_add(changes, owner, KNOT_RRTYPE_A, 60, address, 4));
-	}
-	edit = store_edit_new(changes);
 	assert_non_null(edit);
 	zone_changes_free(changes);
 	return edit;
@@ -317,7 +284,7 @@ static void zones_are_listed(void **state)
 
 int main(void)
 {
-#define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, open_world, close_world)
+#define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, open_store, close_world)
 	const struct CMUnitTest tests[] = {
 	    WITH_STORE(comes_out),       WITH_STORE(signatures_follow), WITH_STORE(versions_differ),
 	    WITH_STORE(edits_apply),     WITH_STORE(misfits),           WITH_STORE(journal_is_bounded),

@@ -10,20 +10,6 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-static struct store_world world;
-
-static int open_world(void **state)
-{
-	store_world_open(&world);
-	return 0;
-}
-
-static int close_world(void **state)
-{
-	store_world_close(&world);
-	return 0;
-}
-
 static const uint8_t *const apex = (const uint8_t *)"\4test";
 
 /* ---- a zone whose every address is its serial ---- */
@@ -467,7 +453,6 @@ static void one_owner(void **state)
 
 int main(void)
 {
-#define IN_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, open_world, close_world)
 	const struct CMUnitTest tests[] = {
 	    IN_DIRECTORY(killed),         IN_DIRECTORY(in_slices),     IN_DIRECTORY(map_grows),
 	    IN_DIRECTORY(disk_is_full),   IN_DIRECTORY(damaged_files), IN_DIRECTORY(damaged_zone),

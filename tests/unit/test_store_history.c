@@ -3,20 +3,6 @@
 #include "store/store_internal.h"
 #include "store_world.h"
 
-static struct store_world world;
-
-static int open_world(void **state)
-{
-	store_world_open(&world);
-	return 0;
-}
-
-static int close_world(void **state)
-{
-	store_world_close(&world);
-	return 0;
-}
-
 static const uint8_t *const apex = (const uint8_t *)"\4test";
 
 /* ---- clocks ---- */
@@ -319,7 +305,6 @@ static void histories(void **state)
 
 int main(void)
 {
-#define IN_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, open_world, close_world)
 	const struct CMUnitTest tests[] = {
 	    IN_DIRECTORY(clocks_survive),
 	    IN_DIRECTORY(clocks_are_put),

@@ -26,6 +26,24 @@ static void is_sorted_and_whole(void **state)
 	zone_unref(zone);
 }
 
+/* The names of RFC 4034 section 6.1, and labels that hold an octet 0. */
+static void canonical_order(void **state)
+{
+	static const uint8_t names[][24] = {
+	    "\7example",          "\1a\7example",        "\10yljkjljk\1a\7example", "\1\0\1z\7example",
+	    "\2\0a\1z\7example",  "\3\0a\0\1z\7example", "\1\1\1z\7example",        "\1*\1z\7example",
+	    "\1\xc8\1z\7example", "\2za\7example",
+	};
+	const size_t count = sizeof(names) / sizeof(names[0]);
+
+	for (size_t i = 0; i < count; i++)
+		for (size_t j = 0; j < count; j++) {
+			int order = zone_compare_names(names[i], names[j]);
+
+			assert_int_equal((order > 0) - (order < 0), (i > j) - (i < j));
+		}
+}
+
 static void refused_at_the_end(void **state)
 {
 	static const struct {
@@ -84,6 +102,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(is_sorted_and_whole),
+	    cmocka_unit_test(canonical_order),
 	    cmocka_unit_test(refused_at_the_end),
 	    cmocka_unit_test(refused_at_once),
 	};
