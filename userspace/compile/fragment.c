@@ -9,20 +9,23 @@
 #define SNAME_POINTER 0xc00c /* to octet 12, where the question's name stands */
 #define RR_FIXED 10          /* type, class, TTL, length */
 
+int buffer_grow(struct compile_buffer *buffer, size_t length)
+{
+	size_t room = (buffer->length + length) * 2;
+	uint8_t *octets = realloc(buffer->octets, room);
+
+	if (!octets)
+		return -1;
+	buffer->octets = octets;
+	buffer->room = room;
+	return 0;
+}
+
 uint8_t *buffer_extend(struct compile_buffer *buffer, size_t length)
 {
-	if (buffer->length + length > buffer->room) {
-		size_t room = (buffer->length + length) * 2;
-		uint8_t *octets = realloc(buffer->octets, room);
+	uint8_t *at = buffer_take(buffer, length);
 
-		if (!octets)
-			return NULL;
-		buffer->octets = octets;
-		buffer->room = room;
-	}
-	memset(buffer->octets + buffer->length, 0, length);
-	buffer->length += length;
-	return buffer->octets + buffer->length - length;
+	return at ? memset(at, 0, length) : NULL;
 }
 
 int buffer_align(struct compile_buffer *buffer)
@@ -62,7 +65,7 @@ struct link {
 
 static int put(struct link *link, const void *octets, size_t length)
 {
-	uint8_t *at = buffer_extend(link->out, length);
+	uint8_t *at = buffer_take(link->out, length);
 
 	if (!at)
 		return -1;
@@ -75,11 +78,6 @@ static int put16(struct link *link, uint16_t word)
 	uint8_t octets[2] = {word >> 8, word & 0xff};
 
 	return put(link, octets, sizeof(octets));
-}
-
-static int put32(struct link *link, uint32_t word)
-{
-	return put16(link, word >> 16) || put16(link, word & 0xffff) ? -1 : 0;
 }
 
 /* Puts a pointer and its relocation. */
@@ -135,17 +133,32 @@ static int put_owner(struct link *link, const struct fragment_request *request)
 	return put_pointer(link, PG_BASE_SUFFIX, knot_dname_size(request->owner));
 }
 
+/* Type, class and TTL, behind the owner. */
+static int put_fixed(struct link *link, uint16_t type, uint32_t ttl)
+{
+	uint8_t octets[8];
+
+	knot_wire_write_u16(octets, type);
+	knot_wire_write_u16(octets + 2, KNOT_CLASS_IN);
+	knot_wire_write_u32(octets + 4, ttl);
+	return put(link, octets, sizeof(octets));
+}
+
 static int put_rdata(struct link *link, uint16_t type, const uint8_t *rdata, size_t length, const uint8_t *context,
                      uint32_t *position)
 {
 	struct zone_rdata_block blocks[ZONE_RDATA_BLOCKS];
-	int count = zone_rdata_blocks(type, rdata, length, blocks);
 	size_t length_at = link->out->length;
+	int count;
 	uint8_t *at;
 
+	*position = length_at + 2 - link->data;
+	/* What most records are has no name in it. */
+	if (type == KNOT_RRTYPE_A || type == KNOT_RRTYPE_AAAA)
+		return put16(link, length) || put(link, rdata, length) ? -1 : 0;
+	count = zone_rdata_blocks(type, rdata, length, blocks);
 	if (count < 0 || put16(link, 0))
 		return -1;
-	*position = link->out->length - link->data;
 	for (int i = 0; i < count; i++) {
 		/* The target of a CNAME may become sname, which stands uncompressed. */
 		bool compress = blocks[i].is_name && blocks[i].compressible && type != KNOT_RRTYPE_CNAME;
@@ -167,7 +180,7 @@ static int put_record(struct link *link, const struct fragment_request *request,
 	uint16_t length;
 
 	memcpy(&length, item, sizeof(length));
-	if (put_owner(link, request) || put16(link, type) || put16(link, KNOT_CLASS_IN) || put32(link, request->ttl) ||
+	if (put_owner(link, request) || put_fixed(link, type, request->ttl) ||
 	    put_rdata(link, type, item + 2, length, request->context, position))
 		return -1;
 	return link->out->length - link->data > UINT16_MAX ? -1 : 0;

@@ -9,6 +9,16 @@
 
 /* Makes room for `length` more octets, zeroed, and returns where they start, or NULL. */
 uint8_t *buffer_extend(struct compile_buffer *buffer, size_t length);
+/* The same, not cleared. */
+int buffer_grow(struct compile_buffer *buffer, size_t length);
+static inline uint8_t *buffer_take(struct compile_buffer *buffer, size_t length)
+{
+	if (length > buffer->room - buffer->length && buffer_grow(buffer, length))
+		return NULL;
+	buffer->length += length;
+	return buffer->octets + buffer->length - length;
+}
+
 /* Fills up with zeros to whole units. */
 int buffer_align(struct compile_buffer *buffer);
 

@@ -17,6 +17,7 @@
 /* Records end before the guard. */
 #define USABLE_UNITS (PG_UNITS_PER_SEGMENT - PG_SEGMENT_GUARD / PG_UNIT)
 #define WORD_BITS 64
+#define MAPS_AT_ONCE 32
 #define BITMAP_WORDS (PG_UNITS_PER_SEGMENT / WORD_BITS)
 
 void segments_bound(struct segments *segments, uint64_t memory)
@@ -105,10 +106,11 @@ static int place_segment(struct segments *segments, struct segments_part *part, 
 	return 0;
 }
 
-static int make_segment_map(struct segments *segments)
+/* Makes a segment's map, pinned before it can be referred to: the next agent finds every one that a reader could see.
+ */
+static int make_segment_map(const struct segments *segments, uint32_t number)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_MMAPABLE);
-	uint32_t number = segments->warm.count;
 	char *path;
 	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "pg_segment", sizeof(uint32_t), PG_SEGMENT_SIZE, 1, &options);
 
@@ -118,34 +120,83 @@ static int make_segment_map(struct segments *segments)
 		close(fd);
 		return -1;
 	}
-	/* Pinned before it can be referred to: the next agent finds every segment that a reader could see. */
-	if (bpf_obj_pin(fd, path) || bpf_map_update_elem(segments->map, &number, &fd, BPF_ANY)) {
-		int error = errno;
-
-		unlink(path);
+	if (bpf_obj_pin(fd, path)) {
 		close(fd);
 		fd = -1;
-		errno = error;
 	}
 	free(path);
 	return fd;
 }
 
+static void unpin(const struct segments *segments, uint32_t number)
+{
+	char *path;
+
+	if (asprintf(&path, "%s/%u", segments->pins, number) < 0)
+		return;
+	unlink(path);
+	free(path);
+}
+
+/* Puts maps in slots from `first` on. The kernel waits for its readers after each call, so it is one for all of them,
+ * where it knows how. */
+static int fill_slots(const struct segments *segments, uint32_t first, const int *fds, uint32_t count)
+{
+	uint32_t numbers[MAPS_AT_ONCE] = {}, done = count;
+
+	for (uint32_t i = 0; i < count; i++)
+		numbers[i] = first + i;
+	if (!bpf_map_update_batch(segments->map, numbers, fds, &done, NULL))
+		return 0;
+	for (uint32_t i = 0; i < count; i++)
+		if (bpf_map_update_elem(segments->map, &numbers[i], &fds[i], BPF_ANY))
+			return -1;
+	return 0;
+}
+
+/* Adds `count` segments to those that the program has, or fewer, but one at least. */
+static int add_maps(struct segments *segments, uint32_t count)
+{
+	uint32_t first = segments->warm.count, made = 0, placed = 0;
+	int fds[MAPS_AT_ONCE], error;
+
+	while (made < count && (fds[made] = make_segment_map(segments, first + made)) >= 0)
+		made++;
+	error = errno;
+	if (made && fill_slots(segments, first, fds, made))
+		error = errno;
+	else
+		while (placed < made && !place_segment(segments, &segments->warm, fds[placed], 0))
+			placed++;
+	for (uint32_t i = 0; i < made; i++) {
+		if (i >= placed)
+			unpin(segments, first + i);
+		close(fds[i]);
+	}
+	if (placed)
+		return 0;
+	log_error("image: the kernel gives no more memory for maps: %s", strerror(error));
+	return -1;
+}
+
+void segments_expect(struct segments *segments, uint64_t octets)
+{
+	segments->expected = octets / PG_SEGMENT_SIZE;
+}
+
 static int add_warm(struct segments *segments)
 {
-	int fd = -1, result;
+	const struct segments_part *warm = &segments->warm;
+	uint32_t count = segments->expected;
 
-	if (segments->map >= 0) {
-		fd = make_segment_map(segments);
-		if (fd < 0) {
-			log_error("image: the kernel gives no more memory for maps: %s", strerror(errno));
-			return -1;
-		}
-	}
-	result = place_segment(segments, &segments->warm, fd, 0);
-	if (fd >= 0)
-		close(fd);
-	return result;
+	if (segments->map < 0)
+		return place_segment(segments, &segments->warm, -1, 0);
+	if (count > warm->limit - warm->count)
+		count = warm->limit - warm->count;
+	if (count > MAPS_AT_ONCE)
+		count = MAPS_AT_ONCE;
+	segments->expected -= count;
+	return add_maps(segments, count ? count : 1);
 }
 
 static int add_cold(struct segments *segments)
@@ -187,27 +238,42 @@ static int adopt_cold(struct segments *segments)
 	           : 0;
 }
 
+/* Opens the pinned maps from `first` on, and puts them in their slots: one may have been pinned and not got there.
+ * Returns how many there are, at most MAPS_AT_ONCE, or -1. */
+static int adopt_maps(struct segments *segments, uint32_t first)
+{
+	int fds[MAPS_AT_ONCE], count = 0, result = 0;
+
+	for (; count < MAPS_AT_ONCE && first + count < PG_SEGMENTS_MAX; count++) {
+		char *path;
+
+		if (asprintf(&path, "%s/%u", segments->pins, first + count) < 0)
+			break;
+		fds[count] = bpf_obj_get(path);
+		free(path);
+		if (fds[count] < 0)
+			break;
+	}
+	if (count < MAPS_AT_ONCE && first + count < PG_SEGMENTS_MAX && errno != ENOENT)
+		result = -1;
+	if (!result && count)
+		result = fill_slots(segments, first, fds, count);
+	for (int i = 0; i < count; i++) {
+		if (!result)
+			result = place_segment(segments, &segments->warm, fds[i], 0);
+		close(fds[i]);
+	}
+	return result ? -1 : count;
+}
+
 int segments_adopt(struct segments *segments)
 {
-	for (uint32_t number = 0; number < PG_SEGMENTS_MAX; number++) {
-		char *path;
-		int fd, result;
+	int adopted;
 
-		if (asprintf(&path, "%s/%u", segments->pins, number) < 0)
-			return -1;
-		fd = bpf_obj_get(path);
-		free(path);
-		if (fd < 0)
-			return errno == ENOENT ? adopt_cold(segments) : -1;
-		/* A segment that was pinned, but not yet put in its slot. */
-		result = bpf_map_update_elem(segments->map, &number, &fd, BPF_ANY);
-		if (!result)
-			result = place_segment(segments, &segments->warm, fd, 0);
-		close(fd);
-		if (result)
-			return -1;
-	}
-	return adopt_cold(segments);
+	do
+		adopted = adopt_maps(segments, segments->warm.count);
+	while (adopted == MAPS_AT_ONCE);
+	return adopted < 0 ? -1 : adopt_cold(segments);
 }
 
 static struct segments_part *part_of(struct segments *segments, pg_ref ref)

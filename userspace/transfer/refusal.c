@@ -51,22 +51,20 @@ static void tsig_text(const knot_rrset_t *tsig, char *why)
 }
 
 /* RFC 8914. The text is the primary's, and goes into our log: printable ASCII alone. */
-static void extended_text(const knot_pkt_t *reply, char *why)
+static void extended_text(const struct reply *reply, char *why)
 {
-	uint8_t *option = reply->opt_rr != NULL ? knot_pkt_edns_option(reply, KNOT_EDNS_OPTION_EDE) : NULL;
-	uint16_t length = option != NULL ? knot_edns_opt_get_length(option) : 0;
 	const knot_lookup_t *name;
 	const uint8_t *data;
 	unsigned code;
 	char text[100];
-	size_t size;
+	size_t size, length;
 
-	if (length < 2)
+	data = reply_option(reply, KNOT_EDNS_OPTION_EDE, &length);
+	if (data == NULL || length < 2)
 		return;
-	data = knot_edns_opt_get_data(option);
 	code = knot_wire_read_u16(data);
 	name = knot_lookup_by_id(knot_edns_ede_names, (int)code);
-	size = length - 2U < sizeof(text) - 1 ? length - 2U : sizeof(text) - 1;
+	size = length - 2 < sizeof(text) - 1 ? length - 2 : sizeof(text) - 1;
 	for (size_t i = 0; i < size; i++)
 		text[i] = data[2 + i] < ' ' || data[2 + i] > '~' ? '?' : (char)data[2 + i];
 	text[size] = '\0';
@@ -77,7 +75,7 @@ static void extended_text(const knot_pkt_t *reply, char *why)
 		add(why, ": \"%s\"", text);
 }
 
-void refusal_text(const char *what, unsigned rcode, const knot_pkt_t *reply, char *why)
+void refusal_text(const char *what, unsigned rcode, const struct reply *reply, char *why)
 {
 	const knot_lookup_t *name = knot_lookup_by_id(knot_rcode_names, (int)rcode);
 
@@ -89,6 +87,6 @@ void refusal_text(const char *what, unsigned rcode, const knot_pkt_t *reply, cha
 	if (reply == NULL)
 		return;
 	extended_text(reply, why);
-	if (reply->tsig_rr != NULL)
-		tsig_text(reply->tsig_rr, why);
+	if (reply->tsig != NULL)
+		tsig_text(reply->tsig, why);
 }
