@@ -11,7 +11,6 @@
 struct member_primaries {
 	size_t references;
 	const struct catalog_primaries *from; /* to be compared alone: the catalog may be gone */
-	const struct config *config;          /* likewise */
 	size_t count;
 	struct config_primary *list;
 	const struct config_primary **pointers;
@@ -61,7 +60,7 @@ static struct member_primaries *make_primaries(const struct agent_catalog *catal
 
 	if (!made)
 		return NULL;
-	*made = (struct member_primaries){.references = 1, .from = from, .config = catalog->agent->config};
+	*made = (struct member_primaries){.references = 1, .from = from};
 	made->list = calloc(from->count + 1, sizeof(*made->list));
 	made->pointers = calloc(from->count + 1, sizeof(*made->pointers));
 	for (size_t i = 0; made->list && made->pointers && i < from->count; i++) {
@@ -89,7 +88,7 @@ static struct member_primaries *find_primaries(struct agent_catalog *catalog, co
 {
 	struct member_primaries *made = catalog->made;
 
-	if (!made || made->from != member->primaries || made->config != catalog->agent->config) {
+	if (!made || made->from != member->primaries) {
 		made = make_primaries(catalog, member);
 		if (!made)
 			return NULL;
