@@ -59,7 +59,6 @@ struct config_verify {
 	char *command;       /* path of a program that judges; NULL: none */
 };
 
-/* Who may have a zone: from one of the prefixes (none: any address), signed by the key (NULL: signed or not). */
 /* Who may have a zone, or notify us of it: from one of the prefixes (none: any address), signed by the key (NULL:
  * signed or not). */
 struct config_access {
