@@ -27,6 +27,7 @@
 #include "common/log.h"
 #include "transfer/schedule.h"
 #include "transfer/transfer.h"
+#include "tsig/tsig_key.h"
 
 #include <libknot/libknot.h>
 
@@ -73,8 +74,6 @@ extern struct transfer_limits transfer_limits;
 #define TRANSFER_MESSAGE 65535
 
 /* ---- tsig.c: RFC 8945 ---- */
-
-#define TSIG_MAC_ROOM 64 /* HMAC-SHA512, the longest */
 
 /* One signed query and the messages that answer it. */
 struct tsig_session {

@@ -44,9 +44,7 @@ static bool well_signed(const struct notify_message *message, knot_pkt_t *answer
 		return true;
 	if (!answer->tsig_rr)
 		return false;
-	knot_dname_to_lower(answer->tsig_rr->owner);
-	if (!knot_dname_is_equal(answer->tsig_rr->owner, message->key->name) ||
-	    knot_tsig_rdata_alg(answer->tsig_rr) != message->key->algorithm)
+	if (!tsig_key_fits(message->key, answer->tsig_rr))
 		return false;
 	if (knot_wire_get_rcode(answer->wire) == KNOT_RCODE_NOTAUTH && knot_tsig_rdata_mac_length(answer->tsig_rr) == 0)
 		return true;

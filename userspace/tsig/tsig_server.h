@@ -6,12 +6,10 @@
 #ifndef PEREGRINE_TSIG_SERVER_H
 #define PEREGRINE_TSIG_SERVER_H
 
-#include <libknot/libknot.h>
-#include <stdbool.h>
+#include "tsig/tsig_key.h"
+
 #include <stddef.h>
 #include <stdint.h>
-
-#define TSIG_SERVER_MAC 64 /* HMAC-SHA512, the longest */
 
 /* The TSIG record of one query, and the chain of digests of its answer. */
 struct tsig_server {
@@ -20,7 +18,7 @@ struct tsig_server {
 	bool begun;                   /* the first message of the answer has been signed */
 	knot_tsig_key_t key;          /* a copy: the configuration may be replaced while an answer goes out */
 	uint64_t time_signed;         /* of the query */
-	uint8_t mac[TSIG_SERVER_MAC]; /* of the query, then of the last signed message */
+	uint8_t mac[TSIG_MAC_ROOM]; /* of the query, then of the last signed message */
 	size_t mac_length;
 };
 
