@@ -181,6 +181,8 @@ void config_free(struct config *config);
 const struct config_zone *config_member_settings(const struct config_catalog *catalog, const char *group,
                                                  size_t length);
 
+/* The key of that name, in lower case; or NULL. */
+const knot_tsig_key_t *config_find_key(const struct config *config, const uint8_t *name);
 /* The address to send from to that one, or NULL: as the kernel chooses. */
 const struct sockaddr_storage *config_reach_source(const struct config_reach *reach,
                                                    const struct sockaddr_storage *address);

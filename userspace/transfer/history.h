@@ -49,7 +49,8 @@ struct history_entry {
 	int64_t good_at; /* when one last went well; 0: none since start */
 	uint64_t octets, records;
 	uint32_t messages;
-	uint32_t connect_ms, first_ms, transfer_ms, build_ms, verify_ms, publish_ms;
+	uint32_t ms[HISTORY_PHASES]; /* that each phase took */
+	uint32_t first_ms;           /* until the first octet */
 	char *ede_text; /* these two NULL: none */
 	char *error;
 };
