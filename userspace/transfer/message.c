@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Queries to a primary, and what every reply has to have, whatever was asked. */
+#include "common/packet.h"
 #include "transfer_internal.h"
 
-#include <ctype.h>
 #include <string.h>
 #include <sys/random.h>
-
-/* The smallest RR: root owner, type, class, TTL, no rdata. */
-#define RR_MIN 11
 
 #define OPT_LENGTH (11 + 4 + 4) /* with two empty options */
 #define UDP_PAYLOAD 1232        /* what passes everywhere */
@@ -122,49 +119,6 @@ static bool question_fits(const struct reply_expected *expected, const knot_pkt_
 	       knot_pkt_qclass(reply) == KNOT_CLASS_IN;
 }
 
-/* RFC 8914: why, in the primary's own words. Anyone may have written them. */
-static void note_ede(knot_pkt_t *reply, struct history_facts *facts)
-{
-	const uint8_t *option =
-	    reply->opt_rr != NULL ? knot_edns_get_option(reply->opt_rr, KNOT_EDNS_OPTION_EDE, NULL) : NULL;
-	size_t length = option != NULL ? knot_edns_opt_get_length(option) : 0;
-	size_t used = 0;
-
-	if (length < 2)
-		return;
-	facts->has_ede = true;
-	facts->ede = knot_wire_read_u16(knot_edns_opt_get_data((uint8_t *)option));
-	for (size_t i = 2; i < length && used < sizeof(facts->ede_text) - 1; i++)
-		facts->ede_text[used++] = isprint(option[4 + i]) ? (char)option[4 + i] : '?';
-	facts->ede_text[used] = '\0';
-}
-
-static void note_facts(const struct reply_expected *expected, unsigned rcode, knot_pkt_t *reply)
-{
-	struct history_facts *facts = expected->facts;
-
-	if (facts == NULL)
-		return;
-	*facts = (struct history_facts){.has_rcode = true, .rcode = (uint16_t)rcode};
-	if (reply == NULL)
-		return;
-	if (reply->tsig_rr != NULL)
-		facts->tsig_error = knot_tsig_rdata_error(reply->tsig_rr);
-	note_ede(reply, facts);
-}
-
-/* Names in rdata keep their case (NOCANON): lower-casing is for digests, and the primary's spelling is served. */
-static int parse(knot_pkt_t *reply)
-{
-	size_t records = (size_t)knot_wire_get_ancount(reply->wire) + knot_wire_get_nscount(reply->wire) +
-	                 knot_wire_get_arcount(reply->wire);
-
-	/* libknot allocates by the counts, so they have to be possible. */
-	if (KNOT_WIRE_HEADER_SIZE + records * RR_MIN > reply->size)
-		return KNOT_EMALF;
-	return knot_pkt_parse(reply, KNOT_PF_NOCANON);
-}
-
 /* How long the server wants the connection to be kept, in units of 100 ms (RFC 7828). */
 static void keep_read(const knot_pkt_t *reply, struct keep_option *out)
 {
@@ -179,6 +133,7 @@ static void keep_read(const knot_pkt_t *reply, struct keep_option *out)
 knot_pkt_t *reply_parse(const struct reply_expected *expected, uint8_t *wire, size_t length, struct tsig_session *tsig,
                         char *why)
 {
+	struct history_facts unasked, *facts = expected->facts != NULL ? expected->facts : &unasked;
 	char cause[TRANSFER_WHY - 32];
 	knot_pkt_t *reply;
 	unsigned rcode;
@@ -192,17 +147,16 @@ knot_pkt_t *reply_parse(const struct reply_expected *expected, uint8_t *wire, si
 		return NULL;
 	}
 	rcode = knot_wire_get_rcode(wire);
-	result = parse(reply);
-	note_facts(expected, rcode, result == KNOT_EOK ? reply : NULL);
+	result = packet_parse(reply);
+	refusal_note(rcode, result == KNOT_EOK ? reply : NULL, facts);
 	if (rcode != KNOT_RCODE_NOERROR) {
-		refusal_text(expected->what, rcode, result == KNOT_EOK ? reply : NULL, why);
+		refusal_text(expected->what, facts, result == KNOT_EOK ? reply : NULL, why);
 	} else if (result != KNOT_EOK) {
 		snprintf(why, TRANSFER_WHY, "%s failed: malformed reply (%s)", expected->what, knot_strerror(result));
 	} else if (!question_fits(expected, reply)) {
 		snprintf(why, TRANSFER_WHY, "%s failed: the reply is to another question", expected->what);
 	} else if (tsig_session_check(tsig, reply, why) != 0) {
-		if (expected->facts != NULL)
-			expected->facts->tsig_error = tsig->error;
+		facts->tsig_error = tsig->error;
 		snprintf(cause, sizeof(cause), "%s", why);
 		snprintf(why, TRANSFER_WHY, "%s failed: %s", expected->what, cause);
 	} else {

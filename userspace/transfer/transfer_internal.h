@@ -102,9 +102,11 @@ void tsig_skew_text(uint64_t theirs, char *text, size_t size);
 
 /* ---- refusal.c ---- */
 
-/* "AXFR refused: NOTAUTH, TSIG BADKEY; ..." of a reply with another RCODE than NOERROR; `reply` NULL: it is malformed
- * besides. What stands there is what an unsigned reply claims, good enough for a reason. */
-void refusal_text(const char *what, unsigned rcode, const knot_pkt_t *reply, char *why);
+/* What a reply tells besides its records; `reply` NULL: it is malformed. It is what an unsigned one claims, good enough
+ * for a reason. */
+void refusal_note(unsigned rcode, const knot_pkt_t *reply, struct history_facts *facts);
+/* "AXFR refused: NOTAUTH, TSIG BADKEY; ..." of a reply with another RCODE than NOERROR. */
+void refusal_text(const char *what, const struct history_facts *facts, const knot_pkt_t *reply, char *why);
 
 /* ---- message.c ---- */
 

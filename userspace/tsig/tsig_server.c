@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "tsig/tsig_server.h"
+#include "common/packet.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* The smallest RR: root owner, type, class, TTL, no rdata. */
-#define RR_MIN 11U
 
 /* Takes what the answer's digests begin with from the record. Returns the TSIG error. */
 static unsigned verify(struct tsig_server *session, knot_pkt_t *query)
@@ -42,17 +40,12 @@ int tsig_server_check(struct tsig_server *session, const knot_tsig_key_t *key, u
 {
 	int result = -1;
 	knot_pkt_t *query;
-	size_t records;
 
 	memset(session, 0, sizeof(*session));
 	if (*length < KNOT_WIRE_HEADER_SIZE || *length > UINT16_MAX)
 		return -1;
-	records = (size_t)knot_wire_get_ancount(wire) + knot_wire_get_nscount(wire) + knot_wire_get_arcount(wire);
-	/* libknot allocates by the counts, so they have to be possible. */
-	if (KNOT_WIRE_HEADER_SIZE + records * RR_MIN > *length)
-		return -1;
 	query = knot_pkt_new(wire, (uint16_t)*length, NULL);
-	if (query && knot_pkt_parse(query, KNOT_PF_NOCANON) == KNOT_EOK && query->tsig_rr) {
+	if (query && packet_parse(query) == KNOT_EOK && query->tsig_rr) {
 		result = tsig_server_verify(session, key, query);
 		/* Parsing took the record off the message. */
 		*length = query->size;
