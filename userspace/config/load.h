@@ -58,6 +58,22 @@ void load_reach_limits(struct load *load, const char *records, const char *size,
                        struct config_reach *reach);
 #define LOAD_PORT 53
 #define LOAD_TLS_PORT 853
+/* A list of addresses, no two alike, each with `port` unless it has one of its own; `what` is one of them in messages.
+ */
+struct load_address_list {
+	const yaml_node_t *mapping;
+	const char *key, *what;
+	char *const *texts;
+	size_t count;
+	uint16_t port;
+};
+void load_addresses(struct load *load, const struct load_address_list *list, struct sockaddr_storage **addresses,
+                    size_t *address_count);
+/* Addresses to send from: one of each family at most. */
+void load_source(struct load *load, char *const *texts, size_t count, const yaml_node_t *mapping,
+                 struct sockaddr_storage source[2]);
+/* The key that a setting names, or NULL after noting that there is none. */
+const knot_tsig_key_t *load_key_named(struct load *load, const char *text, const yaml_node_t *node);
 
 /* Notes that a list or value is missing or empty; an empty value was reported before. */
 void load_need(struct load *load, const yaml_node_t *mapping, const char *key, const char *way_out);

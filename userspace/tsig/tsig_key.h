@@ -8,8 +8,8 @@
 
 #define TSIG_MAC_ROOM 64 /* HMAC-SHA512, the longest */
 
-/* Copies a key: the configuration may be replaced while it is in use. The name is in lower case, as digests have it (RFC
- * 8945 section 4.3.3). Returns 0, or -1 when memory is short; the copy is given back by knot_tsig_key_deinit. */
+/* Copies a key: the configuration may be replaced while it is in use. The name is in lower case, as digests have it
+ * (RFC 8945 section 4.3.3). Returns 0, or -1 when memory is short; the copy is given back by knot_tsig_key_deinit. */
 int tsig_key_copy(knot_tsig_key_t *to, const knot_tsig_key_t *from);
 /* Whether both, either of which may be NULL, are the same, secret included. */
 bool tsig_key_same(const knot_tsig_key_t *one, const knot_tsig_key_t *other);
