@@ -84,8 +84,8 @@ static bool same_primaries(const struct catalog_primaries *one, const struct cat
 
 static bool same_member(const struct catalog_member *one, const struct catalog_member *other)
 {
-	return same_id(one, other) && same_name(one->coo, other->coo) &&
-	       same_groups(one->groups, other->groups) && same_primaries(one->primaries, other->primaries);
+	return same_id(one, other) && same_name(one->coo, other->coo) && same_groups(one->groups, other->groups) &&
+	       same_primaries(one->primaries, other->primaries);
 }
 
 const uint8_t **catalog_differences(const struct catalog *one, const struct catalog *other, size_t *count)

@@ -264,7 +264,8 @@ struct target *target_get(struct notify_out *out, const struct config_secondary 
 	struct target *target = out->targets;
 
 	while (target && (memcmp(&target->address, address, sizeof(*address)) != 0 ||
-	                  memcmp(&target->source, source, sizeof(*source)) != 0 || !tsig_key_same(key_of(target), secondary->key)))
+	                  memcmp(&target->source, source, sizeof(*source)) != 0 ||
+	                  !tsig_key_same(key_of(target), secondary->key)))
 		target = target->next;
 	if (target) {
 		target->users++;
