@@ -51,7 +51,7 @@ struct history_entry {
 	uint32_t messages;
 	uint32_t ms[HISTORY_PHASES]; /* that each phase took */
 	uint32_t first_ms;           /* until the first octet */
-	char *ede_text; /* these two NULL: none */
+	char *ede_text;              /* these two NULL: none */
 	char *error;
 };
 
