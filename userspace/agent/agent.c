@@ -199,7 +199,7 @@ static void reload_on_signal(struct agent *agent)
 	char *errors = NULL;
 
 	sd_notify(0, "RELOADING=1");
-	if (agent_reload(agent, &added, &removed, &errors))
+	if (agent_reload(agent, &added, &removed, &errors) < 0)
 		log_error("configuration not read again; the old one stays: %s", errors ? errors : "out of memory");
 	free(errors);
 	sd_notify(0, "READY=1");

@@ -161,7 +161,6 @@ uint64_t agent_expiry(uint32_t seconds);
 
 /* agent/host.c: service addresses and interfaces as the host has them now. */
 void agent_follow_host(struct agent *agent);
-void agent_attach(struct agent *agent);
 /* Keeps the program off an interface, or no longer; `name` NULL: off none. */
 void agent_keep_off(struct agent *agent, const char *name, bool off);
 /* Puts off attaching where a program of another schema answers, until the zones are there. */
@@ -188,6 +187,8 @@ json_t *report_notify(const struct agent_zone *zone);
 
 /* agent/verbs.c, agent/report.c: what the CLI may ask. */
 extern const struct control_verb agent_verbs[];
+/* Returns 0; 1: the new configuration is in force, and the log says what of it could not be done; -1: the old one
+ * stays, for the errors, NULL where memory is short. */
 int agent_reload(struct agent *agent, size_t *added, size_t *removed, char **errors);
 json_t *report_stats(struct agent *agent);
 json_t *report_zone_stats(struct agent_zone *zone); /* agent/zone_stats.c; NULL: nothing is counted */

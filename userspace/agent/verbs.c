@@ -235,7 +235,8 @@ static void warn_of_restart(const struct config *old, const struct config *confi
 	if (old->port != config->port || strcmp(old->run_directory, config->run_directory) ||
 	    strcmp(old->state_directory, config->state_directory))
 		log_warning("%s: a change of server port, run-directory or state-directory %s", config->path, later);
-	if (old->udp_workers != config->udp_workers || old->tcp_clients != config->tcp_clients)
+	if (old->udp_workers != config->udp_workers || old->tcp_clients != config->tcp_clients ||
+	    old->transfers_out != config->transfers_out)
 		log_warning("%s: a change of fallback %s", config->path, later);
 }
 
@@ -260,7 +261,7 @@ int agent_reload(struct agent *agent, size_t *added, size_t *removed, char **err
 	size_t size;
 	FILE *stream = open_memstream(errors, &size);
 	struct config *config = stream ? config_load(agent->config->path, stream) : NULL;
-	int result = -1;
+	int result;
 
 	if (stream)
 		fclose(stream);
@@ -271,14 +272,13 @@ int agent_reload(struct agent *agent, size_t *added, size_t *removed, char **err
 		return -1;
 	warn_of_restart(agent->config, config);
 	agent_keep_off(agent, NULL, false);
-	result = agent_apply_zones(agent, config, added, removed);
+	result = agent_apply_zones(agent, config, added, removed) ? 1 : 0;
 	if (agent_apply_policy(agent))
-		result = -1;
+		result = 1;
 	detach_unnamed(agent);
 	agent_follow_host(agent);
-	if (!result)
-		log_notice("configuration read again: %zu zones, %zu added, %zu removed", agent->zone_count, *added,
-		           *removed);
+	log_notice("configuration read again: %zu zones, %zu added, %zu removed%s", agent->zone_count, *added, *removed,
+	           result ? "; not all of it could be done" : "");
 	return result;
 }
 
@@ -288,13 +288,13 @@ static void run_reload(void *context, struct control_request *request, const jso
 	char *errors = NULL;
 	size_t added, removed;
 	json_t *result;
+	int done = agent_reload(agent, &added, &removed, &errors);
 
-	if (agent_reload(agent, &added, &removed, &errors)) {
-		if (errors && errors[0])
-			control_fail(request, "the old configuration stays: %s", errors);
-		else
-			control_fail(request, "the new configuration is in force, but not all of it could be done: "
-			                      "see the log");
+	if (done < 0) {
+		control_fail(request, "the old configuration stays: %s", errors ? errors : "out of memory");
+	} else if (done) {
+		control_fail(request,
+		             "the new configuration is in force, but not all of it could be done: see the log");
 	} else {
 		result = json_object();
 		json_object_set_new(result, "zones", json_integer(agent->zone_count));

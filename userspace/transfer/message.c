@@ -3,7 +3,6 @@
 #include "rr_reader.h"
 #include "transfer_internal.h"
 
-#include <ctype.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -123,35 +122,6 @@ static bool question_fits(const struct reply_expected *expected, const struct re
 	       knot_wire_read_u16(behind + 2) == KNOT_CLASS_IN;
 }
 
-/* RFC 8914: why, in the primary's own words. Anyone may have written them. */
-static void note_ede(const struct reply *reply, struct history_facts *facts)
-{
-	size_t length, used = 0;
-	const uint8_t *data = reply_option(reply, KNOT_EDNS_OPTION_EDE, &length);
-
-	if (data == NULL || length < 2)
-		return;
-	facts->has_ede = true;
-	facts->ede = knot_wire_read_u16(data);
-	for (size_t i = 2; i < length && used < sizeof(facts->ede_text) - 1; i++)
-		facts->ede_text[used++] = isprint(data[i]) ? (char)data[i] : '?';
-	facts->ede_text[used] = '\0';
-}
-
-static void note_facts(const struct reply_expected *expected, unsigned rcode, const struct reply *reply)
-{
-	struct history_facts *facts = expected->facts;
-
-	if (facts == NULL)
-		return;
-	*facts = (struct history_facts){.has_rcode = true, .rcode = (uint16_t)rcode};
-	if (reply == NULL)
-		return;
-	if (reply->tsig != NULL)
-		facts->tsig_error = knot_tsig_rdata_error(reply->tsig);
-	note_ede(reply, facts);
-}
-
 /* How long the server wants the connection to be kept, in units of 100 ms (RFC 7828). */
 static void keep_read(const struct reply *reply, struct keep_option *out)
 {
@@ -167,6 +137,7 @@ static void keep_read(const struct reply *reply, struct keep_option *out)
 int reply_open(struct reply *reply, const struct reply_expected *expected, uint8_t *wire, size_t length,
                struct tsig_session *tsig, char *why)
 {
+	struct history_facts unasked, *facts = expected->facts != NULL ? expected->facts : &unasked;
 	char cause[TRANSFER_WHY - 32];
 	unsigned rcode;
 	int result;
@@ -176,16 +147,15 @@ int reply_open(struct reply *reply, const struct reply_expected *expected, uint8
 		return -1;
 	rcode = knot_wire_get_rcode(wire);
 	result = reply_take_apart(reply);
-	note_facts(expected, rcode, result == KNOT_EOK ? reply : NULL);
+	refusal_note(rcode, result == KNOT_EOK ? reply : NULL, facts);
 	if (rcode != KNOT_RCODE_NOERROR) {
-		refusal_text(expected->what, rcode, result == KNOT_EOK ? reply : NULL, why);
+		refusal_text(expected->what, facts, result == KNOT_EOK ? reply : NULL, why);
 	} else if (result != KNOT_EOK) {
 		snprintf(why, TRANSFER_WHY, "%s failed: malformed reply (%s)", expected->what, knot_strerror(result));
 	} else if (!question_fits(expected, reply)) {
 		snprintf(why, TRANSFER_WHY, "%s failed: the reply is to another question", expected->what);
 	} else if (tsig_session_check(tsig, reply, why) != 0) {
-		if (expected->facts != NULL)
-			expected->facts->tsig_error = tsig->error;
+		facts->tsig_error = tsig->error;
 		snprintf(cause, sizeof(cause), "%s", why);
 		snprintf(why, TRANSFER_WHY, "%s failed: %s", expected->what, cause);
 	} else {

@@ -27,6 +27,7 @@
 #include "common/log.h"
 #include "transfer/schedule.h"
 #include "transfer/transfer.h"
+#include "tsig/tsig_key.h"
 
 #include <libknot/libknot.h>
 
@@ -91,8 +92,6 @@ const uint8_t *reply_option(const struct reply *reply, uint16_t code, size_t *le
 
 /* ---- tsig.c: RFC 8945 ---- */
 
-#define TSIG_MAC_ROOM 64 /* HMAC-SHA512, the longest */
-
 /* One signed query and the messages that answer it. */
 struct tsig_session {
 	bool on;                    /* there is a key */
@@ -120,9 +119,11 @@ void tsig_skew_text(uint64_t theirs, char *text, size_t size);
 
 /* ---- refusal.c ---- */
 
-/* "AXFR refused: NOTAUTH, TSIG BADKEY; ..." of a reply with another RCODE than NOERROR; `reply` NULL: it is malformed
- * besides. What stands there is what an unsigned reply claims, good enough for a reason. */
-void refusal_text(const char *what, unsigned rcode, const struct reply *reply, char *why);
+/* What a reply tells besides its records; `reply` NULL: it is malformed. It is what an unsigned one claims, good enough
+ * for a reason. */
+void refusal_note(unsigned rcode, const struct reply *reply, struct history_facts *facts);
+/* "AXFR refused: NOTAUTH, TSIG BADKEY; ..." of a reply with another RCODE than NOERROR. */
+void refusal_text(const char *what, const struct history_facts *facts, const struct reply *reply, char *why);
 
 /* ---- message.c ---- */
 

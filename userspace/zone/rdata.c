@@ -2,6 +2,7 @@
 #include "zone/rdata.h"
 
 #include <libknot/libknot.h>
+#include <string.h>
 
 /* Octets of an uncompressed name at `at`, or 0. */
 static size_t name_length(const uint8_t *at, const uint8_t *end)
@@ -84,4 +85,12 @@ bool zone_rdata_ok(uint16_t type, const uint8_t *rdata, size_t length)
 	if (knot_rrtype_is_metatype(type) || type == 0)
 		return false;
 	return zone_rdata_blocks(type, rdata, length, blocks) >= 0;
+}
+
+int zone_compare_rdata(const uint8_t *left, const uint8_t *right)
+{
+	uint16_t l = zone_rdata_length(left), r = zone_rdata_length(right);
+	int order = memcmp(left + 2, right + 2, l < r ? l : r);
+
+	return order ? order : (l > r) - (l < r);
 }

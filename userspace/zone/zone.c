@@ -74,6 +74,14 @@ int zone_builder_add(struct zone_builder *builder, const knot_dname_t *owner, ui
 	return 0;
 }
 
+const struct zone_rrset *zone_find_rrset(const struct zone_name *name, uint16_t type)
+{
+	for (size_t i = 0; i < name->rrset_count; i++)
+		if (name->rrsets[i].type == type)
+			return &name->rrsets[i];
+	return NULL;
+}
+
 int zone_compare_names(const uint8_t *left, const uint8_t *right)
 {
 	const uint8_t *labels[2][KNOT_DNAME_MAXLABELS], *names[2] = {left, right};
