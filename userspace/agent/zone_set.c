@@ -127,13 +127,6 @@ const struct config_zone *agent_find_config(struct agent *agent, const uint8_t *
 	return node ? config_of(node) : NULL;
 }
 
-static int compare_zones(const void *left, const void *right)
-{
-	const struct agent_zone *const *a = left, *const *b = right;
-
-	return knot_dname_cmp((*a)->config->apex, (*b)->config->apex);
-}
-
 struct agent_zone **agent_list_zones(const struct agent *agent, size_t *count)
 {
 	struct agent_zone **list = calloc(agent->zone_count + 1, sizeof(struct agent_zone *));
@@ -143,6 +136,5 @@ struct agent_zone **agent_list_zones(const struct agent *agent, size_t *count)
 		return NULL;
 	for (struct agent_zone *zone = agent->zones; zone; zone = zone->next)
 		list[(*count)++] = zone;
-	qsort(list, *count, sizeof(struct agent_zone *), compare_zones);
 	return list;
 }
