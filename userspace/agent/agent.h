@@ -55,6 +55,7 @@ struct agent {
 	uv_loop_t *loop;
 	struct config *config; /* RCU: the fallback's threads look up NOTIFY senders in it */
 	struct cds_lfht *zone_table;
+	size_t zone_buckets;
 	struct agent_zone *zones; /* all of them, in no order */
 	size_t zone_count;
 	struct agent_zone *removed;     /* not freed yet */

@@ -152,23 +152,24 @@ static void written(void *context, const uint8_t *apex, uint32_t serial, enum st
 /* A version or changes on their way to the publisher, and where their follower waits. */
 struct handing {
 	struct agent *agent;
-	uint8_t apex[KNOT_DNAME_MAXLEN];
 	struct zone_version *version;
 	struct store_edit *edit;
 	void (*done)(void *context, const char *error);
 	void (*changed)(void *context, bool fits, const char *error);
 	void *context;
+	uint8_t apex[];
 };
 
 static struct handing *handing_new(struct agent_zone *zone, void *context)
 {
-	struct handing *handing = calloc(1, sizeof(*handing));
+	size_t size = knot_dname_size(zone->config->apex);
+	struct handing *handing = calloc(1, sizeof(*handing) + size);
 
 	if (!handing)
 		return NULL;
 	handing->agent = zone->agent;
 	handing->context = context;
-	knot_dname_to_wire(handing->apex, zone->config->apex, sizeof(handing->apex));
+	memcpy(handing->apex, zone->config->apex, size);
 	return handing;
 }
 
