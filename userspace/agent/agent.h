@@ -64,7 +64,8 @@ struct agent {
 	struct census *censuses;        /* that are being taken */
 	size_t unsettled;               /* zones */
 	unsigned generation;            /* of the configuration */
-	bool swept;                     /* zones that nothing wants were removed from an adopted image */
+	bool swept;                     /* zones that nothing wants were removed, or are looked for */
+	bool sweeping;                  /* they are looked for */
 	struct applying *applying;      /* agent/apply.c: a configuration that is being put in force; NULL: none */
 	struct reload *reload;          /* agent/reload.c: under way; NULL: none */
 	struct agent_catalog *catalogs; /* as the configuration's, in a list */
@@ -144,7 +145,8 @@ struct agent_zone *agent_add_zone(struct agent *agent, enum agent_role role, con
 void agent_remove_zone(struct agent_zone *zone);
 /* Another configuration for a zone that stays. */
 void agent_change_zone(struct agent_zone *zone, const struct config_zone *config, struct member *member);
-/* Removes what an adopted image has and nothing wants, once it is known what the catalogs want. */
+/* agent/strays.c: removes what an adopted image and the store have and nothing wants, once it is known what the
+ * catalogs want. */
 void agent_remove_strays(struct agent *agent);
 /* Says once of each zone that it has expired, and that it is served again. */
 void agent_watch_expiry(uv_timer_t *timer);
@@ -164,8 +166,6 @@ void agent_begin_from_store(struct agent_zone *zone, struct follower_start *star
 /* Waits until what is on its way is served. */
 void agent_wait_for_store(struct agent *agent);
 void agent_forget_stored(struct agent *agent, const uint8_t *apex);
-/* Forgets zones that nothing wants. */
-void agent_forget_strays(struct agent *agent);
 /* To be opened before there are threads. A store that cannot be opened is done without, and reported. */
 void agent_open_store(struct agent *agent);
 void agent_close_store(struct agent *agent);

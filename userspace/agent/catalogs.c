@@ -310,20 +310,19 @@ int catalogs_configure(struct agent *agent, const struct config *config)
 	return result;
 }
 
+/* From the store rather than from the image, where that has the same: there the records stand side by side. */
 struct zone_version *catalogs_last_version(struct agent *agent, const uint8_t *apex)
 {
-	struct zone_version *version = publisher_read_adopted(agent->publisher, apex), *kept;
+	struct publisher_zone served = {};
+	struct zone_version *kept = NULL;
 	struct store_zone stored;
 	char why[256];
 
-	if (!agent->store || !store_find(agent->store, apex, &stored) ||
-	    (version && (int32_t)(stored.serial - version->serial) <= 0))
-		return version;
-	kept = store_load(agent->store, apex, why, sizeof(why));
-	if (!kept)
-		return version;
-	zone_unref(version);
-	return kept;
+	publisher_zone(agent->publisher, apex, &served);
+	if (agent->store && store_find(agent->store, apex, &stored) &&
+	    (!served.loaded || (int32_t)(stored.serial - served.serial) >= 0))
+		kept = store_load(agent->store, apex, why, sizeof(why));
+	return kept ? kept : publisher_read_adopted(agent->publisher, apex);
 }
 
 void catalogs_read_last(struct agent *agent)

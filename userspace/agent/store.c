@@ -369,39 +369,6 @@ void agent_forget_stored(struct agent *agent, const uint8_t *apex)
 		store_remove(agent->store, apex);
 }
 
-struct stray {
-	struct agent *agent;
-	struct whole *first;
-};
-
-static void find_stray(void *context, const uint8_t *apex, const struct store_zone *zone)
-{
-	struct stray *stray = context;
-	struct whole *found = agent_find_zone(stray->agent, apex) ? NULL : calloc(1, sizeof(*found));
-
-	if (!found)
-		return;
-	knot_dname_to_wire(found->apex, apex, sizeof(found->apex));
-	found->next = stray->first;
-	stray->first = found;
-}
-
-void agent_forget_strays(struct agent *agent)
-{
-	struct stray stray = {.agent = agent};
-
-	if (!agent->store)
-		return;
-	store_each_zone(agent->store, find_stray, &stray);
-	while (stray.first) {
-		struct whole *next = stray.first->next;
-
-		store_remove(agent->store, stray.first->apex);
-		free(stray.first);
-		stray.first = next;
-	}
-}
-
 /* ---- life ---- */
 
 void agent_open_store(struct agent *agent)

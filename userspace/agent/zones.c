@@ -146,45 +146,6 @@ void agent_change_zone(struct agent_zone *zone, const struct config_zone *config
 	produce_later(zone->agent);
 }
 
-/* The image may hold zones that nothing wants any more. */
-struct stray {
-	struct agent *agent;
-	knot_dname_storage_t *apexes;
-	size_t count, room;
-};
-
-static void find_stray(const uint8_t *apex, const struct publisher_zone *zone, void *context)
-{
-	struct stray *stray = context;
-
-	if (agent_find_zone(stray->agent, apex))
-		return;
-	if (stray->count == stray->room) {
-		size_t room = stray->room ? stray->room * 2 : 64;
-		void *apexes = realloc(stray->apexes, room * sizeof(*stray->apexes));
-
-		if (!apexes)
-			return;
-		stray->apexes = apexes;
-		stray->room = room;
-	}
-	knot_dname_to_wire(stray->apexes[stray->count++], apex, KNOT_DNAME_MAXLEN);
-}
-
-void agent_remove_strays(struct agent *agent)
-{
-	struct stray stray = {.agent = agent};
-
-	if (agent->swept || catalogs_unread(agent) || catalogs_at_work(agent))
-		return;
-	agent->swept = true;
-	publisher_each_zone(agent->publisher, find_stray, &stray);
-	for (size_t i = 0; i < stray.count; i++)
-		publisher_remove_zone(agent->publisher, stray.apexes[i]);
-	free(stray.apexes);
-	agent_forget_strays(agent);
-}
-
 void agent_drop_zones(struct agent *agent)
 {
 	while (agent->zones)

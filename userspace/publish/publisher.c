@@ -396,13 +396,17 @@ void publisher_each_zone(struct publisher *publisher,
                          void *context)
 {
 	struct image *image = publisher->image;
+	bool there = true;
 
-	for (uint32_t slot = 0; slot < image->zones.entries; slot++) {
+	for (uint32_t slot = 0; there; slot++) {
 		struct publisher_zone out;
-		struct pg_zone zone;
+		struct pg_zone zone = {};
 
+		/* They may become more meanwhile. */
 		pthread_mutex_lock(&image->zones_lock);
-		zone = *image_zone(image, slot);
+		there = slot < image->zones.entries;
+		if (there)
+			zone = *image_zone(image, slot);
 		if (zone.flags & PG_ZONE_IN_USE)
 			fill(image, slot, &out);
 		pthread_mutex_unlock(&image->zones_lock);
