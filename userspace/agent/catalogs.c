@@ -146,8 +146,8 @@ static void on_idle(uv_idle_t *idle)
 	uint64_t begun = uv_hrtime();
 
 	for (; catalog->at < catalog->touched_count; catalog->at++) {
-		const uint8_t *zone = catalog->touched ? catalog->touched[catalog->at]
-		                                       : catalog->catalog->members[catalog->at].zone;
+		const uint8_t *zone =
+		    catalog->touched ? catalog->touched[catalog->at] : catalog->catalog->members[catalog->at].zone;
 
 		if (catalog->at % LOOK_AT_CLOCK == LOOK_AT_CLOCK - 1 && uv_hrtime() - begun > SLICE_NS)
 			return;

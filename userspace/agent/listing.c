@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SLICE_NS 2000000  /* of the loop's time */
-#define LOOK_AT_CLOCK 32  /* zones */
+#define SLICE_NS 2000000   /* of the loop's time */
+#define LOOK_AT_CLOCK 32   /* zones */
 #define SORTED_AT_ONCE 256 /* zones that are not worth a worker thread */
 
 struct listed {
@@ -106,8 +106,7 @@ static void on_sorted(uv_work_t *work, int status)
 static void put_in_order(struct listing *listing)
 {
 	listing->sorting.data = listing;
-	if (listing->count > SORTED_AT_ONCE &&
-	    !uv_queue_work(listing->agent->loop, &listing->sorting, sort, on_sorted))
+	if (listing->count > SORTED_AT_ONCE && !uv_queue_work(listing->agent->loop, &listing->sorting, sort, on_sorted))
 		return;
 	sort(&listing->sorting);
 	tell(listing);

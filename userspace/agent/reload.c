@@ -47,10 +47,10 @@ static void reply(struct agent *agent, struct asked *asked, const struct applied
 			control_fail(asked->request,
 			             "the new configuration is in force, but not all of it could be done: see the log");
 		else
-			control_reply(asked->request, json_pack("{s:I, s:I, s:I}", "zones",
-			                                        (json_int_t)agent->zone_count, "zones_added",
-			                                        (json_int_t)applied->added, "zones_removed",
-			                                        (json_int_t)applied->removed));
+			control_reply(asked->request,
+			              json_pack("{s:I, s:I, s:I}", "zones", (json_int_t)agent->zone_count,
+			                        "zones_added", (json_int_t)applied->added, "zones_removed",
+			                        (json_int_t)applied->removed));
 		free(asked);
 		asked = next;
 	}

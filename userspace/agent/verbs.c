@@ -292,10 +292,9 @@ static void run_interfaces(struct agent *agent, struct control_request *request,
 	json_t *list;
 
 	if (!agent->fastpath) {
-		control_fail(request,
-		             agent->program_loading
-		                 ? "the program is not loaded yet; ask again in some seconds"
-		                 : "fast-path.mode is off; set it to auto and start peregrined again");
+		control_fail(request, agent->program_loading
+		                          ? "the program is not loaded yet; ask again in some seconds"
+		                          : "fast-path.mode is off; set it to auto and start peregrined again");
 		return;
 	}
 	list = json_array();

@@ -17,7 +17,7 @@
 #define REQUEST_LIMIT ((size_t)1 << 20)
 #define REQUEST_SECONDS 10 /* for a whole request to arrive, and for a reply to be taken */
 #define PART_OCTETS 65536  /* of a long reply, about: what a socket takes at a time */
-#define SLICE_NS 2000000   /* of the loop's time, for a part of it */
+#define SLICE_NS 500000    /* of the loop's time, for a part of it; libuv may go on to the next nine times a turn */
 #define CODE_FAILED 1      /* the verb could not be done */
 #define CODE_REQUEST 2     /* the request makes no sense */
 

@@ -233,8 +233,7 @@ static void run_make(struct publisher *publisher, struct job *job)
 	struct zone_changes *changes = job->changes;
 	char why[WHY] = "";
 	uint32_t serial = 0;
-	struct zone_builder *base =
-	    read_zone(publisher->image, zone_changes_apex(changes), &serial, why, sizeof(why));
+	struct zone_builder *base = read_zone(publisher->image, zone_changes_apex(changes), &serial, why, sizeof(why));
 
 	job->changes = NULL;
 	if (base && serial == zone_changes_from(changes)) {
@@ -528,11 +527,11 @@ void publisher_publish(struct publisher *publisher, struct zone_version *version
 void publisher_load(struct publisher *publisher, const uint8_t *apex, uint64_t expires_at, publisher_supply supply,
                     publisher_done done, void *context)
 {
-	struct job *job = new_job(
-	    publisher,
-	    &(struct job){
-	        .kind = JOB_LOAD, .expires_at = expires_at, .supply = supply, .done = done, .context = context},
-	    apex);
+	struct job *job =
+	    new_job(publisher,
+	            &(struct job){
+	                .kind = JOB_LOAD, .expires_at = expires_at, .supply = supply, .done = done, .context = context},
+	            apex);
 
 	if (!job) {
 		done(context, "out of memory");
@@ -571,9 +570,8 @@ void publisher_change(struct publisher *publisher, struct zone_changes *changes,
 
 void publisher_make(struct publisher *publisher, struct zone_changes *changes, publisher_made made, void *context)
 {
-	struct job *job =
-	    new_job(publisher, &(struct job){.kind = JOB_MAKE, .changes = changes, .made = made, .context = context},
-	            NULL);
+	struct job *job = new_job(
+	    publisher, &(struct job){.kind = JOB_MAKE, .changes = changes, .made = made, .context = context}, NULL);
 
 	if (!job) {
 		zone_changes_free(changes);
