@@ -240,9 +240,12 @@ def costs(count: int) -> dict[str, float]:
             agent.start()
             found["start"] = cpu(agent)
             for verb in ("zone-status", "zone-reload", "reload"):
-                before = cpu(agent)
-                agent.cli(verb)
-                found[verb] = cpu(agent) - before
+                tries = []
+                for _ in range(3):
+                    before = cpu(agent)
+                    agent.cli(verb)
+                    tries.append(cpu(agent) - before)
+                found[verb] = min(tries)
             agent.write_config({"catalogs": []})
             before = cpu(agent)
             agent.cli("reload")
@@ -252,7 +255,7 @@ def costs(count: int) -> dict[str, float]:
 
 def test_cost_follows_the_members() -> None:
     """Four times as many cost about four times as much; what looked at all of them for each would cost sixteen times."""
-    few, more = costs(2000), costs(8000)
+    few, more = costs(3000), costs(12000)
     assert all(more[what] < 9 * few[what] for what in few), (few, more)
 
 
