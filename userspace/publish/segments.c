@@ -17,8 +17,11 @@
 /* Records end before the guard. */
 #define USABLE_UNITS (PG_UNITS_PER_SEGMENT - PG_SEGMENT_GUARD / PG_UNIT)
 #define WORD_BITS 64
-#define MAPS_AT_ONCE 32
 #define BITMAP_WORDS (PG_UNITS_PER_SEGMENT / WORD_BITS)
+/* Putting a map into the map of maps waits for the program's readers, 10 ms, whether one or many are put. So as memory
+ * grows more is made at a time: an eighth of what there is, and no more than so many. */
+#define AHEAD_PART 8
+#define AHEAD_MOST 32
 
 void segments_bound(struct segments *segments, uint64_t memory)
 {
@@ -106,8 +109,18 @@ static int place_segment(struct segments *segments, struct segments_part *part, 
 	return 0;
 }
 
-/* Makes a segment's map, pinned before it can be referred to: the next agent finds every one that a reader could see.
- */
+static void unpin_segment(const struct segments *segments, uint32_t number)
+{
+	char *path;
+
+	if (asprintf(&path, "%s/%u", segments->pins, number) < 0)
+		return;
+	unlink(path);
+	free(path);
+}
+
+/* Makes the map of a segment, and pins it: before it can be referred to, so that the next agent finds every segment
+ * that a reader could see. */
 static int make_segment_map(const struct segments *segments, uint32_t number)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_MMAPABLE);
@@ -128,55 +141,41 @@ static int make_segment_map(const struct segments *segments, uint32_t number)
 	return fd;
 }
 
-static void unpin(const struct segments *segments, uint32_t number)
+/* Puts segments in their slots, from `first` on. */
+static int show_segments(const struct segments *segments, uint32_t first, const int *fds, uint32_t count)
 {
-	char *path;
-
-	if (asprintf(&path, "%s/%u", segments->pins, number) < 0)
-		return;
-	unlink(path);
-	free(path);
-}
-
-/* Puts maps in slots from `first` on. The kernel waits for its readers after each call, so it is one for all of them,
- * where it knows how. */
-static int fill_slots(const struct segments *segments, uint32_t first, const int *fds, uint32_t count)
-{
-	uint32_t numbers[MAPS_AT_ONCE] = {}, done = count;
+	uint32_t numbers[AHEAD_MOST], done = count;
 
 	for (uint32_t i = 0; i < count; i++)
 		numbers[i] = first + i;
 	if (!bpf_map_update_batch(segments->map, numbers, fds, &done, NULL))
 		return 0;
+	/* Kernels before 5.19 have no batches of maps. */
 	for (uint32_t i = 0; i < count; i++)
 		if (bpf_map_update_elem(segments->map, &numbers[i], &fds[i], BPF_ANY))
 			return -1;
 	return 0;
 }
 
-/* Adds `count` segments to those that the program has, or fewer, but one at least. */
-static int add_maps(struct segments *segments, uint32_t count)
+/* Makes and places up to `count` segments. Returns how many. */
+static uint32_t make_segments(struct segments *segments, uint32_t count)
 {
 	uint32_t first = segments->warm.count, made = 0, placed = 0;
-	int fds[MAPS_AT_ONCE], error;
+	int fds[AHEAD_MOST];
 
 	while (made < count && (fds[made] = make_segment_map(segments, first + made)) >= 0)
 		made++;
-	error = errno;
-	if (made && fill_slots(segments, first, fds, made))
-		error = errno;
-	else
+	if (made && !show_segments(segments, first, fds, made))
 		while (placed < made && !place_segment(segments, &segments->warm, fds[placed], 0))
 			placed++;
+	if (!placed)
+		log_error("image: the kernel gives no more memory for maps: %s", strerror(errno));
 	for (uint32_t i = 0; i < made; i++) {
-		if (i >= placed)
-			unpin(segments, first + i);
 		close(fds[i]);
+		if (i >= placed)
+			unpin_segment(segments, first + i);
 	}
-	if (placed)
-		return 0;
-	log_error("image: the kernel gives no more memory for maps: %s", strerror(error));
-	return -1;
+	return placed;
 }
 
 void segments_expect(struct segments *segments, uint64_t octets)
@@ -187,16 +186,16 @@ void segments_expect(struct segments *segments, uint64_t octets)
 static int add_warm(struct segments *segments)
 {
 	const struct segments_part *warm = &segments->warm;
-	uint32_t count = segments->expected;
+	uint32_t count = segments->expected ? segments->expected : 1 + warm->count / AHEAD_PART;
 
 	if (segments->map < 0)
 		return place_segment(segments, &segments->warm, -1, 0);
+	if (count > AHEAD_MOST)
+		count = AHEAD_MOST;
 	if (count > warm->limit - warm->count)
 		count = warm->limit - warm->count;
-	if (count > MAPS_AT_ONCE)
-		count = MAPS_AT_ONCE;
-	segments->expected -= count;
-	return add_maps(segments, count ? count : 1);
+	segments->expected -= segments->expected < count ? segments->expected : count;
+	return make_segments(segments, count) ? 0 : -1;
 }
 
 static int add_cold(struct segments *segments)
@@ -238,42 +237,31 @@ static int adopt_cold(struct segments *segments)
 	           : 0;
 }
 
-/* Opens the pinned maps from `first` on, and puts them in their slots: one may have been pinned and not got there.
- * Returns how many there are, at most MAPS_AT_ONCE, or -1. */
-static int adopt_maps(struct segments *segments, uint32_t first)
-{
-	int fds[MAPS_AT_ONCE], count = 0, result = 0;
-
-	for (; count < MAPS_AT_ONCE && first + count < PG_SEGMENTS_MAX; count++) {
-		char *path;
-
-		if (asprintf(&path, "%s/%u", segments->pins, first + count) < 0)
-			break;
-		fds[count] = bpf_obj_get(path);
-		free(path);
-		if (fds[count] < 0)
-			break;
-	}
-	if (count < MAPS_AT_ONCE && first + count < PG_SEGMENTS_MAX && errno != ENOENT)
-		result = -1;
-	if (!result && count)
-		result = fill_slots(segments, first, fds, count);
-	for (int i = 0; i < count; i++) {
-		if (!result)
-			result = place_segment(segments, &segments->warm, fds[i], 0);
-		close(fds[i]);
-	}
-	return result ? -1 : count;
-}
-
 int segments_adopt(struct segments *segments)
 {
-	int adopted;
+	for (uint32_t number = 0; number < PG_SEGMENTS_MAX; number++) {
+		uint32_t id;
+		char *path;
+		int fd, result;
 
-	do
-		adopted = adopt_maps(segments, segments->warm.count);
-	while (adopted == MAPS_AT_ONCE);
-	return adopted < 0 ? -1 : adopt_cold(segments);
+		if (asprintf(&path, "%s/%u", segments->pins, number) < 0)
+			return -1;
+		fd = bpf_obj_get(path);
+		free(path);
+		if (fd < 0)
+			return errno == ENOENT ? adopt_cold(segments) : -1;
+		/* A segment that was pinned, but not yet put in its slot. Which would wait for the readers, so not all
+		 * are put there again. */
+		result = bpf_map_lookup_elem(segments->map, &number, &id)
+		             ? bpf_map_update_elem(segments->map, &number, &fd, BPF_ANY)
+		             : 0;
+		if (!result)
+			result = place_segment(segments, &segments->warm, fd, 0);
+		close(fd);
+		if (result)
+			return -1;
+	}
+	return adopt_cold(segments);
 }
 
 static struct segments_part *part_of(struct segments *segments, pg_ref ref)
@@ -387,7 +375,7 @@ static pg_ref take_from(struct segments *segments, struct segments_part *part, u
 pg_ref segments_take(struct segments *segments, uint32_t units, bool cold)
 {
 	struct segments_part *part = cold ? &segments->cold : &segments->warm;
-	uint32_t present = part->cursor / PG_UNITS_PER_SEGMENT - part->first;
+	uint32_t present = part->cursor / PG_UNITS_PER_SEGMENT - part->first, count = part->count;
 	pg_ref ref = 0;
 
 	if (!units || units > USABLE_UNITS || (part->no_room && units >= part->no_room))
@@ -398,7 +386,7 @@ pg_ref segments_take(struct segments *segments, uint32_t units, bool cold)
 	for (uint32_t i = 1; !ref && i <= part->count; i++)
 		ref = take_from(segments, part, (present + i) % part->count, 0, units);
 	if (!ref && !add_segment(segments, part))
-		ref = take_from(segments, part, part->count - 1, 0, units);
+		ref = take_from(segments, part, count, 0, units);
 	/* Full memory is not searched again and again. */
 	if (!ref)
 		part->no_room = units;
