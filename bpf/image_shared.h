@@ -18,7 +18,7 @@
 
 #include <linux/types.h>
 
-#define PG_SCHEMA 3
+#define PG_SCHEMA 4
 
 /* A segment is the unit in which the image grows. Records never reach into its last PG_SEGMENT_GUARD
  * bytes, so that the verifier can allow PG_SEGMENT_GUARD bytes behind every valid reference. */
@@ -231,17 +231,22 @@ struct pg_fragment {
 
 struct pg_relocation {
 	__u16 position; /* of the pointer, from the start of data */
-	__u8 base;      /* enum pg_base */
-	__u8 octets;    /* the pointer is to `octets` octets before the base */
+	__u16 to;       /* PG_TO */
 };
 
 /* What a compression pointer is counted from. */
 enum pg_base {
 	PG_BASE_SNAME,  /* the start of sname: an owner name */
-	PG_BASE_SUFFIX, /* the end of sname: the suffix of that many octets */
-	PG_BASE_OWN,    /* the start of the fragment itself, where an owner is spelt out */
-	PG_BASES = 4,   /* a power of two */
+	PG_BASE_SUFFIX, /* the end of sname: less the octets of a suffix */
+	PG_BASE_OWN,    /* the start of the fragment itself: where an owner is spelt out */
+	PG_BASES = 4,
 };
+
+/* What a pointer is to: a base, and octets that are added to it, or, as two's complement, taken from it. With the base
+ * itself, and both upper bits set, this makes the pointer. */
+#define PG_TO_BASE 14
+#define PG_TO_OCTETS ((1U << PG_TO_BASE) - 1)
+#define PG_TO(base, octets) ((__u16)((__u32)(base) << PG_TO_BASE | ((__u32)(octets)&PG_TO_OCTETS)))
 
 /* A name whose addresses belong in the additional section. The required ones come first. */
 struct pg_target {

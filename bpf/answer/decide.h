@@ -232,18 +232,9 @@ PG_STAGE int pg_resolve_chain(struct pg_work *w)
 	if (!w)
 		return result;
 	for (int i = 0; i <= PG_CHAIN_MAX; i++) {
-		int exact = pg_find_exact(w);
-
-		if (exact == PG_FOUND) {
-			w->node_labels = w->labels;
-		} else {
-			result = pg_find_zone(w);
-			if (result)
-				return pg_outside(w, result);
-			result = pg_find_name(w, exact == PG_NOT_FOUND);
-			if (result)
-				return result;
-		}
+		result = pg_find(w);
+		if (result)
+			return pg_outside(w, result);
 		w->flags |= w->chain ? 0 : PG_WORK_AA;
 		result = pg_decide(w);
 		if (w->prove && !(w->flags & PG_WORK_TC) && (!result || result == PG_FOLLOW)) {
