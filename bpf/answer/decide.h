@@ -93,15 +93,25 @@ PG_STAGE int pg_find_rrset(struct pg_work *w, pg_ref ref)
 	return PG_EXIT_ANSWERED;
 }
 
-/* SOA of a negative answer. */
+/* SOA of a negative answer; right below the apex with what proves all but that the name is not there. */
 PG_INLINE int pg_negative(struct pg_work *w, __u32 rcode)
 {
 	const struct pg_head *head = pg_record(w, w->head);
+	const struct pg_rrset *rrset;
 
 	if (!head)
 		return PG_EXIT_INTERNAL;
 	w->rcode = rcode;
-	return pg_place_due(w, &head->soa, w->head + head->soa.fragment, PG_AUTHORITY);
+	rrset = &head->soa;
+	/* Behind a CNAME there may be proofs that would be given twice. */
+	if (w->prove == PG_PROVE_NAME_ERROR && w->node_flags & PG_NODE_APEX && !w->chain && head->denied.records) {
+		rrset = &head->denied;
+		w->prove = PG_PROVE_COVER;
+		w->knows = 1;
+		w->known[PG_PROOF_OWN] = head->known[PG_PROOF_OWN];
+		w->known[PG_PROOF_WILDCARD] = head->known[PG_PROOF_WILDCARD];
+	}
+	return pg_place_due(w, rrset, w->head + rrset->fragment, PG_AUTHORITY);
 }
 
 /* Places the RRset found, and remembers the addresses that it asks for. */

@@ -110,9 +110,11 @@ struct pg_work {
 	__u64 last;        /* index hash of the name before, if any is ... */
 	__u32 found;       /* ... found */
 	__u64 hash;        /* first 64 bits of a name's NSEC3 hash */
-	__u32 sha1[5];     /* digest */
-	__u8 sha1_input[PG_SHA1_ROOM];
 	__u64 schedule[8]; /* of one block */
+	__u8 sha1_input[PG_SHA1_ROOM];
+	__u32 sha1[5];          /* digest */
+	__u32 knows;            /* the records with these keys have been placed with the SOA: */
+	__u64 known[PG_PROOFS]; /* as the head has them */
 	__u32 proofs;
 	struct pg_proof_due proof[PG_PROOFS_MAX];
 
