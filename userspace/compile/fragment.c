@@ -59,7 +59,7 @@ struct link {
 	/* Of most RRsets these are enough. */
 	struct pg_relocation few_relocations[16];
 	uint32_t few_rdata[8];
-	uint32_t owners; /* written so far */
+	int owner_at; /* where the owner was spelt; -1: not yet */
 	uint32_t signatures;
 };
 
@@ -80,8 +80,8 @@ static int put16(struct link *link, uint16_t word)
 	return put(link, octets, sizeof(octets));
 }
 
-/* Puts a pointer and its relocation. */
-static int put_pointer(struct link *link, enum pg_base base, size_t octets)
+/* Puts a pointer, to so many octets behind a base, and its relocation. */
+static int put_pointer(struct link *link, enum pg_base base, int octets)
 {
 	size_t position = link->out->length - link->data;
 
@@ -100,7 +100,7 @@ static int put_pointer(struct link *link, enum pg_base base, size_t octets)
 		link->relocations = relocations;
 		link->room = room;
 	}
-	link->relocations[link->count++] = (struct pg_relocation){.position = position, .base = base, .octets = octets};
+	link->relocations[link->count++] = (struct pg_relocation){.position = position, .to = PG_TO(base, octets)};
 	return put16(link, base == PG_BASE_SNAME ? SNAME_POINTER : 0);
 }
 
@@ -116,7 +116,7 @@ static int put_compressed(struct link *link, const uint8_t *name, const uint8_t 
 		suffix += suffix[0] + 1;
 	if (put(link, name, suffix - name))
 		return -1;
-	return put_pointer(link, PG_BASE_SUFFIX, knot_dname_size(suffix));
+	return put_pointer(link, PG_BASE_SUFFIX, -(int)knot_dname_size(suffix));
 }
 
 static int put_owner(struct link *link, const struct fragment_request *request)
@@ -124,13 +124,16 @@ static int put_owner(struct link *link, const struct fragment_request *request)
 	if (request->form == OWNER_SNAME)
 		return put_pointer(link, PG_BASE_SNAME, 0);
 	/* Spelt once, it can be pointed to. */
-	if (request->form == OWNER_SPELT)
-		return link->owners++ ? put_pointer(link, PG_BASE_OWN, 0)
-		                      : put_compressed(link, request->owner, request->apex);
+	if (request->form == OWNER_SPELT) {
+		if (link->owner_at >= 0)
+			return put_pointer(link, PG_BASE_OWN, link->owner_at);
+		link->owner_at = link->out->length - link->data;
+		return link->owner_at > (int)PG_TO_OCTETS ? -1 : put_compressed(link, request->owner, request->apex);
+	}
 	/* The root is shorter than a pointer to it. */
 	if (!request->owner[0])
 		return put(link, request->owner, 1);
-	return put_pointer(link, PG_BASE_SUFFIX, knot_dname_size(request->owner));
+	return put_pointer(link, PG_BASE_SUFFIX, -(int)knot_dname_size(request->owner));
 }
 
 /* Type, class and TTL, behind the owner. */
@@ -225,7 +228,7 @@ static int put_relocations(struct link *link, struct pg_fragment *header)
 {
 	for (int suffixes = 0; suffixes < 2; suffixes++)
 		for (size_t i = 0; i < link->count; i++) {
-			if ((link->relocations[i].base != PG_BASE_SNAME) != suffixes)
+			if ((link->relocations[i].to >> PG_TO_BASE != PG_BASE_SNAME) != suffixes)
 				continue;
 			if (put(link, &link->relocations[i], sizeof(link->relocations[i])))
 				return -1;
@@ -237,58 +240,82 @@ static int put_relocations(struct link *link, struct pg_fragment *header)
 	return buffer_align(link->out);
 }
 
-int fragment_compile(const struct fragment_request *request, struct compile_buffer *out, struct pg_rrset *described)
+/* Puts what is asked for, and counts it in `described`. */
+static int put_all(struct link *link, const struct fragment_request *requests, size_t count, struct pg_rrset *described)
 {
-	struct pg_fragment header = {};
-	size_t start = out->length, length, plain;
-	struct link link; /* its arrays are not cleared */
-	int result = -1;
+	for (size_t i = 0; i < count; i++) {
+		link->owner_at = -1;
+		if (put_records(link, &requests[i]))
+			return -1;
+		if (!i) {
+			described->length = link->out->length - link->data;
+			described->records = requests[i].rrset->count;
+		}
+		if (put_signatures(link, &requests[i]) || link->out->length - link->data > UINT16_MAX)
+			return -1;
+		described->signed_length = link->out->length - link->data;
+		described->signed_records += requests[i].rrset->count;
+	}
+	described->signed_records += link->signatures;
+	described->pieces = link->count;
+	return 0;
+}
 
-	link.out = out;
-	link.data = start + sizeof(header);
-	link.relocations = link.few_relocations;
-	link.room = sizeof(link.few_relocations) / sizeof(link.few_relocations[0]);
-	link.count = link.owners = link.signatures = 0;
-	link.rdata = request->rrset->count <= sizeof(link.few_rdata) / sizeof(link.few_rdata[0])
-	                 ? link.few_rdata
-	                 : calloc(request->rrset->count, sizeof(*link.rdata));
-	if (!link.rdata || request->rrset->count > UINT16_MAX || !buffer_extend(out, sizeof(header)) ||
-	    put_records(&link, request))
-		goto out;
-	plain = out->length - link.data;
-	if (put_signatures(&link, request))
-		goto out;
-	length = out->length - link.data;
-	if (length > UINT16_MAX || link.count > UINT16_MAX || request->rrset->count + link.signatures > UINT16_MAX)
-		goto out;
-	header.length = plain;
-	header.signed_length = length;
-	header.sum = fragment_sum(out->octets + link.data, plain);
-	header.signed_sum = fragment_sum(out->octets + link.data, length);
-	if (buffer_align(out) || put_relocations(&link, &header))
-		goto out;
-	/* From the number of the RR to where the name stands in it. */
+/* The numbers of the RRs in targets' positions become places of names. */
+static int put_targets(struct link *link, const struct fragment_request *request)
+{
 	for (size_t i = 0; i < request->target_count; i++)
 		request->targets[i].position =
-		    link.rdata[request->targets[i].position] + compile_target_offset(request->rrset->type) - 1;
-	if (request->target_count && put(&link, request->targets, request->target_count * sizeof(*request->targets)))
-		goto out;
-	memcpy(out->octets + start, &header, sizeof(header));
+		    link->rdata[request->targets[i].position] + compile_target_offset(request->rrset->type) - 1;
+	return put(link, request->targets, request->target_count * sizeof(*request->targets));
+}
+
+static int put_fragment(struct link *link, const struct fragment_request *requests, size_t count,
+                        struct pg_rrset *described)
+{
+	const size_t start = link->data - sizeof(struct pg_fragment);
+	struct pg_fragment header = {};
+
 	*described = (struct pg_rrset){
-	    .type = request->type,
-	    .additional = request->target_count,
-	    .fragment = start / PG_UNIT,
-	    .length = plain,
-	    .signed_length = length,
-	    .records = request->rrset->count,
-	    .signed_records = request->rrset->count + link.signatures,
-	    .pieces = link.count,
-	};
-	result = 0;
-out:
+	    .type = requests->type, .additional = requests->target_count, .fragment = start / PG_UNIT};
+	if (!buffer_extend(link->out, sizeof(header)) || put_all(link, requests, count, described))
+		return -1;
+	header.length = described->length;
+	header.signed_length = described->signed_length;
+	header.sum = fragment_sum(link->out->octets + link->data, header.length);
+	header.signed_sum = fragment_sum(link->out->octets + link->data, header.signed_length);
+	if (buffer_align(link->out) || put_relocations(link, &header) ||
+	    (requests->target_count && put_targets(link, requests)))
+		return -1;
+	memcpy(link->out->octets + start, &header, sizeof(header));
+	return 0;
+}
+
+int fragment_compile_all(const struct fragment_request *requests, size_t count, struct compile_buffer *out,
+                         struct pg_rrset *described)
+{
+	struct link link; /* its arrays are not cleared */
+	size_t most = 0;
+	int result;
+
+	for (size_t i = 0; i < count; i++)
+		most = requests[i].rrset->count > most ? requests[i].rrset->count : most;
+	link.out = out;
+	link.data = out->length + sizeof(struct pg_fragment);
+	link.relocations = link.few_relocations;
+	link.room = sizeof(link.few_relocations) / sizeof(link.few_relocations[0]);
+	link.count = link.signatures = 0;
+	link.rdata = most <= sizeof(link.few_rdata) / sizeof(link.few_rdata[0]) ? link.few_rdata
+	                                                                        : calloc(most, sizeof(*link.rdata));
+	result = link.rdata ? put_fragment(&link, requests, count, described) : -1;
 	if (link.relocations != link.few_relocations)
 		free(link.relocations);
 	if (link.rdata != link.few_rdata)
 		free(link.rdata);
 	return result;
+}
+
+int fragment_compile(const struct fragment_request *request, struct compile_buffer *out, struct pg_rrset *described)
+{
+	return fragment_compile_all(request, 1, out, described);
 }

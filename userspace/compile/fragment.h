@@ -50,6 +50,11 @@ struct fragment_request {
  * Returns 0, or -1 when it exceeds what a message can hold, or memory is short. */
 int fragment_compile(const struct fragment_request *request, struct compile_buffer *out, struct pg_rrset *described);
 
+/* The same of several RRsets without targets, each with its signatures, that are given together: the plain form is the
+ * first one. */
+int fragment_compile_all(const struct fragment_request *requests, size_t count, struct compile_buffer *out,
+                         struct pg_rrset *described);
+
 /* The ones'-complement sum of octets, folded to 16 bits (RFC 1071), as 16-bit words in the machine's order. */
 uint16_t fragment_sum(const uint8_t *octets, size_t length);
 
