@@ -104,9 +104,6 @@ size_t compile_target_offset(uint16_t type);
 struct plan_entry *plan_add(struct plan *plan, enum pg_role role, const uint8_t *name, size_t length,
                             const struct zone_name *data);
 
-/* The RRset of that type, or NULL. */
-const struct zone_rrset *plan_find_rrset(const struct zone_name *name, uint16_t type);
-
 /* The entry in the role NAME of a name. False: there is none. */
 bool plan_find_entry(const struct plan *plan, const uint8_t *name, size_t *number);
 

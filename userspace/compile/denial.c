@@ -53,7 +53,7 @@ bool denial_is_nsec3_owner(const struct zone_name *name)
 
 bool plan_is_signed(const struct zone_name *name, uint16_t type)
 {
-	const struct zone_rrset *signatures = plan_find_rrset(name, KNOT_RRTYPE_RRSIG);
+	const struct zone_rrset *signatures = zone_find_rrset(name, KNOT_RRTYPE_RRSIG);
 	const uint8_t *at = signatures ? signatures->rdata : NULL;
 
 	for (uint32_t i = 0; at && i < signatures->count; i++) {
@@ -101,7 +101,7 @@ static int find_owners(struct plan *plan)
 	for (size_t i = 0; i < plan->names; i++) {
 		const struct zone_name *data = plan->entries[i].data;
 
-		if (plan_find_rrset(data, KNOT_RRTYPE_NSEC) && plan_is_signed(data, KNOT_RRTYPE_NSEC))
+		if (zone_find_rrset(data, KNOT_RRTYPE_NSEC) && plan_is_signed(data, KNOT_RRTYPE_NSEC))
 			last = i + 1;
 		else if (data && plan->entries[i].again)
 			fault(plan, "%s has no NSEC, or none that is signed", text_of(plan->entries[i].name, text));
@@ -125,7 +125,7 @@ static void check_chain(struct plan *plan)
 
 		if (owners[i] != i + 1)
 			continue;
-		rrset = plan_find_rrset(entry->data, KNOT_RRTYPE_NSEC);
+		rrset = zone_find_rrset(entry->data, KNOT_RRTYPE_NSEC);
 		rdata = rrset->rdata + 2;
 		memcpy(said, rdata, knot_dname_size(rdata));
 		knot_dname_to_lower(said);
@@ -217,7 +217,7 @@ static bool in_chain(const struct plan_denial *denial, const uint8_t *rdata)
 
 const uint8_t *denial_find_record(const struct plan_denial *denial, const struct zone_name *name)
 {
-	const struct zone_rrset *rrset = plan_find_rrset(name, KNOT_RRTYPE_NSEC3);
+	const struct zone_rrset *rrset = zone_find_rrset(name, KNOT_RRTYPE_NSEC3);
 	const uint8_t *at = rrset ? rrset->rdata : NULL;
 
 	for (uint32_t i = 0; at && i < rrset->count; i++) {
@@ -459,7 +459,7 @@ static int plan_nsec3(struct plan *plan, const struct zone_rrset *parameters)
 int denial_plan(struct plan *plan)
 {
 	const struct zone_name *apex = plan->entries[0].data;
-	const struct zone_rrset *parameters = plan_find_rrset(apex, KNOT_RRTYPE_NSEC3PARAM);
+	const struct zone_rrset *parameters = zone_find_rrset(apex, KNOT_RRTYPE_NSEC3PARAM);
 
 	plan->denial.kind = PG_DENIAL_NONE;
 	if (!plan_is_signed(apex, KNOT_RRTYPE_SOA))
@@ -467,7 +467,7 @@ int denial_plan(struct plan *plan)
 	check_signatures(plan);
 	if (parameters && plan_nsec3(plan, parameters))
 		return -1;
-	if (plan->denial.kind == PG_DENIAL_NONE && plan_find_rrset(apex, KNOT_RRTYPE_NSEC))
+	if (plan->denial.kind == PG_DENIAL_NONE && zone_find_rrset(apex, KNOT_RRTYPE_NSEC))
 		return plan_nsec(plan);
 	if (plan->denial.kind == PG_DENIAL_NONE) {
 		plan->denial.kind = PG_DENIAL_BROKEN;

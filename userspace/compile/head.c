@@ -23,7 +23,7 @@ struct denied {
 static bool add_proof(const struct compile_context *context, const struct plan_entry *entry, uint16_t type, bool covers,
                       struct denied *denied)
 {
-	const struct zone_rrset *rrset = plan_find_rrset(entry->data, type);
+	const struct zone_rrset *rrset = zone_find_rrset(entry->data, type);
 	const uint8_t *apex = context->plan->zone->apex;
 
 	/* A part of a zone does not tell where those lead that are not compiled again: they were found to be right. */
@@ -31,7 +31,7 @@ static bool add_proof(const struct compile_context *context, const struct plan_e
 		return false;
 	denied->requests[denied->count++] = (struct fragment_request){
 	    .rrset = rrset,
-	    .signatures = plan_find_rrset(entry->data, KNOT_RRTYPE_RRSIG),
+	    .signatures = zone_find_rrset(entry->data, KNOT_RRTYPE_RRSIG),
 	    .type = type,
 	    .ttl = rrset->ttl,
 	    .form = entry->flags & PG_NODE_APEX ? OWNER_SUFFIX : OWNER_SPELT,
@@ -105,11 +105,11 @@ static bool add_proofs(const struct compile_context *context, struct denied *den
 static struct fragment_request request_soa(const struct plan *plan)
 {
 	const struct zone_name *apex = &plan->zone->names[0];
-	const struct zone_rrset *soa = plan_find_rrset(apex, KNOT_RRTYPE_SOA);
+	const struct zone_rrset *soa = zone_find_rrset(apex, KNOT_RRTYPE_SOA);
 
 	return (struct fragment_request){
 	    .rrset = soa,
-	    .signatures = plan_find_rrset(apex, KNOT_RRTYPE_RRSIG),
+	    .signatures = zone_find_rrset(apex, KNOT_RRTYPE_RRSIG),
 	    .type = soa->type,
 	    /* RFC 2308 section 3. */
 	    .ttl = soa->ttl < plan->zone->minimum ? soa->ttl : plan->zone->minimum,

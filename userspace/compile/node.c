@@ -125,7 +125,7 @@ static int add_addresses(const struct plan_entry *entry, struct compile_buffer *
 		const struct zone_rrset *rrset = entry->addresses[i];
 		struct fragment_request request = {
 		    .rrset = rrset,
-		    .signatures = plan_find_rrset(entry->data, KNOT_RRTYPE_RRSIG),
+		    .signatures = zone_find_rrset(entry->data, KNOT_RRTYPE_RRSIG),
 		    .form = OWNER_SNAME,
 		    .owner = entry->name,
 		    .context = entry->name,
@@ -148,7 +148,7 @@ static int add_proof(const struct compile_context *context, const struct plan_en
 	const uint8_t *apex = context->plan->zone->apex;
 	struct fragment_request request = {
 	    .rrset = rrset,
-	    .signatures = plan_find_rrset(entry->data, KNOT_RRTYPE_RRSIG),
+	    .signatures = zone_find_rrset(entry->data, KNOT_RRTYPE_RRSIG),
 	    .type = type,
 	    .ttl = rrset->ttl,
 	    .form = OWNER_SPELT,
@@ -190,7 +190,7 @@ static int add_one(const struct compile_context *context, const struct plan_entr
 	const uint8_t *apex = context->plan->zone->apex;
 	struct fragment_request request = {
 	    .rrset = rrset,
-	    .signatures = plan_find_rrset(entry->data, KNOT_RRTYPE_RRSIG),
+	    .signatures = zone_find_rrset(entry->data, KNOT_RRTYPE_RRSIG),
 	    .type = rrset->type,
 	    .ttl = rrset->ttl,
 	    .form = form_of(entry, rrset->type),
@@ -215,7 +215,7 @@ static int add_one(const struct compile_context *context, const struct plan_entr
 static int add_rrsets(const struct compile_context *context, const struct plan_entry *entry, struct compile_buffer *out,
                       size_t table)
 {
-	const struct zone_rrset *nsec = plan_find_rrset(entry->data, KNOT_RRTYPE_NSEC);
+	const struct zone_rrset *nsec = zone_find_rrset(entry->data, KNOT_RRTYPE_NSEC);
 
 	for (size_t i = 0; entry->data && i < entry->data->rrset_count; i++)
 		if (plan_is_served(entry->flags, entry->data->rrsets[i].type) &&
@@ -313,7 +313,7 @@ static int put_body(const struct compile_context *context, const struct plan_ent
 	if (entry->role == PG_ROLE_ADDRESSES)
 		return add_addresses(entry, out, table);
 	if (entry->role == PG_ROLE_NSEC3)
-		return add_proof(context, entry, plan_find_rrset(entry->data, KNOT_RRTYPE_NSEC3), KNOT_RRTYPE_NSEC3,
+		return add_proof(context, entry, zone_find_rrset(entry->data, KNOT_RRTYPE_NSEC3), KNOT_RRTYPE_NSEC3,
 		                 out, table);
 	if (entry->role == PG_ROLE_KEPT)
 		return add_kept(entry, out, table);

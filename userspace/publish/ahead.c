@@ -153,6 +153,14 @@ int ahead_next(struct ahead *ahead, size_t *number, struct pg_node **node, char 
 	return 1;
 }
 
+const struct pg_node *ahead_coming(const struct ahead *ahead, size_t distance)
+{
+	const struct batch *batch = &ahead->batches[ahead->emptied % BATCHES];
+	size_t at = ahead->at + distance - 1;
+
+	return at < batch->count ? (const struct pg_node *)(batch->buffer.octets + batch->starts[at]) : NULL;
+}
+
 uint64_t ahead_octets(const struct ahead *ahead)
 {
 	const struct batch *batch = &ahead->batches[ahead->emptied % BATCHES];

@@ -16,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PREFETCH 8 /* nodes ahead */
+
 int commit_refuse(struct commit *commit, const char *format, ...)
 {
 	va_list arguments;
@@ -234,11 +236,17 @@ int commit_entries(struct commit *commit)
 	/* Of a zone that nothing is served of, all will be written. */
 	if (result > 0 && !commit_zone(commit)->roll.count)
 		segments_expect(&commit->image->segments, ahead_octets(ahead));
-	for (; result > 0; result = ahead_next(ahead, &number, &node, commit->why, commit->why_size))
+	for (; result > 0; result = ahead_next(ahead, &number, &node, commit->why, commit->why_size)) {
+		const struct pg_node *coming = ahead_coming(ahead, PREFETCH);
+
+		/* A large index is in no cache. */
+		if (coming)
+			buckets_prefetch(&commit->image->index, coming->hash);
 		if (place(commit, number, node)) {
 			result = -1;
 			break;
 		}
+	}
 	segments_expect(&commit->image->segments, 0);
 	ahead_end(ahead);
 	return result;

@@ -35,7 +35,10 @@ struct verify_size verify_measure(const struct zone_version *version)
 		    (cut && knot_dname_in_bailiwick(name->owner, cut) > 0))
 			continue;
 		/* Itself, and the empty non-terminals between it and the name before. */
-		size.names += i ? name->labels - knot_dname_matched_labels(last, name->owner) : 1;
+		if (name->labels <= version->names[0].labels + 1)
+			size.names++;
+		else
+			size.names += name->labels - knot_dname_matched_labels(last, name->owner);
 		last = name->owner;
 		cut = redirects(name, !i) ? last : NULL;
 	}

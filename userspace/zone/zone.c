@@ -76,6 +76,8 @@ int zone_builder_add(struct zone_builder *builder, const knot_dname_t *owner, ui
 
 const struct zone_rrset *zone_find_rrset(const struct zone_name *name, uint16_t type)
 {
+	if (!name || !(name->types & zone_type_bit(type)))
+		return NULL;
 	for (size_t i = 0; i < name->rrset_count; i++)
 		if (name->rrsets[i].type == type)
 			return &name->rrsets[i];

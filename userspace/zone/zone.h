@@ -44,7 +44,7 @@ struct zone_version {
 	struct zone_name *names; /* in canonical order (RFC 4034 section 6.1): the apex first */
 };
 
-/* The RRset of a type at a name, or NULL. */
+/* The RRset of a type at a name, or NULL; at a name that is NULL there is none. */
 const struct zone_rrset *zone_find_rrset(const struct zone_name *name, uint16_t type);
 
 /* Canonical order of names in lower case (RFC 4034 section 6.1). */
