@@ -181,7 +181,7 @@ static bool is_too_early(const struct produced *produced)
 	if (agent->swept || !produced->catalog)
 		return false;
 	for (const struct agent_catalog *catalog = agent->catalogs; catalog; catalog = catalog->next)
-		if ((!catalog->catalog || catalog->touched) && takes_from(produced, catalog->config))
+		if ((!catalog->catalog || catalog->at_work) && takes_from(produced, catalog->config))
 			return true;
 	return false;
 }
@@ -227,6 +227,11 @@ static void make_all(uv_timer_t *timer)
 {
 	struct agent *agent = timer->data;
 
+	/* While a configuration is put in force, zones refer to that or to the one before. */
+	if (agent->applying) {
+		produce_later(agent);
+		return;
+	}
 	for (struct produced *produced = agent->produced; produced; produced = produced->next)
 		make(produced);
 }

@@ -245,8 +245,7 @@ static uint64_t hash_name(const struct plan_denial *denial, const uint8_t *name,
 	return engine_nsec3_hash(denial->iterations, denial->salt, denial->salt_length, name, length);
 }
 
-/* How many of the chain's hashes are less. */
-static size_t rank_of(const struct plan_denial *denial, uint64_t hash)
+size_t denial_rank(const struct plan_denial *denial, uint64_t hash)
 {
 	size_t low = 0, high = denial->hash_count;
 
@@ -263,7 +262,7 @@ static size_t rank_of(const struct plan_denial *denial, uint64_t hash)
 
 static bool has_hash(const struct plan_denial *denial, uint64_t hash)
 {
-	size_t rank = rank_of(denial, hash);
+	size_t rank = denial_rank(denial, hash);
 
 	return rank < denial->hash_count && denial->hashes[rank] == hash;
 }
@@ -272,7 +271,7 @@ static bool has_hash(const struct plan_denial *denial, uint64_t hash)
  * are the chain's, as `hashes`. */
 static bool opts_out(const struct plan_denial *denial, const struct plan_entry *records, uint64_t hash)
 {
-	size_t rank = rank_of(denial, hash);
+	size_t rank = denial_rank(denial, hash);
 	const uint8_t *record = denial_find_record(denial, records[(rank ? rank : denial->hash_count) - 1].data);
 
 	return record[2 + 1] & FLAG_OPT_OUT;
@@ -427,6 +426,7 @@ static int try_chain(struct plan *plan)
 	if (!denial->hashes)
 		return -1;
 	denial->hash_count = count;
+	denial->first = first;
 	for (int64_t i = 0; i < count; i++)
 		denial->hashes[i] = plan->entries[first + i].hash;
 	if (!has_hash(denial, hash_name(denial, plan->entries[0].name, plan->entries[0].name_length))) {

@@ -17,7 +17,9 @@ struct draft {
 
 const struct zone_rrset *plan_find_rrset(const struct zone_name *name, uint16_t type)
 {
-	for (size_t i = 0; name && i < name->rrset_count; i++)
+	if (!name || !(name->types & zone_type_bit(type)))
+		return NULL;
+	for (size_t i = 0; i < name->rrset_count; i++)
 		if (name->rrsets[i].type == type)
 			return &name->rrsets[i];
 	return NULL;
@@ -65,7 +67,8 @@ static int add_name(struct draft *draft, const struct zone_name *name)
 	const struct zone_version *zone = draft->plan->zone;
 	size_t apex_labels = zone->names[0].labels, common = apex_labels;
 
-	if (draft->plan->count) {
+	/* What is one label below the apex shares no more with the name before. */
+	if (name->labels > apex_labels + 1) {
 		const uint8_t *last = draft->plan->entries[draft->plan->count - 1].name;
 
 		common = knot_dname_matched_labels(last, name->owner);

@@ -51,15 +51,14 @@ static void tsig_text(const knot_rrset_t *tsig, char *why)
 }
 
 /* RFC 8914: why, in the primary's own words. Anyone may have written them, and they go into our log. */
-static void note_extended(const knot_pkt_t *reply, struct history_facts *facts)
+static void note_extended(const struct reply *reply, struct history_facts *facts)
 {
-	uint8_t *option = knot_pkt_edns_option(reply, KNOT_EDNS_OPTION_EDE);
-	size_t length = option != NULL ? knot_edns_opt_get_length(option) : 0, used = 0;
+	size_t length, used = 0;
 	const uint8_t *data;
 
-	if (length < 2)
+	data = reply_option(reply, KNOT_EDNS_OPTION_EDE, &length);
+	if (data == NULL || length < 2)
 		return;
-	data = knot_edns_opt_get_data(option);
 	facts->has_ede = true;
 	facts->ede = knot_wire_read_u16(data);
 	for (size_t i = 2; i < length && used < sizeof(facts->ede_text) - 1; i++)
@@ -67,13 +66,13 @@ static void note_extended(const knot_pkt_t *reply, struct history_facts *facts)
 	facts->ede_text[used] = '\0';
 }
 
-void refusal_note(unsigned rcode, const knot_pkt_t *reply, struct history_facts *facts)
+void refusal_note(unsigned rcode, const struct reply *reply, struct history_facts *facts)
 {
 	*facts = (struct history_facts){.has_rcode = true, .rcode = (uint16_t)rcode};
 	if (reply == NULL)
 		return;
-	if (reply->tsig_rr != NULL)
-		facts->tsig_error = knot_tsig_rdata_error(reply->tsig_rr);
+	if (reply->tsig != NULL)
+		facts->tsig_error = knot_tsig_rdata_error(reply->tsig);
 	note_extended(reply, facts);
 }
 
@@ -88,7 +87,7 @@ static void extended_text(const struct history_facts *facts, char *why)
 		add(why, ": \"%s\"", facts->ede_text);
 }
 
-void refusal_text(const char *what, const struct history_facts *facts, const knot_pkt_t *reply, char *why)
+void refusal_text(const char *what, const struct history_facts *facts, const struct reply *reply, char *why)
 {
 	const knot_lookup_t *name = knot_lookup_by_id(knot_rcode_names, facts->rcode);
 
@@ -99,6 +98,6 @@ void refusal_text(const char *what, const struct history_facts *facts, const kno
 		add(why, "%s refused: RCODE %u", what, facts->rcode);
 	if (facts->has_ede)
 		extended_text(facts, why);
-	if (reply != NULL && reply->tsig_rr != NULL)
-		tsig_text(reply->tsig_rr, why);
+	if (reply != NULL && reply->tsig != NULL)
+		tsig_text(reply->tsig, why);
 }

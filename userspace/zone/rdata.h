@@ -3,6 +3,7 @@
 #ifndef PEREGRINE_ZONE_RDATA_H
 #define PEREGRINE_ZONE_RDATA_H
 
+#include <libknot/descriptor.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -15,6 +16,11 @@ struct zone_rdata_block {
 	bool compressible; /* a name that may be compressed in a reply (RFC 3597 section 4) */
 };
 #define ZONE_RDATA_BLOCKS 8
+
+/* Of which blocks the rdata of a type consists; of an unknown type, of octets. */
+const knot_rdata_descriptor_t *zone_rdata_descriptor(uint16_t type);
+/* Octets of the three character-strings and the two numbers that stand before the name of a NAPTR (RFC 3403), or 0. */
+size_t zone_naptr_header(const uint8_t *at, size_t rest);
 
 /* Cuts rdata into blocks. Returns their number, or -1 when the rdata is not what its type needs. */
 int zone_rdata_blocks(uint16_t type, const uint8_t *rdata, size_t length, struct zone_rdata_block *blocks);

@@ -27,8 +27,15 @@ struct zone_name {
 	uint8_t owner_length;
 	uint8_t labels; /* without the root */
 	uint16_t rrset_count;
+	uint32_t types;            /* zone_type_bit of each RRset */
 	struct zone_rrset *rrsets; /* sorted by type */
 };
+
+/* A bit that says whether a name may have a type; those that much is decided by have one each. */
+static inline uint32_t zone_type_bit(uint16_t type)
+{
+	return 1U << type % 32;
+}
 
 struct zone_version {
 	uint8_t *apex;                                    /* wire format, lower case */
