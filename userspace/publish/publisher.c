@@ -453,10 +453,11 @@ void publisher_remove_zone(struct publisher *publisher, const uint8_t *apex)
 	struct job *job = calloc(1, sizeof(*job));
 	int64_t slot;
 
+	/* It is not answered any more in any case; without a job its memory stays taken until the next start. */
 	pthread_mutex_lock(&publisher->image->zones_lock);
-	slot = job ? image_hide_zone(publisher->image, apex) : -1;
+	slot = image_hide_zone(publisher->image, apex);
 	pthread_mutex_unlock(&publisher->image->zones_lock);
-	if (slot < 0) {
+	if (slot < 0 || !job) {
 		free(job);
 		return;
 	}
