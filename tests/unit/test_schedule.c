@@ -90,6 +90,29 @@ static void test_notified_first(void **state)
 	assert_int_equal(crowd.confirmed[number], 1);
 }
 
+static void ignore_done(void *context, const char *error)
+{
+}
+
+/* An operator who asks for all zones holds up no NOTIFY: not even of a zone that waits because of him. */
+static void test_notified_before_asked(void **state)
+{
+	unsigned before, number = 0;
+
+	crowd.config_primary[0].rate = 10;
+	follow(ZONES);
+	for (unsigned i = 0; i < ZONES; i++)
+		follower_refresh(crowd.followers[i], FOLLOWER_IF_NEWER, ignore_done, NULL);
+	run_crowd_until(&crowd.all, 10);
+	before = crowd.all;
+	while (crowd.followers[number]->slot.state != SLOT_QUEUED || crowd.followers[number]->slot.next != NULL)
+		number++;
+	assert_int_equal(crowd.followers[number]->slot.class, SLOT_ASKED);
+	notify(number, 6);
+	run_crowd_until(&crowd.confirmed[number], 1);
+	assert_true(crowd.all - before <= 20);
+}
+
 /* ---- bounds ---- */
 
 static void test_window(void **state)
@@ -219,9 +242,10 @@ static void test_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    CROWD(test_window_grows), CROWD(test_down_and_up),   CROWD(test_rate),
-	    CROWD(test_throughput),   CROWD(test_two_addresses), CROWD(test_notified_first),
-	    CROWD(test_window),       CROWD(test_bound_in_all),  CROWD(test_memory),
+	    CROWD(test_window_grows),   CROWD(test_down_and_up),         CROWD(test_rate),
+	    CROWD(test_throughput),     CROWD(test_two_addresses),       CROWD(test_notified_first),
+	    CROWD(test_notified_before_asked), CROWD(test_window),       CROWD(test_bound_in_all),
+	    CROWD(test_memory),
 	};
 
 	return cmocka_run_group_tests_name("schedule", tests, NULL, NULL);

@@ -321,7 +321,7 @@ struct turn {
 struct round {
 	bool on;
 	bool asked;      /* an attempt has begun */
-	bool urgent;     /* for a NOTIFY, or somebody who waits */
+	bool notified;   /* for a NOTIFY */
 	bool full;       /* all of the zone, whatever its serial */
 	bool unverified; /* and it is served even if verification is against it */
 	bool older;      /* a primary answered, with an older serial */
