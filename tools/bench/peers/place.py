@@ -43,7 +43,7 @@ class Primary(Knot):
     """
 
     def __init__(self, lab: Lab, zones: Sequence[Zone]) -> None:
-        super().__init__(lab, lab.primary, zones, allow=lab.back_addresses, ixfr=True)
+        super().__init__(lab, lab.primary, zones, allow=lab.back_addresses + lab.primary_addresses, ixfr=True)
 
     def start(self, timeout: float = 300.0) -> NameServer:
         return super().start(timeout)
@@ -96,6 +96,8 @@ class Account:
         root = _account_root()
         self.place = root / f"{PREFIX}{os.getpid()}-{name}" if root else None
         self.first = root == ROOTS[0]
+
+    def open(self) -> None:
         if self.place:
             self.place.mkdir(exist_ok=True)
 
