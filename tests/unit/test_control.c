@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +33,11 @@ struct server {
 	struct control *control;
 	pthread_t thread;
 	struct control_request *waiting;
+	/* The list being told. */
+	int length, pause; /* elements, and microseconds for each */
+	atomic_int told, ended;
+	uint64_t turn; /* of the loop, by its time */
+	int in_turn, most_in_turn;
 };
 
 static void echo(void *context, struct control_request *request, const json_t *arguments, const json_t *options)
@@ -74,8 +80,54 @@ static void keep(void *context, struct control_request *request, const json_t *a
 	server->waiting = request;
 }
 
+static json_t *next_element(void *context)
+{
+	struct server *server = context;
+	uint64_t now = uv_now(&server->loop);
+	if (server->told == server->length)
+		return NULL;
+	server->in_turn = now == server->turn ? server->in_turn + 1 : 1;
+	server->turn = now;
+	if (server->in_turn > server->most_in_turn)
+		server->most_in_turn = server->in_turn;
+	usleep((useconds_t)server->pause);
+	return json_sprintf("zone%d.example", server->told++);
+}
+
+static void end_of_list(void *context)
+{
+	struct server *server = context;
+	server->ended++;
+}
+
+static const struct control_list elements = {.next = next_element, .end = end_of_list};
+
+static void list(void *context, struct control_request *request, const json_t *arguments, const json_t *options)
+{
+	struct server *server = context;
+	server->length = (int)json_integer_value(json_object_get(options, "length"));
+	server->pause = (int)json_integer_value(json_object_get(options, "pause"));
+	server->told = server->most_in_turn = 0;
+	control_reply_list(request, &elements, server);
+}
+
+static void list_later(uv_timer_t *timer)
+{
+	struct server *server = timer->data;
+	control_reply_list(server->waiting, &elements, server);
+	server->waiting = NULL;
+}
+
+static void late_list(void *context, struct control_request *request, const json_t *arguments, const json_t *options)
+{
+	struct server *server = context;
+	server->waiting = request;
+	uv_timer_start(&server->later, list_later, 200, 0);
+}
+
 static const struct control_verb verbs[] = {
-    {"echo", echo}, {"broken", broken}, {"large", large}, {"later", later}, {"keep", keep}, {NULL, NULL},
+    {"echo", echo}, {"broken", broken}, {"large", large},         {"later", later},
+    {"keep", keep}, {"list", list},     {"late-list", late_list}, {NULL, NULL},
 };
 
 static void stop(uv_async_t *async)
@@ -218,6 +270,71 @@ static void test_large_reply(void **state)
 	json_decref(reply);
 }
 
+static void wait_for_end(struct server *server, int ended)
+{
+	for (int i = 0; i < 2000 && server->ended != ended; i++)
+		usleep(5000);
+	assert_int_equal(server->ended, ended);
+}
+
+static void test_list(void **state)
+{
+	struct server *server = *state;
+	json_t *reply = ask("{\"verb\":\"list\",\"options\":{\"length\":200000}}\n"), *result;
+	assert_true(json_is_true(json_object_get(reply, "ok")));
+	result = json_object_get(reply, "result");
+	assert_int_equal(json_array_size(result), 200000);
+	assert_string_equal(json_string_value(json_array_get(result, 0)), "zone0.example");
+	assert_string_equal(json_string_value(json_array_get(result, 199999)), "zone199999.example");
+	json_decref(reply);
+	assert_int_equal(server->ended, 1);
+	reply = ask("{\"verb\":\"list\"}\n");
+	result = json_pack("{s:b, s:[]}", "ok", 1, "result");
+	assert_true(json_equal(reply, result));
+	json_decref(reply);
+	json_decref(result);
+	assert_int_equal(server->ended, 2);
+}
+
+/* Elements that take their time keep no other request waiting: the loop comes round after some of them. */
+static void test_slow_list(void **state)
+{
+	struct server *server = *state;
+	json_t *reply = ask("{\"verb\":\"list\",\"options\":{\"length\":100,\"pause\":1000}}\n");
+	assert_int_equal(json_array_size(json_object_get(reply, "result")), 100);
+	json_decref(reply);
+	assert_in_range(server->most_in_turn, 1, 20);
+}
+
+/* What the client does not take is not made; others are answered meanwhile. */
+static void test_list_not_taken(void **state)
+{
+	static const char request[] = "{\"verb\":\"list\",\"options\":{\"length\":1000000}}\n";
+	struct server *server = *state;
+	int fd = dial(), told = -1;
+	say(fd, request, sizeof(request) - 1);
+	while (told != server->told) {
+		told = server->told;
+		usleep(100000);
+		json_decref(ask("{\"verb\":\"echo\"}\n"));
+	}
+	assert_in_range(told, 1, 200000);
+	assert_int_equal(server->ended, 0);
+	close(fd);
+	wait_for_end(server, 1);
+	/* One whose client has gone before it begins. */
+	fd = dial();
+	say(fd, "{\"verb\":\"late-list\"}\n", 21);
+	usleep(50000);
+	close(fd);
+	wait_for_end(server, 2);
+	/* And one that is under way when the server closes: stop_server. */
+	fd = dial();
+	say(fd, request, sizeof(request) - 1);
+	json_decref(ask("{\"verb\":\"echo\"}\n"));
+	close(fd);
+}
+
 static void test_errors(void **state)
 {
 	expect_error(ask("{\"verb\":\"broken\"}\n"), 1, "zone example.org: ?? no such zone");
@@ -329,9 +446,9 @@ static int tear_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    SERVED(test_round_trip), SERVED(test_pieces),    SERVED(test_large_reply),
-	    SERVED(test_errors),     SERVED(test_too_large), SERVED(test_gone),
-	    SERVED(test_silent),     SERVED(test_socket),    cmocka_unit_test(test_path),
+	    SERVED(test_round_trip),     SERVED(test_pieces), SERVED(test_large_reply), SERVED(test_errors),
+	    SERVED(test_too_large),      SERVED(test_gone),   SERVED(test_silent),      SERVED(test_socket),
+	    cmocka_unit_test(test_path), SERVED(test_list),   SERVED(test_slow_list),   SERVED(test_list_not_taken),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -101,18 +101,66 @@ static void host_changed(void *context)
 	agent_follow_host(context);
 }
 
-/* What the catalogs listed last is there before the addresses are taken; control and NOTIFY are answered meanwhile. */
-static void wait_for_members(struct agent *agent)
+/* The zones of the configuration, and what the catalogs listed last, are there before the addresses are taken; control
+ * and NOTIFY are answered meanwhile. */
+static int start_zones(struct agent *agent)
 {
-	while (catalogs_at_work(agent) && !agent->ending)
+	struct applied applied = {};
+	bool done;
+
+	if (agent_apply_begin(agent, agent->config))
+		return -1;
+	done = agent_apply_some(agent, UINT64_MAX, &applied);
+	/* Nobody may ask before the loop can answer. */
+	if (open_control(agent))
+		return -1;
+	while (!done && !agent->ending) {
 		uv_run(agent->loop, UV_RUN_ONCE);
+		done = agent_apply_some(agent, UINT64_MAX, &applied);
+	}
+	return applied.result;
+}
+
+/* The verifier takes seconds for the program: meanwhile zones are read. */
+static void load_program(uv_work_t *work)
+{
+	struct agent *agent = work->data;
+
+	agent->program_loaded = fastpath_open(agent->config->pin_directory, publisher_image(agent->publisher));
+}
+
+static void on_program(uv_work_t *work, int status)
+{
+	struct agent *agent = work->data;
+
+	agent->program_loading = false;
+	agent->fastpath = agent->program_loaded;
+}
+
+static void begin_program(struct agent *agent)
+{
+	if (agent->config->mode == CONFIG_MODE_OFF)
+		return;
+	agent->program.data = agent;
+	agent->program_loading = true;
+	if (!uv_queue_work(agent->loop, &agent->program, load_program, on_program))
+		return;
+	load_program(&agent->program);
+	on_program(&agent->program, 0);
+}
+
+/* Returns 0, or -1 where there is to be a program and is none. */
+static int wait_for_program(struct agent *agent)
+{
+	while (agent->program_loading)
+		uv_run(agent->loop, UV_RUN_ONCE);
+	return agent->fastpath || agent->config->mode == CONFIG_MODE_OFF ? 0 : -1;
 }
 
 /* Everything up to where the loop takes over. */
 static int start(struct agent *agent)
 {
 	struct config *config = agent->config;
-	size_t added, removed;
 
 	if (make_directory(config->run_directory, 0755) || make_directory(config->state_directory, 0700))
 		return -1;
@@ -120,20 +168,16 @@ static int start(struct agent *agent)
 	agent_open_store(agent);
 	if (open_publisher(agent))
 		return -1;
-	if (config->mode != CONFIG_MODE_OFF) {
-		agent->fastpath = fastpath_open(config->pin_directory, publisher_image(agent->publisher));
-		if (!agent->fastpath)
-			return -1;
-	}
+	begin_program(agent);
 	agent->netlink = netlink_open(agent->loop, host_changed, agent);
-	if (!agent->netlink || zone_set_open(agent) || open_servers(agent) || agent_apply_policy(agent))
+	if (!agent->netlink || zone_set_open(agent) || open_servers(agent))
 		return -1;
 	agent->schedule = schedule_new(agent->loop);
-	/* Nobody may ask before the loop can answer. */
-	if (!agent->schedule || agent_apply_zones(agent, config, &added, &removed) || open_control(agent))
+	if (!agent->schedule || start_zones(agent))
 		return -1;
-	wait_for_members(agent);
 	agent_wait_for_store(agent);
+	if (wait_for_program(agent) || agent_apply_policy(agent))
+		return -1;
 	agent_attach_at_start(agent);
 	agent->started_up = true;
 	agent_follow_host(agent);
@@ -148,6 +192,7 @@ static int start(struct agent *agent)
 				return -1;
 			}
 	}
+	agent_reload_started(agent);
 	return 0;
 }
 
@@ -161,6 +206,10 @@ static void close_handle(uv_handle_t *handle, void *context)
 static void stop(struct agent *agent)
 {
 	agent->stopping = true;
+	/* Worker threads have the image, and the store. */
+	wait_for_program(agent);
+	while (agent->sweeping)
+		uv_run(agent->loop, UV_RUN_ONCE);
 	/* They look at what is closed here, and the loop runs once more before they are. */
 	uv_timer_stop(&agent->expiry_timer);
 	uv_timer_stop(&agent->attach_timer);
@@ -168,6 +217,7 @@ static void stop(struct agent *agent)
 	if (agent->control)
 		control_close(agent->control);
 	census_close(agent);
+	agent_reload_close(agent);
 	agent_keep_off(agent, NULL, false);
 	free(agent->detached);
 	agent_drop_zones(agent);
@@ -175,6 +225,7 @@ static void stop(struct agent *agent)
 	if (agent->fallback)
 		fallback_close(agent->fallback);
 	zone_set_close(agent);
+	agent_apply_close(agent);
 	if (agent->notify)
 		notify_close(agent->notify);
 	notify_out_free(agent->notify_out);
@@ -193,18 +244,6 @@ static void stop(struct agent *agent)
 	uv_run(agent->loop, UV_RUN_DEFAULT);
 }
 
-static void reload_on_signal(struct agent *agent)
-{
-	size_t added, removed;
-	char *errors = NULL;
-
-	sd_notify(0, "RELOADING=1");
-	if (agent_reload(agent, &added, &removed, &errors))
-		log_error("configuration not read again; the old one stays: %s", errors ? errors : "out of memory");
-	free(errors);
-	sd_notify(0, "READY=1");
-}
-
 static void on_signal(uv_signal_t *handle, int number)
 {
 	struct agent *agent = handle->data;
@@ -213,7 +252,7 @@ static void on_signal(uv_signal_t *handle, int number)
 	if (agent->stopping)
 		return;
 	if (number == SIGHUP) {
-		reload_on_signal(agent);
+		agent_reload(agent, NULL);
 		return;
 	}
 	log_notice("ending on signal %d; %s", number,

@@ -43,7 +43,7 @@ struct agent_zone {
 	struct agent_catalog *catalog;    /* that it is, or is a member of; else NULL */
 	unsigned generation;              /* of the configuration that wants it */
 	struct follower *follower;        /* NULL: of a zone that is made here */
-	struct notify_zone *notify;       /* its secondaries; NULL: no memory for them */
+	struct notify_zone *notify;       /* its secondaries; NULL: it has none */
 	struct verification *verifying;   /* agent/verify.c: versions that are being verified */
 	uint64_t records;                 /* of the version served, without what signing adds; 0: not known */
 	bool to_be_stored;                /* agent/store.c: it is going to be given to the store whole */
@@ -55,6 +55,7 @@ struct agent {
 	uv_loop_t *loop;
 	struct config *config; /* RCU: the fallback's threads look up NOTIFY senders in it */
 	struct cds_lfht *zone_table;
+	size_t zone_buckets;
 	struct agent_zone *zones; /* all of them, in no order */
 	size_t zone_count;
 	struct agent_zone *removed;     /* not freed yet */
@@ -63,7 +64,10 @@ struct agent {
 	struct census *censuses;        /* that are being taken */
 	size_t unsettled;               /* zones */
 	unsigned generation;            /* of the configuration */
-	bool swept;                     /* zones that nothing wants were removed from an adopted image */
+	bool swept;                     /* zones that nothing wants were removed, or are looked for */
+	bool sweeping;                  /* they are looked for */
+	struct applying *applying;      /* agent/apply.c: a configuration that is being put in force; NULL: none */
+	struct reload *reload;          /* agent/reload.c: under way; NULL: none */
 	struct agent_catalog *catalogs; /* as the configuration's, in a list */
 	struct produced *produced;      /* likewise, those made here */
 	uv_timer_t produce_timer;
@@ -72,7 +76,10 @@ struct agent {
 	struct store *store;       /* NULL: there is none, nothing is kept */
 	struct keeper *keeper;     /* agent/store.c */
 	size_t loading;            /* zones on their way from the store to the publisher */
-	struct fastpath *fastpath; /* NULL under mode off */
+	struct fastpath *fastpath; /* NULL under mode off, and until the program is loaded */
+	uv_work_t program;         /* loading it, while the zones are read */
+	struct fastpath *program_loaded;
+	bool program_loading;
 	struct fallback *fallback;
 	struct control *control;
 	struct netlink *netlink;
@@ -110,11 +117,26 @@ void zone_set_bury(struct agent *agent);
 struct agent_zone *agent_find_zone(struct agent *agent, const uint8_t *apex);
 /* Its configuration, for any thread, within an RCU read-side section. */
 const struct config_zone *agent_find_config(struct agent *agent, const uint8_t *apex);
-/* All zones in canonical order, to be freed; NULL when memory is short. */
+/* All zones in no order, to be freed; NULL when memory is short. */
 struct agent_zone **agent_list_zones(const struct agent *agent, size_t *count);
 
-/* agent/zones.c: makes the set of zones what the configuration says; counts what came and went. */
-int agent_apply_zones(struct agent *agent, struct config *config, size_t *added, size_t *removed);
+/* agent/apply.c: makes the set of zones what a configuration says, which the agent has from the first call on; what
+ * catalogs list may not be at work. Returns 0, or -1 when memory is short: nothing has changed then. */
+int agent_apply_begin(struct agent *agent, struct config *config);
+struct applied {
+	int result; /* -1: not all of it could be done; the log says what */
+	size_t added, removed;
+};
+/* Goes on with it until that time (uv_hrtime). Returns whether it is done. */
+bool agent_apply_some(struct agent *agent, uint64_t until, struct applied *applied);
+void agent_apply_close(struct agent *agent);
+
+static inline bool agent_is_catalog(enum agent_role role)
+{
+	return role == AGENT_CATALOG || role == AGENT_PRODUCED;
+}
+
+/* agent/zones.c */
 void agent_drop_zones(struct agent *agent);
 /* One zone more; `member` as in zone_set_config. Returns NULL when memory is short, and keeps nothing then. */
 struct agent_zone *agent_add_zone(struct agent *agent, enum agent_role role, const struct config_zone *config,
@@ -123,7 +145,8 @@ struct agent_zone *agent_add_zone(struct agent *agent, enum agent_role role, con
 void agent_remove_zone(struct agent_zone *zone);
 /* Another configuration for a zone that stays. */
 void agent_change_zone(struct agent_zone *zone, const struct config_zone *config, struct member *member);
-/* Removes what an adopted image has and nothing wants, once it is known what the catalogs want. */
+/* agent/strays.c: removes what an adopted image and the store have and nothing wants, once it is known what the
+ * catalogs want. */
 void agent_remove_strays(struct agent *agent);
 /* Says once of each zone that it has expired, and that it is served again. */
 void agent_watch_expiry(uv_timer_t *timer);
@@ -143,8 +166,6 @@ void agent_begin_from_store(struct agent_zone *zone, struct follower_start *star
 /* Waits until what is on its way is served. */
 void agent_wait_for_store(struct agent *agent);
 void agent_forget_stored(struct agent *agent, const uint8_t *apex);
-/* Forgets zones that nothing wants. */
-void agent_forget_strays(struct agent *agent);
 /* To be opened before there are threads. A store that cannot be opened is done without, and reported. */
 void agent_open_store(struct agent *agent);
 void agent_close_store(struct agent *agent);
@@ -161,7 +182,6 @@ uint64_t agent_expiry(uint32_t seconds);
 
 /* agent/host.c: service addresses and interfaces as the host has them now. */
 void agent_follow_host(struct agent *agent);
-void agent_attach(struct agent *agent);
 /* Keeps the program off an interface, or no longer; `name` NULL: off none. */
 void agent_keep_off(struct agent *agent, const char *name, bool off);
 /* Puts off attaching where a program of another schema answers, until the zones are there. */
@@ -186,9 +206,14 @@ int agent_outgoing_open(struct agent *agent, struct store *store);
 void agent_zone_stored(struct agent *agent, const uint8_t *apex, uint32_t serial);
 json_t *report_notify(const struct agent_zone *zone);
 
+/* agent/reload.c: the configuration is read again, and put in force. Replies to the request; NULL: a signal asked. */
+void agent_reload(struct agent *agent, struct control_request *request);
+/* The agent has started: what was asked for before is done. */
+void agent_reload_started(struct agent *agent);
+void agent_reload_close(struct agent *agent);
+
 /* agent/verbs.c, agent/report.c: what the CLI may ask. */
 extern const struct control_verb agent_verbs[];
-int agent_reload(struct agent *agent, size_t *added, size_t *removed, char **errors);
 json_t *report_stats(struct agent *agent);
 json_t *report_zone_stats(struct agent_zone *zone); /* agent/zone_stats.c; NULL: nothing is counted */
 /* agent/explain.c */

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Catalogs that are followed. A version comes as any zone's does; it is read on a worker thread, and goes on to the
- * publisher if it is not broken, so that the image always has the last good one, by which the members are known after a
- * start. Once it is served, what it says differently from the one before is looked at zone by zone, some each time the
- * loop comes round: whose the zone is (`choose`), and what that takes (`place`).
+ * Catalogs that are followed. Once a version is served (catalog_version.c), what it says differently from the one
+ * before is looked at zone by zone, some each time the loop comes round: whose the zone is (`choose`), and what that
+ * takes (`place`). So is all that a catalog lists, at start and when the configuration is read again.
  */
 #include "agent/catalogs.h"
 #include "common/log.h"
@@ -116,23 +115,11 @@ static int place(struct agent *agent, const uint8_t *apex, struct agent_catalog 
 	return 0;
 }
 
-int catalogs_place_all(struct agent *agent, size_t *added)
-{
-	int result = 0;
-
-	for (struct agent_catalog *catalog = agent->catalogs; catalog; catalog = catalog->next)
-		catalog->clashed = false;
-	for (struct agent_catalog *catalog = agent->catalogs; catalog; catalog = catalog->next)
-		for (size_t i = 0; catalog->catalog && i < catalog->catalog->count; i++)
-			if (place(agent, catalog->catalog->members[i].zone, NULL, added))
-				result = -1;
-	return result;
-}
-
 /* ---- passes ---- */
 
 static void end_pass(struct agent_catalog *catalog)
 {
+	catalog->at_work = false;
 	free(catalog->touched);
 	catalog->touched = NULL;
 	catalog_free(catalog->before);
@@ -149,67 +136,53 @@ static void end_pass(struct agent_catalog *catalog)
 	agent_remove_strays(catalog->agent);
 	log_info("catalog %s: serial %u, %zu members, %zu of them added", catalog->config->zone.name,
 	         catalog->catalog->serial, catalog->catalog->count, catalog->added);
+	catalogs_take_parked(catalog->agent);
 }
 
-/* The next few zones, or all of them. */
-static void go_on(struct agent_catalog *catalog, bool sliced)
+/* The next few zones. */
+static void on_idle(uv_idle_t *idle)
 {
+	struct agent_catalog *catalog = idle->data;
 	uint64_t begun = uv_hrtime();
 
 	for (; catalog->at < catalog->touched_count; catalog->at++) {
-		if (catalog->at % LOOK_AT_CLOCK == LOOK_AT_CLOCK - 1 && uv_hrtime() - begun > SLICE_NS && sliced)
+		const uint8_t *zone =
+		    catalog->touched ? catalog->touched[catalog->at] : catalog->catalog->members[catalog->at].zone;
+
+		if (catalog->at % LOOK_AT_CLOCK == LOOK_AT_CLOCK - 1 && uv_hrtime() - begun > SLICE_NS)
 			return;
 		catalog->quiet = catalog->at >= catalog->different;
-		if (place(catalog->agent, catalog->touched[catalog->at], catalog, &catalog->added))
+		if (place(catalog->agent, zone, catalog->touched ? catalog : NULL, &catalog->added))
 			catalog->short_of_memory = catalog->clashed = true;
 	}
 	end_pass(catalog);
 }
 
-static void on_idle(uv_idle_t *idle)
-{
-	go_on(idle->data, true);
-}
-
-static void finish_pass(struct agent_catalog *catalog)
-{
-	if (catalog->touched)
-		go_on(catalog, false);
-}
-
 static void begin_pass(struct agent_catalog *catalog)
 {
+	catalog->at_work = true;
 	catalog->at = catalog->added = 0;
 	catalog->said = 0;
 	catalog->short_of_memory = false;
 	uv_idle_start(&catalog->idle, on_idle);
 }
 
-int catalogs_begin(struct agent *agent)
+void catalogs_begin(struct agent *agent)
 {
-	int result = 0;
-
 	for (struct agent_catalog *catalog = agent->catalogs; catalog; catalog = catalog->next) {
-		const struct catalog *listed = catalog->catalog;
-
-		catalog->touched = listed ? calloc(listed->count + 1, sizeof(*catalog->touched)) : NULL;
-		if (listed && !catalog->touched)
-			result = -1;
-		if (!catalog->touched)
+		catalog->clashed = catalog->short_of_memory = false;
+		catalog->added = 0;
+		if (!catalog->catalog)
 			continue;
-		for (size_t i = 0; i < listed->count; i++)
-			catalog->touched[i] = listed->members[i].zone;
-		catalog->touched_count = listed->count;
-		catalog->different = 0;
+		catalog->touched_count = catalog->catalog->count;
 		begin_pass(catalog);
 	}
-	return result;
 }
 
 bool catalogs_at_work(const struct agent *agent)
 {
 	for (const struct agent_catalog *catalog = agent->catalogs; catalog; catalog = catalog->next)
-		if (catalog->touched)
+		if (catalog->at_work)
 			return true;
 	return false;
 }
@@ -233,10 +206,8 @@ static const uint8_t **touched_by(struct agent_catalog *catalog, size_t *count)
 	return all;
 }
 
-/* Takes the catalog. */
-static void take(struct agent_catalog *catalog, struct catalog *next)
+void catalogs_take(struct agent_catalog *catalog, struct catalog *next)
 {
-	finish_pass(catalog);
 	member_forget_primaries(catalog);
 	catalog->before = catalog->catalog;
 	catalog->catalog = next;
@@ -257,140 +228,6 @@ static void take(struct agent_catalog *catalog, struct catalog *next)
 	catalog->before = NULL;
 }
 
-/* ---- a version on its way ---- */
-
-struct incoming {
-	uv_work_t work;
-	struct agent *agent;
-	knot_dname_storage_t apex;
-	struct zone_version *version;
-	uint32_t expire;
-	struct catalog *catalog;
-	void (*published)(void *context, const char *error);
-	void (*changed)(void *context, bool fits, const char *error); /* in place of the other */
-	void *context;
-	char why[256];
-	char error[320];
-};
-
-static void end_incoming(struct incoming *incoming, bool fits, const char *error)
-{
-	if (incoming->changed)
-		incoming->changed(incoming->context, fits, error);
-	else
-		incoming->published(incoming->context, error);
-	zone_unref(incoming->version);
-	catalog_free(incoming->catalog);
-	free(incoming);
-}
-
-/* The catalog's zone, if it is still there. */
-static struct agent_zone *zone_of(const struct incoming *incoming)
-{
-	struct agent_zone *zone = incoming->agent->stopping ? NULL : agent_find_zone(incoming->agent, incoming->apex);
-
-	return zone && zone->role == AGENT_CATALOG ? zone : NULL;
-}
-
-static void on_served(void *context, const char *error)
-{
-	struct incoming *incoming = context;
-	struct agent_zone *zone = zone_of(incoming);
-
-	if (!error && zone) {
-		take(zone->catalog, incoming->catalog);
-		incoming->catalog = NULL;
-	}
-	end_incoming(incoming, true, error);
-}
-
-static void read_version(uv_work_t *work)
-{
-	struct incoming *incoming = work->data;
-
-	incoming->catalog = catalog_read(incoming->version, incoming->why, sizeof(incoming->why));
-}
-
-static void on_read(uv_work_t *work, int status)
-{
-	struct incoming *incoming = work->data;
-	struct agent_zone *zone = zone_of(incoming);
-
-	if (!zone) {
-		end_incoming(incoming, true, "the catalog is no longer followed");
-		return;
-	}
-	if (incoming->catalog) {
-		agent_keep_version(zone, incoming->version, incoming->expire, on_served, incoming);
-		return;
-	}
-	snprintf(incoming->error, sizeof(incoming->error), "a broken catalog: %s", incoming->why);
-	snprintf(zone->catalog->error, sizeof(zone->catalog->error), "serial %u: %.200s", incoming->version->serial,
-	         incoming->why);
-	end_incoming(incoming, true, incoming->error);
-}
-
-static void begin_reading(struct incoming *incoming)
-{
-	incoming->work.data = incoming;
-	if (uv_queue_work(incoming->agent->loop, &incoming->work, read_version, on_read))
-		end_incoming(incoming, true, "no worker thread to read the catalog");
-}
-
-static struct incoming *incoming_new(const struct agent_zone *zone, uint32_t expire, void *context)
-{
-	struct incoming *incoming = calloc(1, sizeof(*incoming));
-
-	if (!incoming)
-		return NULL;
-	incoming->agent = zone->agent;
-	incoming->context = context;
-	incoming->expire = expire;
-	knot_dname_to_wire(incoming->apex, zone->config->apex, sizeof(incoming->apex));
-	return incoming;
-}
-
-void catalog_publish(void *context, struct zone_version *version, uint32_t expire,
-                     void (*done)(void *context, const char *error), void *done_context)
-{
-	struct incoming *incoming = incoming_new(context, expire, done_context);
-
-	if (!incoming) {
-		done(done_context, "out of memory");
-		return;
-	}
-	incoming->published = done;
-	incoming->version = version;
-	zone_ref(version);
-	begin_reading(incoming);
-}
-
-static void on_made(void *context, struct zone_version *version, const char *error)
-{
-	struct incoming *incoming = context;
-
-	incoming->version = version;
-	if (version)
-		begin_reading(incoming);
-	else
-		end_incoming(incoming, false, error ? error : "the changes lead to no version");
-}
-
-void catalog_change(void *context, struct zone_changes *changes, uint32_t expire,
-                    void (*done)(void *context, bool fits, const char *error), void *done_context)
-{
-	struct agent_zone *zone = context;
-	struct incoming *incoming = incoming_new(zone, expire, done_context);
-
-	if (!incoming) {
-		zone_changes_free(changes);
-		done(done_context, true, "out of memory");
-		return;
-	}
-	incoming->changed = done;
-	publisher_make(zone->agent->publisher, changes, on_made, incoming);
-}
-
 /* ---- life ---- */
 
 static void on_closed(uv_handle_t *handle)
@@ -400,6 +237,7 @@ static void on_closed(uv_handle_t *handle)
 
 static void close_catalog(struct agent_catalog *catalog)
 {
+	catalog_drop_parked(catalog);
 	free(catalog->touched);
 	catalog_free(catalog->before);
 	catalog_free(catalog->catalog);
@@ -446,8 +284,6 @@ int catalogs_configure(struct agent *agent, const struct config *config)
 	struct agent_catalog *old = agent->catalogs, **end = &agent->catalogs;
 	int result = 0;
 
-	for (struct agent_catalog *catalog = old; catalog; catalog = catalog->next)
-		finish_pass(catalog);
 	*end = NULL;
 	for (size_t i = 0; i < config->catalog_count; i++) {
 		struct agent_catalog *catalog;
@@ -461,6 +297,8 @@ int catalogs_configure(struct agent *agent, const struct config *config)
 			result = -1;
 			continue;
 		}
+		/* Their keys are the old configuration's. */
+		member_forget_primaries(catalog);
 		catalog->config = &config->catalogs[i];
 		*end = catalog;
 		end = &catalog->next;
@@ -474,20 +312,19 @@ int catalogs_configure(struct agent *agent, const struct config *config)
 	return result;
 }
 
+/* From the store rather than from the image, where that has the same: there the records stand side by side. */
 struct zone_version *catalogs_last_version(struct agent *agent, const uint8_t *apex)
 {
-	struct zone_version *version = publisher_read_adopted(agent->publisher, apex), *kept;
+	struct publisher_zone served = {};
+	struct zone_version *kept = NULL;
 	struct store_zone stored;
 	char why[256];
 
-	if (!agent->store || !store_find(agent->store, apex, &stored) ||
-	    (version && (int32_t)(stored.serial - version->serial) <= 0))
-		return version;
-	kept = store_load(agent->store, apex, why, sizeof(why));
-	if (!kept)
-		return version;
-	zone_unref(version);
-	return kept;
+	publisher_zone(agent->publisher, apex, &served);
+	if (agent->store && store_find(agent->store, apex, &stored) &&
+	    (!served.loaded || (int32_t)(stored.serial - served.serial) >= 0))
+		kept = store_load(agent->store, apex, why, sizeof(why));
+	return kept ? kept : publisher_read_adopted(agent->publisher, apex);
 }
 
 void catalogs_read_last(struct agent *agent)

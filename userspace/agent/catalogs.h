@@ -24,10 +24,12 @@ void member_free(struct member *member);
 /* Has it freed by zone_set_bury. NULL is allowed in both. */
 void member_bury(struct agent *agent, struct member *member);
 void members_free_buried(struct agent *agent);
-/* Forgets what was kept for the next member of a catalog: always when that is replaced. */
+/* Forgets what was kept for the next member of a catalog: always when that, or the configuration, is replaced. */
 void member_forget_primaries(struct agent_catalog *catalog);
 
 /* ---- agent/catalogs.c ---- */
+
+struct incoming;
 
 struct agent_catalog {
 	struct agent_catalog *next;
@@ -37,10 +39,12 @@ struct agent_catalog {
 	bool clashed;            /* some that it lists are not its members, since there are other zones of their name */
 	char error[256];         /* why the version that came last is broken; "" */
 	struct member_primaries *made; /* those last made, mostly wanted again */
-	/* The pass over the zones that a version touches, while it is under way. */
+	struct incoming *parked;       /* the version that is taken when this pass is over, or NULL */
+	/* The pass over the zones that a version touches, or that it lists. */
+	bool at_work; /* it is under way */
 	uv_idle_t idle;
-	struct catalog *before; /* they may have their names from it */
-	const uint8_t **touched;
+	struct catalog *before;  /* they may have their names from it */
+	const uint8_t **touched; /* NULL: all that it lists, and no version has come */
 	size_t touched_count, at, added;
 	size_t different; /* of those touched, in front: what the catalog says differently; for the others, `quiet` */
 	unsigned said;    /* clashes */
@@ -52,15 +56,22 @@ struct agent_catalog {
 int catalogs_configure(struct agent *agent, const struct config *config);
 /* Reads the versions that were served last, at start. */
 void catalogs_read_last(struct agent *agent);
-/* Lets every zone listed be what it has to be; counts those that came. -1: memory was short for some. */
-int catalogs_place_all(struct agent *agent, size_t *added);
-/* The same from the loop, some of them each time it comes round: at start, when there are none yet. */
-int catalogs_begin(struct agent *agent);
+/* Begins to let every zone listed be what it has to be, from the loop, some of them each time it comes round. */
+void catalogs_begin(struct agent *agent);
 /* Whether there are zones still to be looked at. */
 bool catalogs_at_work(const struct agent *agent);
 void catalogs_close(struct agent *agent);
 /* Whether a catalog has not been read yet, so that it is not known what it lists. */
 bool catalogs_unread(const struct agent *agent);
+
+/* Lets the members be what that version of the catalog says, which it takes; when no pass is under way. */
+void catalogs_take(struct agent_catalog *catalog, struct catalog *next);
+
+/* ---- agent/catalog_version.c ---- */
+
+/* Goes on with versions that had to wait, if they need not any more. */
+void catalogs_take_parked(struct agent *agent);
+void catalog_drop_parked(struct agent_catalog *catalog);
 
 /* The hooks of a catalog's follower, as in struct follower_hooks: a broken version goes no further. */
 void catalog_publish(void *context, struct zone_version *version, uint32_t expire,

@@ -200,6 +200,11 @@ static void make_all(uv_timer_t *timer)
 {
 	struct agent *agent = timer->data;
 
+	/* While a configuration is put in force, zones refer to that or to the one before. */
+	if (agent->applying) {
+		produce_later(agent);
+		return;
+	}
 	for (struct produced *produced = agent->produced; produced; produced = produced->next)
 		make(produced);
 }

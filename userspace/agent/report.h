@@ -31,12 +31,24 @@ void problem_way_out(const struct agent_zone *zone, const struct history_entry *
 /* "primary NAME (ADDRESS)" */
 void problem_culprit(const struct config_zone *zone, const struct history_entry *entry, char *text, size_t size);
 
-/* Of more zones than REPORT_WHOLE, what each primary did is told of those alone that are not well: the rest would be a
- * hundred megabytes of good news. */
+/* All that there is to be told of a zone. `brief`: what each primary did only if the zone is not well; of a hundred
+ * thousand it would be a hundred megabytes of good news. */
+json_t *report_zone(struct agent_zone *zone, bool brief);
+/* Zones of which a brief report will do when that many are asked for. */
 #define REPORT_WHOLE 1000
-json_t *report_each_zone(struct agent_zone *const *zones, size_t count);
-/* Those with a problem alone: errors first, then by the culprit. */
-json_t *report_problems(struct agent_zone *const *zones, size_t count);
+
+/* agent/listing.c: something is told of each of many zones, without holding up the loop. */
+struct listing_zones {
+	struct agent_zone *const *list;
+	size_t count;
+	bool named;    /* they are told in the order of the list; else in canonical order */
+	bool problems; /* those with a problem alone: errors first, then by the culprit */
+};
+/* What is told of one; `how` as it was given. */
+typedef json_t *listing_tell(struct agent_zone *zone, unsigned how);
+/* Replies to the request. */
+void listing_begin(struct agent *agent, struct control_request *request, const struct listing_zones *zones,
+                   listing_tell *tell, unsigned how);
 
 /* agent/census.c: all zones counted. */
 struct census {

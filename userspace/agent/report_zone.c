@@ -3,7 +3,6 @@
 #include "agent/catalogs.h"
 #include "agent/report.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static const char *const role_names[] = {"configured", "catalog", "member", "produced"};
@@ -95,12 +94,12 @@ static void add_exchange(json_t *report, const struct history_entry *entry)
 	json_object_set_new(report, "octets", json_integer((json_int_t)entry->octets));
 	json_object_set_new(report, "messages", json_integer((json_int_t)entry->messages));
 	json_object_set_new(report, "records", json_integer((json_int_t)entry->records));
-	json_object_set_new(report, "connect_ms", ms_or_null(entry->connect_ms));
+	json_object_set_new(report, "connect_ms", ms_or_null(entry->ms[HISTORY_CONNECT]));
 	json_object_set_new(report, "first_octet_ms", ms_or_null(entry->first_ms));
-	json_object_set_new(report, "transfer_ms", ms_or_null(entry->transfer_ms));
-	json_object_set_new(report, "build_ms", ms_or_null(entry->build_ms));
-	json_object_set_new(report, "verify_ms", ms_or_null(entry->verify_ms));
-	json_object_set_new(report, "publish_ms", ms_or_null(entry->publish_ms));
+	json_object_set_new(report, "transfer_ms", ms_or_null(entry->ms[HISTORY_TRANSFER]));
+	json_object_set_new(report, "build_ms", ms_or_null(entry->ms[HISTORY_BUILD]));
+	json_object_set_new(report, "verify_ms", ms_or_null(entry->ms[HISTORY_VERIFY]));
+	json_object_set_new(report, "publish_ms", ms_or_null(entry->ms[HISTORY_PUBLISH]));
 }
 
 static json_t *report_address(const struct agent_zone *zone, size_t primary, size_t address)
@@ -193,11 +192,9 @@ static void add_transfer(json_t *report, const struct follower_status *status)
 	json_object_set_new(report, "next_refresh", time_or_null(status->next_refresh));
 }
 
-static json_t *report_zone(struct agent_zone *zone)
+static json_t *report_state(struct agent_zone *zone, enum report_state state, const struct publisher_zone *served)
 {
-	struct publisher_zone served;
 	struct follower_status status;
-	enum report_state state = report_zone_state(zone, &served);
 	const struct history *history = follower_history(zone->follower);
 	json_t *report = json_object();
 
@@ -208,15 +205,15 @@ static json_t *report_zone(struct agent_zone *zone)
 	                    zone->role == AGENT_MEMBER && zone->catalog ? json_string(zone->catalog->config->zone.name)
 	                                                                : json_null());
 	json_object_set_new(report, "state", json_string(state_names[state]));
-	json_object_set_new(report, "serial", number_if(served.loaded, served.serial));
+	json_object_set_new(report, "serial", number_if(served->loaded, served->serial));
 	json_object_set_new(report, "primary_serial", number_if(status.has_primary_serial, status.primary_serial));
 	json_object_set_new(report, "notified_serial", number_if(history->notified, history->notified_serial));
 	json_object_set_new(report, "behind_since", time_or_null(history->lag.behind ? history->lag.since_at : 0));
 	json_object_set_new(report, "primary", text_or_null(status.primary));
 	add_transfer(report, &status);
 	json_object_set_new(report, "expires_at",
-	                    served.loaded ? json_integer(wall_time(served.expires_at)) : json_null());
-	json_object_set_new(report, "names", json_integer(served.names));
+	                    served->loaded ? json_integer(wall_time(served->expires_at)) : json_null());
+	json_object_set_new(report, "names", json_integer(served->names));
 	json_object_set_new(report, "error", text_or_null(status.last_error));
 	json_object_set_new(report, "notify", report_notify(zone));
 	json_object_set_new(report, "problem", report_problem(zone, state));
@@ -224,65 +221,15 @@ static json_t *report_zone(struct agent_zone *zone)
 	return report;
 }
 
-static json_t *report_whole(struct agent_zone *zone)
+json_t *report_zone(struct agent_zone *zone, bool brief)
 {
-	json_t *report = report_zone(zone);
+	struct publisher_zone served;
+	enum report_state state = report_zone_state(zone, &served);
+	json_t *report = report_state(zone, state, &served);
 
+	if (brief && state == REPORT_SERVING)
+		return report;
 	json_object_set_new(report, "transfer", report_transfer(zone));
 	json_object_set_new(report, "primaries", report_primaries(zone));
 	return report;
-}
-
-json_t *report_each_zone(struct agent_zone *const *zones, size_t count)
-{
-	json_t *list = json_array();
-
-	for (size_t i = 0; i < count; i++) {
-		struct publisher_zone served;
-		bool whole = count <= REPORT_WHOLE || report_zone_state(zones[i], &served) != REPORT_SERVING;
-
-		json_array_append_new(list, whole ? report_whole(zones[i]) : report_zone(zones[i]));
-	}
-	return list;
-}
-
-/* ---- zones with problems ---- */
-
-struct ranked {
-	struct agent_zone *zone;
-	enum problem_level level;
-	char culprit[200];
-};
-
-static int compare_ranked(const void *left, const void *right)
-{
-	const struct ranked *a = left, *b = right;
-	int order = (a->level < b->level) - (a->level > b->level);
-
-	order = order ? order : strcmp(a->culprit, b->culprit);
-	return order ? order : knot_dname_cmp(a->zone->config->apex, b->zone->config->apex);
-}
-
-json_t *report_problems(struct agent_zone *const *zones, size_t count)
-{
-	struct ranked *ranked = calloc(count + 1, sizeof(*ranked));
-	json_t *list = json_array();
-	size_t found = 0;
-
-	for (size_t i = 0; ranked && i < count; i++) {
-		struct publisher_zone served;
-		struct problem problem;
-
-		if (!problem_find(zones[i], report_zone_state(zones[i], &served), &problem))
-			continue;
-		ranked[found].zone = zones[i];
-		ranked[found].level = problem.level;
-		memcpy(ranked[found++].culprit, problem.culprit, sizeof(problem.culprit));
-	}
-	if (ranked)
-		qsort(ranked, found, sizeof(*ranked), compare_ranked);
-	for (size_t i = 0; i < found; i++)
-		json_array_append_new(list, report_whole(ranked[i].zone));
-	free(ranked);
-	return list;
 }

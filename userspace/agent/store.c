@@ -152,23 +152,24 @@ static void written(void *context, const uint8_t *apex, uint32_t serial, enum st
 /* A version or changes on their way to the publisher, and where their follower waits. */
 struct handing {
 	struct agent *agent;
-	uint8_t apex[KNOT_DNAME_MAXLEN];
 	struct zone_version *version;
 	struct store_edit *edit;
 	void (*done)(void *context, const char *error);
 	void (*changed)(void *context, bool fits, const char *error);
 	void *context;
+	uint8_t apex[];
 };
 
 static struct handing *handing_new(struct agent_zone *zone, void *context)
 {
-	struct handing *handing = calloc(1, sizeof(*handing));
+	size_t size = knot_dname_size(zone->config->apex);
+	struct handing *handing = calloc(1, sizeof(*handing) + size);
 
 	if (!handing)
 		return NULL;
 	handing->agent = zone->agent;
 	handing->context = context;
-	knot_dname_to_wire(handing->apex, zone->config->apex, sizeof(handing->apex));
+	memcpy(handing->apex, zone->config->apex, size);
 	return handing;
 }
 
@@ -316,7 +317,8 @@ void agent_begin_from_store(struct agent_zone *zone, struct follower_start *star
 
 	if (!agent->store)
 		return;
-	has = store_find(agent->store, zone->config->apex, &stored);
+	/* Once what nothing wants was swept out, what there may be of a new zone is on its way out too. */
+	has = !agent->swept && store_find(agent->store, zone->config->apex, &stored);
 	if (start->loaded && (!has || is_later(start->serial, stored.serial)))
 		want_whole(zone);
 	if (has && start->loaded && stored.serial == start->serial)
@@ -366,39 +368,6 @@ void agent_forget_stored(struct agent *agent, const uint8_t *apex)
 {
 	if (agent->store)
 		store_remove(agent->store, apex);
-}
-
-struct stray {
-	struct agent *agent;
-	struct whole *first;
-};
-
-static void find_stray(void *context, const uint8_t *apex, const struct store_zone *zone)
-{
-	struct stray *stray = context;
-	struct whole *found = agent_find_zone(stray->agent, apex) ? NULL : calloc(1, sizeof(*found));
-
-	if (!found)
-		return;
-	knot_dname_to_wire(found->apex, apex, sizeof(found->apex));
-	found->next = stray->first;
-	stray->first = found;
-}
-
-void agent_forget_strays(struct agent *agent)
-{
-	struct stray stray = {.agent = agent};
-
-	if (!agent->store)
-		return;
-	store_each_zone(agent->store, find_stray, &stray);
-	while (stray.first) {
-		struct whole *next = stray.first->next;
-
-		store_remove(agent->store, stray.first->apex);
-		free(stray.first);
-		stray.first = next;
-	}
 }
 
 /* ---- life ---- */

@@ -24,7 +24,7 @@ static struct agent_zone *zone_argument(struct agent *agent, struct control_requ
 	return zone;
 }
 
-/* The zones named, or all of them. NULL after answering the request. */
+/* The zones named, or all of them in no order. NULL after answering the request. */
 static struct agent_zone **zone_arguments(struct agent *agent, struct control_request *request, const json_t *arguments,
                                           size_t *count)
 {
@@ -52,17 +52,24 @@ static void run_status(void *context, struct control_request *request, const jso
 	census_begin(context, request);
 }
 
+static json_t *tell_zone(struct agent_zone *zone, unsigned brief)
+{
+	return report_zone(zone, brief);
+}
+
 static void run_zone_status(void *context, struct control_request *request, const json_t *arguments,
                             const json_t *options)
 {
 	size_t count;
-	struct agent_zone **zones = zone_arguments(context, request, arguments, &count);
+	struct agent_zone **list = zone_arguments(context, request, arguments, &count);
+	struct listing_zones zones = {.list = list, .named = json_array_size(arguments) > 0};
 
-	if (!zones)
+	if (!list)
 		return;
-	control_reply(request, json_is_true(json_object_get(options, "problems")) ? report_problems(zones, count)
-	                                                                          : report_each_zone(zones, count));
-	free(zones);
+	zones.count = count;
+	zones.problems = json_is_true(json_object_get(options, "problems"));
+	listing_begin(context, request, &zones, tell_zone, !zones.problems && count > REPORT_WHOLE);
+	free(list);
 }
 
 /* A request that waits for zones; gone when it is answered and no follower remembers it. */
@@ -159,47 +166,49 @@ static void refresh_and_wait(struct agent_zone *zone, enum follower_force force,
 	follower_refresh(zone->follower, force, zone_done, part);
 }
 
-static void run_refresh(struct agent *agent, struct control_request *request, const json_t *arguments,
-                        const json_t *options, enum follower_force force)
+/* Bits beside those of enum follower_force. */
+#define REFRESH_ALONE 256U /* no other zone was named */
+
+static json_t *tell_refreshed(struct agent_zone *zone, unsigned how)
 {
-	bool wait = json_is_true(json_object_get(options, "wait"));
-	bool unverified = json_is_true(json_object_get(options, "force"));
-	json_int_t timeout = json_integer_value(json_object_get(options, "timeout"));
+	json_t *entry = reload_entry(zone, false);
+
+	if (zone->follower)
+		follower_refresh(zone->follower, how & ~REFRESH_ALONE, agent_ignore_done, NULL);
+	else if (how & REFRESH_ALONE)
+		json_object_set_new(entry, "error", json_string("it is made here"));
+	return entry;
+}
+
+static int compare_zones(const void *left, const void *right)
+{
+	const struct agent_zone *const *a = left, *const *b = right;
+
+	return zone_compare_names((*a)->config->apex, (*b)->config->apex);
+}
+
+static void refresh_and_tell(struct agent *agent, struct control_request *request, struct agent_zone **zones,
+                             size_t count, enum follower_force force, int64_t timeout)
+{
 	struct waiting *waiting = calloc(1, sizeof(*waiting));
-	size_t count;
-	struct agent_zone **zones;
 
 	if (!waiting) {
 		control_fail(request, "out of memory");
 		return;
 	}
-	if (unverified && !json_array_size(arguments)) {
-		control_fail(request, "name the zones to which --force applies");
-		free(waiting);
-		return;
-	}
-	zones = zone_arguments(agent, request, arguments, &count);
-	if (!zones) {
-		free(waiting);
-		return;
-	}
-	force |= unverified ? FOLLOWER_UNVERIFIED : 0;
 	waiting->request = request;
 	waiting->result = json_array();
 	waiting->timer.data = waiting;
 	waiting->left = 1; /* this function */
 	for (size_t i = 0; i < count; i++) {
-		json_t *entry = reload_entry(zones[i], wait);
+		json_t *entry = reload_entry(zones[i], true);
 
 		json_array_append_new(waiting->result, entry);
-		if (!zones[i]->follower)
-			json_object_set_new(entry, "error", count == 1 ? json_string("it is made here") : json_null());
-		else if (wait)
+		if (zones[i]->follower)
 			refresh_and_wait(zones[i], force, waiting, entry);
 		else
-			follower_refresh(zones[i]->follower, force, agent_ignore_done, NULL);
+			json_object_set_new(entry, "error", count == 1 ? json_string("it is made here") : json_null());
 	}
-	free(zones);
 	if (--waiting->left) {
 		waiting->timer_open = !uv_timer_init(agent->loop, &waiting->timer);
 		uv_timer_start(&waiting->timer, waited_too_long, (timeout > 0 ? timeout : 60) * 1000, 0);
@@ -207,6 +216,35 @@ static void run_refresh(struct agent *agent, struct control_request *request, co
 	}
 	answer_waiting(waiting);
 	release_waiting(waiting);
+}
+
+static void run_refresh(struct agent *agent, struct control_request *request, const json_t *arguments,
+                        const json_t *options, enum follower_force force)
+{
+	bool unverified = json_is_true(json_object_get(options, "force"));
+	size_t named = json_array_size(arguments), count;
+	struct listing_zones listed = {.named = named > 0};
+	struct agent_zone **zones;
+
+	if (unverified && !named) {
+		control_fail(request, "name the zones to which --force applies");
+		return;
+	}
+	zones = zone_arguments(agent, request, arguments, &count);
+	if (!zones)
+		return;
+	force |= unverified ? FOLLOWER_UNVERIFIED : 0;
+	listed.list = zones;
+	listed.count = count;
+	if (json_is_true(json_object_get(options, "wait"))) {
+		if (!named)
+			qsort(zones, count, sizeof(*zones), compare_zones);
+		refresh_and_tell(agent, request, zones, count, force,
+		                 json_integer_value(json_object_get(options, "timeout")));
+	} else {
+		listing_begin(agent, request, &listed, tell_refreshed, force | (count == 1 ? REFRESH_ALONE : 0));
+	}
+	free(zones);
 }
 
 static void run_zone_reload(void *context, struct control_request *request, const json_t *arguments,
@@ -224,85 +262,9 @@ static void run_zone_retransfer(void *context, struct control_request *request, 
 		run_refresh(context, request, arguments, options, FOLLOWER_FULL);
 }
 
-/* Settings that are taken at start only. */
-static void warn_of_restart(const struct config *old, const struct config *config)
-{
-	static const char later[] = "takes effect when peregrined is started again";
-
-	if (strcmp(old->pin_directory, config->pin_directory) || old->mode != config->mode ||
-	    old->memory != config->memory)
-		log_warning("%s: a change of fast-path mode, pin-directory or memory %s", config->path, later);
-	if (old->port != config->port || strcmp(old->run_directory, config->run_directory) ||
-	    strcmp(old->state_directory, config->state_directory))
-		log_warning("%s: a change of server port, run-directory or state-directory %s", config->path, later);
-	if (old->udp_workers != config->udp_workers || old->tcp_clients != config->tcp_clients)
-		log_warning("%s: a change of fallback %s", config->path, later);
-}
-
-/* Takes the program off interfaces that are not named any more. */
-static void detach_unnamed(struct agent *agent)
-{
-	struct fastpath_interface interfaces[64];
-	size_t count = agent->fastpath ? fastpath_interfaces(agent->fastpath, interfaces, 64) : 0;
-
-	for (size_t i = 0; i < count && i < 64; i++) {
-		bool named = false;
-
-		for (size_t j = 0; j < agent->config->interface_count; j++)
-			named |= !strcmp(agent->config->interfaces[j], interfaces[i].name);
-		if (!named)
-			fastpath_detach(agent->fastpath, interfaces[i].name);
-	}
-}
-
-int agent_reload(struct agent *agent, size_t *added, size_t *removed, char **errors)
-{
-	size_t size;
-	FILE *stream = open_memstream(errors, &size);
-	struct config *config = stream ? config_load(agent->config->path, stream) : NULL;
-	int result = -1;
-
-	if (stream)
-		fclose(stream);
-	for (char *c = *errors; c && *c; c++)
-		if (*c == '\n')
-			*c = c[1] ? ';' : 0;
-	if (!config)
-		return -1;
-	warn_of_restart(agent->config, config);
-	agent_keep_off(agent, NULL, false);
-	result = agent_apply_zones(agent, config, added, removed);
-	if (agent_apply_policy(agent))
-		result = -1;
-	detach_unnamed(agent);
-	agent_follow_host(agent);
-	if (!result)
-		log_notice("configuration read again: %zu zones, %zu added, %zu removed", agent->zone_count, *added,
-		           *removed);
-	return result;
-}
-
 static void run_reload(void *context, struct control_request *request, const json_t *arguments, const json_t *options)
 {
-	struct agent *agent = context;
-	char *errors = NULL;
-	size_t added, removed;
-	json_t *result;
-
-	if (agent_reload(agent, &added, &removed, &errors)) {
-		if (errors && errors[0])
-			control_fail(request, "the old configuration stays: %s", errors);
-		else
-			control_fail(request, "the new configuration is in force, but not all of it could be done: "
-			                      "see the log");
-	} else {
-		result = json_object();
-		json_object_set_new(result, "zones", json_integer(agent->zone_count));
-		json_object_set_new(result, "zones_added", json_integer(added));
-		json_object_set_new(result, "zones_removed", json_integer(removed));
-		control_reply(request, result);
-	}
-	free(errors);
+	agent_reload(context, request);
 }
 
 static void run_stats(void *context, struct control_request *request, const json_t *arguments, const json_t *options)
@@ -330,7 +292,9 @@ static void run_interfaces(struct agent *agent, struct control_request *request,
 	json_t *list;
 
 	if (!agent->fastpath) {
-		control_fail(request, "fast-path.mode is off; set it to auto and start peregrined again");
+		control_fail(request, agent->program_loading
+		                          ? "the program is not loaded yet; ask again in some seconds"
+		                          : "fast-path.mode is off; set it to auto and start peregrined again");
 		return;
 	}
 	list = json_array();

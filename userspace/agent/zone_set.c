@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-/* The table grows behind the main thread's back, which adds zones faster than that: it begins large, with 1 MiB. */
-#define FIRST_BUCKETS 65536
-#define LEAST_BUCKETS 64
+/* The table is grown here: by itself it would go by the longest chain it meets, and take a hundred times the buckets
+ * that there are zones. */
+#define FIRST_BUCKETS 1024
 
 static unsigned long hash_of(const struct agent *agent, const uint8_t *apex)
 {
@@ -42,8 +42,8 @@ static struct cds_lfht_node *look_up(struct agent *agent, const uint8_t *apex)
 
 int zone_set_open(struct agent *agent)
 {
-	agent->zone_table =
-	    cds_lfht_new_flavor(FIRST_BUCKETS, LEAST_BUCKETS, 0, CDS_LFHT_AUTO_RESIZE, &urcu_memb_flavor, NULL);
+	agent->zone_table = cds_lfht_new_flavor(FIRST_BUCKETS, FIRST_BUCKETS, 0, 0, &urcu_memb_flavor, NULL);
+	agent->zone_buckets = FIRST_BUCKETS;
 	return agent->zone_table ? 0 : -1;
 }
 
@@ -63,6 +63,10 @@ void zone_set_add(struct agent *agent, struct agent_zone *zone)
 		zone->next->previous = zone;
 	agent->zones = zone;
 	agent->zone_count++;
+	if (agent->zone_count > agent->zone_buckets) {
+		agent->zone_buckets *= 2;
+		cds_lfht_resize(agent->zone_table, agent->zone_buckets);
+	}
 	cds_lfht_node_init(&zone->node);
 	urcu_memb_read_lock();
 	cds_lfht_add(agent->zone_table, hash_of(agent, zone->config->apex), &zone->node);
@@ -127,13 +131,6 @@ const struct config_zone *agent_find_config(struct agent *agent, const uint8_t *
 	return node ? config_of(node) : NULL;
 }
 
-static int compare_zones(const void *left, const void *right)
-{
-	const struct agent_zone *const *a = left, *const *b = right;
-
-	return knot_dname_cmp((*a)->config->apex, (*b)->config->apex);
-}
-
 struct agent_zone **agent_list_zones(const struct agent *agent, size_t *count)
 {
 	struct agent_zone **list = calloc(agent->zone_count + 1, sizeof(struct agent_zone *));
@@ -143,6 +140,5 @@ struct agent_zone **agent_list_zones(const struct agent *agent, size_t *count)
 		return NULL;
 	for (struct agent_zone *zone = agent->zones; zone; zone = zone->next)
 		list[(*count)++] = zone;
-	qsort(list, *count, sizeof(struct agent_zone *), compare_zones);
 	return list;
 }

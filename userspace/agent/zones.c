@@ -35,9 +35,22 @@ static void first_attempt_done(void *context, const char *error)
 	settle(context);
 }
 
-static bool is_catalog(enum agent_role role)
+/* Most zones have none, and nothing is kept for them. */
+static void set_secondaries(struct agent_zone *zone, const struct config_zone *config)
 {
-	return role == AGENT_CATALOG || role == AGENT_PRODUCED;
+	bool failed = false;
+
+	if (!config->outgoing.notify_count) {
+		notify_zone_free(zone->notify);
+		zone->notify = NULL;
+	} else if (zone->notify) {
+		failed = notify_zone_reconfigure(zone->notify, config);
+	} else {
+		zone->notify = notify_zone_new(zone->agent->notify_out, config);
+		failed = !zone->notify;
+	}
+	if (failed)
+		log_error("zone %s: no memory for its secondaries: those that there were are notified", config->name);
 }
 
 /* Its follower, beginning with what is served of it already. */
@@ -65,9 +78,7 @@ static int follow(struct agent_zone *zone)
 		zone->follower = follower_new(agent->schedule, zone->config, &start, &hooks);
 	if (!zone->follower && zone->role != AGENT_PRODUCED)
 		return -1;
-	zone->notify = notify_zone_new(agent->notify_out, zone->config);
-	if (!zone->notify)
-		log_error("zone %s: no memory for its secondaries: they are not notified", zone->config->name);
+	set_secondaries(zone, zone->config);
 	if (zone->settled)
 		return 0;
 	agent->unsettled++;
@@ -87,7 +98,7 @@ struct agent_zone *agent_add_zone(struct agent *agent, enum agent_role role, con
 		free(zone);
 		return NULL;
 	}
-	publisher_set_private(agent->publisher, config->apex, is_catalog(role));
+	publisher_set_private(agent->publisher, config->apex, agent_is_catalog(role));
 	if (follow(zone)) {
 		publisher_remove_zone(agent->publisher, config->apex);
 		member_free(member);
@@ -130,136 +141,9 @@ void agent_change_zone(struct agent_zone *zone, const struct config_zone *config
 {
 	if (zone->follower)
 		follower_reconfigure(zone->follower, config);
-	if (zone->notify && notify_zone_reconfigure(zone->notify, config))
-		log_error("zone %s: no memory for other secondaries: the old ones are notified", config->name);
+	set_secondaries(zone, config);
 	zone_set_config(zone, config, member);
 	produce_later(zone->agent);
-}
-
-/* The image may hold zones that nothing wants any more. */
-struct stray {
-	struct agent *agent;
-	knot_dname_storage_t *apexes;
-	size_t count, room;
-};
-
-static void find_stray(const uint8_t *apex, const struct publisher_zone *zone, void *context)
-{
-	struct stray *stray = context;
-
-	if (agent_find_zone(stray->agent, apex))
-		return;
-	if (stray->count == stray->room) {
-		size_t room = stray->room ? stray->room * 2 : 64;
-		void *apexes = realloc(stray->apexes, room * sizeof(*stray->apexes));
-
-		if (!apexes)
-			return;
-		stray->apexes = apexes;
-		stray->room = room;
-	}
-	knot_dname_to_wire(stray->apexes[stray->count++], apex, KNOT_DNAME_MAXLEN);
-}
-
-void agent_remove_strays(struct agent *agent)
-{
-	struct stray stray = {.agent = agent};
-
-	if (agent->swept || catalogs_unread(agent) || catalogs_at_work(agent))
-		return;
-	agent->swept = true;
-	publisher_each_zone(agent->publisher, find_stray, &stray);
-	for (size_t i = 0; i < stray.count; i++)
-		publisher_remove_zone(agent->publisher, stray.apexes[i]);
-	free(stray.apexes);
-	agent_forget_strays(agent);
-}
-
-/* A zone of the configuration: one more, or one that is there gets its settings anew. */
-static int want_zone(struct agent *agent, enum agent_role role, const struct config_zone *config, size_t *added)
-{
-	struct agent_zone *zone = agent_find_zone(agent, config->apex);
-
-	/* Catalogs are followed in another way, or not at all. */
-	if (zone && zone->role != role && (is_catalog(zone->role) || is_catalog(role))) {
-		agent_remove_zone(zone);
-		zone = NULL;
-	}
-	if (zone) {
-		agent_change_zone(zone, config, NULL);
-	} else {
-		zone = agent_add_zone(agent, role, config, NULL);
-		++*added;
-	}
-	if (!zone) {
-		log_error("zone %s: cannot be added: out of memory", config->name);
-		return -1;
-	}
-	zone->role = role;
-	zone->catalog = NULL;
-	zone->generation = agent->generation;
-	return 0;
-}
-
-static int want_catalogs(struct agent *agent, size_t *added)
-{
-	int result = 0;
-
-	for (struct agent_catalog *catalog = agent->catalogs; catalog; catalog = catalog->next) {
-		if (want_zone(agent, AGENT_CATALOG, &catalog->config->zone, added))
-			result = -1;
-		else
-			agent_find_zone(agent, catalog->config->zone.apex)->catalog = catalog;
-	}
-	for (size_t i = 0; i < agent->config->catalog_count; i++)
-		if (agent->config->catalogs[i].produce &&
-		    want_zone(agent, AGENT_PRODUCED, &agent->config->catalogs[i].zone, added))
-			result = -1;
-	return result;
-}
-
-static size_t remove_unwanted(struct agent *agent)
-{
-	struct agent_zone *zone = agent->zones;
-	size_t removed = 0;
-
-	while (zone) {
-		struct agent_zone *next = zone->next;
-
-		if (zone->generation != agent->generation) {
-			agent_remove_zone(zone);
-			removed++;
-		}
-		zone = next;
-	}
-	return removed;
-}
-
-int agent_apply_zones(struct agent *agent, struct config *config, size_t *added, size_t *removed)
-{
-	struct config *old = agent->config;
-	bool first = !agent->generation;
-	int result;
-
-	*added = *removed = 0;
-	rcu_assign_pointer(agent->config, config);
-	result = catalogs_configure(agent, config) | produce_configure(agent, config);
-	agent->generation++;
-	if (first)
-		catalogs_read_last(agent);
-	for (size_t i = 0; i < config->zone_count; i++)
-		if (want_zone(agent, AGENT_CONFIGURED, &config->zones[i], added))
-			result = -1;
-	if (want_catalogs(agent, added) || (first ? catalogs_begin(agent) : catalogs_place_all(agent, added)))
-		result = -1;
-	*removed = remove_unwanted(agent);
-	agent_remove_strays(agent);
-	zone_set_bury(agent);
-	if (old != config) {
-		urcu_memb_synchronize_rcu();
-		config_free(old);
-	}
-	return result;
 }
 
 void agent_drop_zones(struct agent *agent)

@@ -16,6 +16,8 @@
 
 #define REQUEST_LIMIT ((size_t)1 << 20)
 #define REQUEST_SECONDS 10 /* for a whole request to arrive, and for a reply to be taken */
+#define PART_OCTETS 65536  /* of a long reply, about: what a socket takes at a time */
+#define SLICE_NS 500000    /* of the loop's time, for a part of it; libuv may go on to the next nine times a turn */
 #define CODE_FAILED 1      /* the verb could not be done */
 #define CODE_REQUEST 2     /* the request makes no sense */
 
@@ -33,11 +35,14 @@ struct control_request {
 	uv_write_t write;
 	struct control *control; /* NULL once closed */
 	struct control_request *next, *previous;
-	char *text; /* the request, later the reply */
+	char *text; /* the request, later the reply, or a part of it */
 	size_t length, room;
+	const struct control_list *list; /* of which there is more to be told; NULL: none */
+	void *list_context;
 	unsigned handles; /* not yet closed */
 	bool running;     /* a verb has it, and will reply */
 	bool started;     /* a whole line came: what follows is ignored */
+	bool told;        /* an element of the list */
 	bool closing;
 };
 
@@ -56,11 +61,21 @@ static void handle_closed(uv_handle_t *handle)
 	free_when_done(request);
 }
 
+static void end_list(struct control_request *request)
+{
+	const struct control_list *list = request->list;
+
+	request->list = NULL;
+	if (list)
+		list->end(request->list_context);
+}
+
 static void close_request(struct control_request *request)
 {
 	if (request->closing)
 		return;
 	request->closing = true;
+	end_list(request);
 	if (request->previous)
 		request->previous->next = request->next;
 	else
@@ -74,15 +89,34 @@ static void close_request(struct control_request *request)
 
 /* --- reply --- */
 
+static void tell_more(struct control_request *request);
+
 static void written(uv_write_t *write, int status)
 {
+	struct control_request *request = write->data;
+
 	/* An error is the client being gone, which is its own affair. */
-	close_request(write->data);
+	if (status == 0 && request->list && !request->closing)
+		tell_more(request);
+	else
+		close_request(request);
 }
 
 static void timed_out(uv_timer_t *timer)
 {
 	close_request(timer->data);
+}
+
+/* Sends the first `length` octets of the text. The request may be gone when this returns. */
+static void send_text(struct control_request *request, size_t length)
+{
+	uv_buf_t buffer = uv_buf_init(request->text, (unsigned)length);
+
+	request->write.data = request;
+	/* A client that does not read must not stay for ever. */
+	uv_timer_start(&request->timer, timed_out, REQUEST_SECONDS * 1000, 0);
+	if (uv_write(&request->write, (uv_stream_t *)&request->pipe, &buffer, 1, written) != 0)
+		close_request(request);
 }
 
 /* Takes over `reply`. The request may be gone when this returns. */
@@ -107,18 +141,91 @@ static void send_reply(struct control_request *request, json_t *reply)
 	request->text = text;
 	size_t length = strlen(text);
 	text[length] = '\n'; /* over the final NUL: the length is given */
-	uv_buf_t buffer = uv_buf_init(text, (unsigned)length + 1);
-	request->write.data = request;
 	uv_read_stop((uv_stream_t *)&request->pipe);
-	/* A client that does not read must not stay for ever. */
-	uv_timer_start(&request->timer, timed_out, REQUEST_SECONDS * 1000, 0);
-	if (uv_write(&request->write, (uv_stream_t *)&request->pipe, &buffer, 1, written) != 0)
-		close_request(request);
+	send_text(request, length + 1);
 }
 
 void control_reply(struct control_request *request, json_t *result)
 {
 	send_reply(request, json_pack("{s:b, s:o}", "ok", 1, "result", result ? result : json_null()));
+}
+
+/* Puts text behind what there is. Returns 0, or -1 when memory is short. */
+static int add_text(const char *text, size_t size, void *context)
+{
+	struct control_request *request = context;
+	size_t room = request->room ? request->room : 4096;
+
+	while (room - request->length < size)
+		room *= 2;
+	if (room != request->room) {
+		char *grown = realloc(request->text, room);
+
+		if (!grown)
+			return -1;
+		request->text = grown;
+		request->room = room;
+	}
+	memcpy(request->text + request->length, text, size);
+	request->length += size;
+	return 0;
+}
+
+/* One element, behind what was told before. */
+static int add_element(struct control_request *request, json_t *element)
+{
+	int result = request->told && add_text(",", 1, request) ? -1 : 0;
+
+	if (!result)
+		result = json_dump_callback(element, add_text, request, JSON_COMPACT | JSON_ENCODE_ANY);
+	request->told = true;
+	json_decref(element);
+	return result;
+}
+
+/* The next part of a list. The request may be gone when this returns. */
+static void tell_more(struct control_request *request)
+{
+	uint64_t begun = uv_hrtime();
+	int result = 0;
+
+	while (!result && request->list && request->length < PART_OCTETS && uv_hrtime() - begun < SLICE_NS) {
+		json_t *element = request->list->next(request->list_context);
+
+		if (element) {
+			result = add_element(request, element);
+			continue;
+		}
+		end_list(request);
+		result = add_text("]}\n", 3, request);
+	}
+	if (result) {
+		/* Half a reply is none, as the client sees by its end. */
+		close_request(request);
+		return;
+	}
+	send_text(request, request->length);
+	request->length = 0;
+}
+
+void control_reply_list(struct control_request *request, const struct control_list *list, void *context)
+{
+	static const char head[] = "{\"ok\":true,\"result\":[";
+
+	request->running = false;
+	if (request->closing) {
+		list->end(context);
+		free_when_done(request);
+		return;
+	}
+	request->list = list;
+	request->list_context = context;
+	request->length = 0;
+	uv_read_stop((uv_stream_t *)&request->pipe);
+	if (add_text(head, sizeof(head) - 1, request))
+		close_request(request);
+	else
+		tell_more(request);
 }
 
 static void fail(struct control_request *request, int code, const char *format, va_list arguments)

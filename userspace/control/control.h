@@ -18,6 +18,18 @@ struct control_request; /* one connection waiting for its reply */
 void control_reply(struct control_request *request, json_t *result);
 void control_fail(struct control_request *request, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/*
+ * A reply of many parts: an array, whose elements are asked for one after another, some each time the loop comes round
+ * and the client has taken those before. So however long it is, it keeps nothing waiting, and is never in memory as a
+ * whole. `next` gives an element, or NULL when there are no more; `end` is called once, when no more are asked for.
+ */
+struct control_list {
+	json_t *(*next)(void *context);
+	void (*end)(void *context);
+};
+/* Answers a request by a list; `end` may be called before this returns. */
+void control_reply_list(struct control_request *request, const struct control_list *list, void *context);
+
 struct control_verb {
 	const char *name;
 	void (*run)(void *context, struct control_request *request, const json_t *arguments,

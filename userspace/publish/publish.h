@@ -45,7 +45,7 @@ struct publisher_zone {
 	uint32_t cold; /* of them, those that the program does not have */
 };
 
-/* The zones found in an adopted image, by apex: calls `found` for each. */
+/* The zones found in an adopted image, by apex: calls `found` for each. For any thread. */
 void publisher_each_zone(struct publisher *publisher,
                          void (*found)(const uint8_t *apex, const struct publisher_zone *zone, void *context),
                          void *context);

@@ -13,6 +13,9 @@
 #include <urcu/urcu-memb.h>
 
 #define DROPS 1024 /* zones, at a time */
+#define WHY 512
+
+/* Thousands may wait at start, so one is small. */
 
 struct job {
 	struct job *next;
@@ -26,11 +29,27 @@ struct job {
 	publisher_changed changed; /* `done` of changes */
 	publisher_made made;       /* `done` of what is read back, or made */
 	publisher_supply supply;
-	uint8_t apex[KNOT_DNAME_MAXLEN]; /* to load, to read */
 	bool misfit;
 	void *context;
-	char why[512]; /* "" when it went well */
+	char *why;      /* NULL: it went well */
+	uint8_t apex[]; /* to load, to read */
 };
+
+static char no_memory[] = "out of memory";
+
+static void job_failed(struct job *job, const char *why)
+{
+	job->why = strdup(why);
+	if (!job->why)
+		job->why = no_memory;
+}
+
+static void free_job(struct job *job)
+{
+	if (job->why != no_memory)
+		free(job->why);
+	free(job);
+}
 
 struct queue {
 	struct job *first, **last;
@@ -106,10 +125,10 @@ static void complete(void *context)
 static void run_publish(struct publisher *publisher, struct job *job)
 {
 	struct zone_version *version = job->version;
-	char why[sizeof(job->why)] = "";
+	char why[WHY] = "";
 
 	if (image_commit(publisher->image, version, job->expires_at, complete, job, why, sizeof(why))) {
-		memcpy(job->why, why, sizeof(why));
+		job_failed(job, why);
 		complete(job);
 	}
 	zone_unref(version);
@@ -118,7 +137,7 @@ static void run_publish(struct publisher *publisher, struct job *job)
 static void run_change(struct publisher *publisher, struct job *job)
 {
 	struct zone_changes *changes = job->changes;
-	char why[sizeof(job->why)] = "";
+	char why[WHY] = "";
 	enum image_change result;
 
 	job->changes = NULL;
@@ -127,7 +146,7 @@ static void run_change(struct publisher *publisher, struct job *job)
 	if (result == IMAGE_CHANGED)
 		return;
 	job->misfit = result == IMAGE_MISFIT;
-	memcpy(job->why, why, sizeof(why));
+	job_failed(job, why);
 	complete(job);
 }
 
@@ -161,14 +180,14 @@ static void run_drops(struct publisher *publisher, struct job *job)
 
 static void run_load(struct publisher *publisher, struct job *job)
 {
-	char why[sizeof(job->why)] = "";
+	char why[WHY] = "";
 
 	job->version = job->supply(job->context, job->apex, why, sizeof(why));
 	if (job->version) {
 		run_publish(publisher, job);
 		return;
 	}
-	memcpy(job->why, why, sizeof(why));
+	job_failed(job, why);
 	complete(job);
 }
 
@@ -198,30 +217,35 @@ static struct zone_builder *read_zone(struct image *image, const uint8_t *apex, 
 
 static void run_read(struct publisher *publisher, struct job *job)
 {
+	char why[WHY] = "";
 	uint32_t serial;
-	struct zone_builder *builder = read_zone(publisher->image, job->apex, &serial, job->why, sizeof(job->why));
+	struct zone_builder *builder = read_zone(publisher->image, job->apex, &serial, why, sizeof(why));
 
 	if (builder)
-		job->version = zone_builder_finish(builder, job->why, sizeof(job->why));
+		job->version = zone_builder_finish(builder, why, sizeof(why));
+	if (!job->version)
+		job_failed(job, why);
 	complete(job);
 }
 
 static void run_make(struct publisher *publisher, struct job *job)
 {
 	struct zone_changes *changes = job->changes;
+	char why[WHY] = "";
 	uint32_t serial = 0;
-	struct zone_builder *base =
-	    read_zone(publisher->image, zone_changes_apex(changes), &serial, job->why, sizeof(job->why));
+	struct zone_builder *base = read_zone(publisher->image, zone_changes_apex(changes), &serial, why, sizeof(why));
 
 	job->changes = NULL;
 	if (base && serial == zone_changes_from(changes)) {
-		job->version = zone_changes_apply(changes, base, job->why, sizeof(job->why));
+		job->version = zone_changes_apply(changes, base, why, sizeof(why));
 	} else {
 		if (base)
-			snprintf(job->why, sizeof(job->why), "another serial is served by now");
+			snprintf(why, sizeof(why), "another serial is served by now");
 		zone_builder_free(base);
 		zone_changes_free(changes);
 	}
+	if (!job->version)
+		job_failed(job, why);
 	complete(job);
 }
 
@@ -278,8 +302,8 @@ static void deliver(uv_async_t *async)
 	struct job *job;
 
 	while ((job = queue_take(publisher, &publisher->completions, false))) {
-		report(job, job->why[0] ? job->why : NULL);
-		free(job);
+		report(job, job->why);
+		free_job(job);
 	}
 }
 
@@ -371,13 +395,17 @@ void publisher_each_zone(struct publisher *publisher,
                          void *context)
 {
 	struct image *image = publisher->image;
+	bool there = true;
 
-	for (uint32_t slot = 0; slot < image->zones.entries; slot++) {
+	for (uint32_t slot = 0; there; slot++) {
 		struct publisher_zone out;
-		struct pg_zone zone;
+		struct pg_zone zone = {};
 
+		/* They may become more meanwhile. */
 		pthread_mutex_lock(&image->zones_lock);
-		zone = *image_zone(image, slot);
+		there = slot < image->zones.entries;
+		if (there)
+			zone = *image_zone(image, slot);
 		if (zone.flags & PG_ZONE_IN_USE)
 			fill(image, slot, &out);
 		pthread_mutex_unlock(&image->zones_lock);
@@ -464,14 +492,18 @@ bool publisher_zone(struct publisher *publisher, const uint8_t *apex, struct pub
 	return slot >= 0;
 }
 
-static struct job *new_job(struct publisher *publisher, const struct job *job)
+/* `apex` may be NULL. */
+static struct job *new_job(struct publisher *publisher, const struct job *job, const uint8_t *apex)
 {
-	struct job *made = malloc(sizeof(*made));
+	size_t size = apex ? knot_dname_size(apex) : 0;
+	struct job *made = malloc(sizeof(*made) + size);
 
-	if (made) {
-		*made = *job;
-		made->publisher = publisher;
-	}
+	if (!made)
+		return NULL;
+	*made = *job;
+	made->publisher = publisher;
+	if (apex)
+		memcpy(made->apex, apex, size);
 	return made;
 }
 
@@ -481,7 +513,8 @@ void publisher_publish(struct publisher *publisher, struct zone_version *version
 	struct job *job = new_job(
 	    publisher,
 	    &(struct job){
-	        .kind = JOB_PUBLISH, .version = version, .expires_at = expires_at, .done = done, .context = context});
+	        .kind = JOB_PUBLISH, .version = version, .expires_at = expires_at, .done = done, .context = context},
+	    NULL);
 
 	if (!job) {
 		done(context, "out of memory");
@@ -494,28 +527,27 @@ void publisher_publish(struct publisher *publisher, struct zone_version *version
 void publisher_load(struct publisher *publisher, const uint8_t *apex, uint64_t expires_at, publisher_supply supply,
                     publisher_done done, void *context)
 {
-	struct job *job = new_job(
-	    publisher,
-	    &(struct job){
-	        .kind = JOB_LOAD, .expires_at = expires_at, .supply = supply, .done = done, .context = context});
+	struct job *job =
+	    new_job(publisher,
+	            &(struct job){
+	                .kind = JOB_LOAD, .expires_at = expires_at, .supply = supply, .done = done, .context = context},
+	            apex);
 
 	if (!job) {
 		done(context, "out of memory");
 		return;
 	}
-	knot_dname_to_wire(job->apex, apex, sizeof(job->apex));
 	queue_put(publisher, &publisher->jobs, job);
 }
 
 void publisher_read(struct publisher *publisher, const uint8_t *apex, publisher_made made, void *context)
 {
-	struct job *job = new_job(publisher, &(struct job){.kind = JOB_READ, .made = made, .context = context});
+	struct job *job = new_job(publisher, &(struct job){.kind = JOB_READ, .made = made, .context = context}, apex);
 
 	if (!job) {
 		made(context, NULL, "out of memory");
 		return;
 	}
-	knot_dname_to_wire(job->apex, apex, sizeof(job->apex));
 	queue_put(publisher, &publisher->jobs, job);
 }
 
@@ -525,7 +557,8 @@ void publisher_change(struct publisher *publisher, struct zone_changes *changes,
 	struct job *job = new_job(
 	    publisher,
 	    &(struct job){
-	        .kind = JOB_CHANGE, .changes = changes, .expires_at = expires_at, .changed = done, .context = context});
+	        .kind = JOB_CHANGE, .changes = changes, .expires_at = expires_at, .changed = done, .context = context},
+	    NULL);
 
 	if (!job) {
 		zone_changes_free(changes);
@@ -537,8 +570,8 @@ void publisher_change(struct publisher *publisher, struct zone_changes *changes,
 
 void publisher_make(struct publisher *publisher, struct zone_changes *changes, publisher_made made, void *context)
 {
-	struct job *job =
-	    new_job(publisher, &(struct job){.kind = JOB_MAKE, .changes = changes, .made = made, .context = context});
+	struct job *job = new_job(
+	    publisher, &(struct job){.kind = JOB_MAKE, .changes = changes, .made = made, .context = context}, NULL);
 
 	if (!job) {
 		zone_changes_free(changes);

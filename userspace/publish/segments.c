@@ -18,6 +18,10 @@
 #define USABLE_UNITS (PG_UNITS_PER_SEGMENT - PG_SEGMENT_GUARD / PG_UNIT)
 #define WORD_BITS 64
 #define BITMAP_WORDS (PG_UNITS_PER_SEGMENT / WORD_BITS)
+/* Putting a map into the map of maps waits for the program's readers, 10 ms, whether one or many are put. So as memory
+ * grows more is made at a time: an eighth of what there is, and no more than so many. */
+#define AHEAD_PART 8
+#define AHEAD_MOST 32
 
 void segments_bound(struct segments *segments, uint64_t memory)
 {
@@ -105,10 +109,21 @@ static int place_segment(struct segments *segments, struct segments_part *part, 
 	return 0;
 }
 
-static int make_segment_map(struct segments *segments)
+static void unpin_segment(const struct segments *segments, uint32_t number)
+{
+	char *path;
+
+	if (asprintf(&path, "%s/%u", segments->pins, number) < 0)
+		return;
+	unlink(path);
+	free(path);
+}
+
+/* Makes the map of a segment, and pins it: before it can be referred to, so that the next agent finds every segment
+ * that a reader could see. */
+static int make_segment_map(const struct segments *segments, uint32_t number)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_MMAPABLE);
-	uint32_t number = segments->warm.count;
 	char *path;
 	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "pg_segment", sizeof(uint32_t), PG_SEGMENT_SIZE, 1, &options);
 
@@ -118,34 +133,69 @@ static int make_segment_map(struct segments *segments)
 		close(fd);
 		return -1;
 	}
-	/* Pinned before it can be referred to: the next agent finds every segment that a reader could see. */
-	if (bpf_obj_pin(fd, path) || bpf_map_update_elem(segments->map, &number, &fd, BPF_ANY)) {
-		int error = errno;
-
-		unlink(path);
+	if (bpf_obj_pin(fd, path)) {
 		close(fd);
 		fd = -1;
-		errno = error;
 	}
 	free(path);
 	return fd;
 }
 
+/* Puts segments in their slots, from `first` on. */
+static int show_segments(const struct segments *segments, uint32_t first, const int *fds, uint32_t count)
+{
+	uint32_t numbers[AHEAD_MOST], done = count;
+
+	for (uint32_t i = 0; i < count; i++)
+		numbers[i] = first + i;
+	if (!bpf_map_update_batch(segments->map, numbers, fds, &done, NULL))
+		return 0;
+	/* Kernels before 5.19 have no batches of maps. */
+	for (uint32_t i = 0; i < count; i++)
+		if (bpf_map_update_elem(segments->map, &numbers[i], &fds[i], BPF_ANY))
+			return -1;
+	return 0;
+}
+
+/* Makes and places up to `count` segments. Returns how many. */
+static uint32_t make_segments(struct segments *segments, uint32_t count)
+{
+	uint32_t first = segments->warm.count, made = 0, placed = 0;
+	int fds[AHEAD_MOST];
+
+	while (made < count && (fds[made] = make_segment_map(segments, first + made)) >= 0)
+		made++;
+	if (made && !show_segments(segments, first, fds, made))
+		while (placed < made && !place_segment(segments, &segments->warm, fds[placed], 0))
+			placed++;
+	if (!placed)
+		log_error("image: the kernel gives no more memory for maps: %s", strerror(errno));
+	for (uint32_t i = 0; i < made; i++) {
+		close(fds[i]);
+		if (i >= placed)
+			unpin_segment(segments, first + i);
+	}
+	return placed;
+}
+
+void segments_expect(struct segments *segments, uint64_t octets)
+{
+	segments->expected = octets / PG_SEGMENT_SIZE;
+}
+
 static int add_warm(struct segments *segments)
 {
-	int fd = -1, result;
+	const struct segments_part *warm = &segments->warm;
+	uint32_t count = segments->expected ? segments->expected : 1 + warm->count / AHEAD_PART;
 
-	if (segments->map >= 0) {
-		fd = make_segment_map(segments);
-		if (fd < 0) {
-			log_error("image: the kernel gives no more memory for maps: %s", strerror(errno));
-			return -1;
-		}
-	}
-	result = place_segment(segments, &segments->warm, fd, 0);
-	if (fd >= 0)
-		close(fd);
-	return result;
+	if (segments->map < 0)
+		return place_segment(segments, &segments->warm, -1, 0);
+	if (count > AHEAD_MOST)
+		count = AHEAD_MOST;
+	if (count > warm->limit - warm->count)
+		count = warm->limit - warm->count;
+	segments->expected -= segments->expected < count ? segments->expected : count;
+	return make_segments(segments, count) ? 0 : -1;
 }
 
 static int add_cold(struct segments *segments)
@@ -190,6 +240,7 @@ static int adopt_cold(struct segments *segments)
 int segments_adopt(struct segments *segments)
 {
 	for (uint32_t number = 0; number < PG_SEGMENTS_MAX; number++) {
+		uint32_t id;
 		char *path;
 		int fd, result;
 
@@ -199,8 +250,11 @@ int segments_adopt(struct segments *segments)
 		free(path);
 		if (fd < 0)
 			return errno == ENOENT ? adopt_cold(segments) : -1;
-		/* A segment that was pinned, but not yet put in its slot. */
-		result = bpf_map_update_elem(segments->map, &number, &fd, BPF_ANY);
+		/* A segment that was pinned, but not yet put in its slot. Which would wait for the readers, so not all
+		 * are put there again. */
+		result = bpf_map_lookup_elem(segments->map, &number, &id)
+		             ? bpf_map_update_elem(segments->map, &number, &fd, BPF_ANY)
+		             : 0;
 		if (!result)
 			result = place_segment(segments, &segments->warm, fd, 0);
 		close(fd);
@@ -321,7 +375,7 @@ static pg_ref take_from(struct segments *segments, struct segments_part *part, u
 pg_ref segments_take(struct segments *segments, uint32_t units, bool cold)
 {
 	struct segments_part *part = cold ? &segments->cold : &segments->warm;
-	uint32_t present = part->cursor / PG_UNITS_PER_SEGMENT - part->first;
+	uint32_t present = part->cursor / PG_UNITS_PER_SEGMENT - part->first, count = part->count;
 	pg_ref ref = 0;
 
 	if (!units || units > USABLE_UNITS || (part->no_room && units >= part->no_room))
@@ -332,7 +386,7 @@ pg_ref segments_take(struct segments *segments, uint32_t units, bool cold)
 	for (uint32_t i = 1; !ref && i <= part->count; i++)
 		ref = take_from(segments, part, (present + i) % part->count, 0, units);
 	if (!ref && !add_segment(segments, part))
-		ref = take_from(segments, part, part->count - 1, 0, units);
+		ref = take_from(segments, part, count, 0, units);
 	/* Full memory is not searched again and again. */
 	if (!ref)
 		part->no_room = units;

@@ -21,7 +21,7 @@ static uint64_t key_of(uint64_t hash)
 
 static int grow(struct targets *targets)
 {
-	struct targets grown = {.room = 16, .used = targets->named, .named = targets->named};
+	struct targets grown = {.room = 4, .used = targets->named, .named = targets->named};
 
 	while (grown.room < targets->named * 4)
 		grown.room *= 2;
