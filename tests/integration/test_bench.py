@@ -19,7 +19,7 @@ sys.path.insert(0, str(PEERS))
 
 import rates  # noqa: E402
 import report  # noqa: E402
-from figures import Row  # noqa: E402
+from figures import Aim, Row  # noqa: E402
 from frames import Query  # noqa: E402
 from loads import QUICK, Load  # noqa: E402
 from place import Primary  # noqa: E402
@@ -55,7 +55,8 @@ def test_every_reply_is_checked() -> None:
     """
     with Lab() as lab:
         place = lab.make_directory("bench")
-        Primary(lab, [plain_zone(place, ZONE, 100)]).start()
+        zone = plain_zone(place, ZONE, 100)
+        Primary(lab, [zone]).start()
         made, threads = rates.framer(lab), rates.Threads(lab)
         samples = place / "samples"
 
@@ -68,7 +69,7 @@ def test_every_reply_is_checked() -> None:
             quiet = {**seen, "idle": 0, "stolen": 0, "busy": seen["tasks"]}
             return seen, rates.doubt(quiet, subject, rates.wrong_samples(prepared, samples))
 
-        with KINDS["peregrine"](lab, [ZONE], rates.SERVER_CPU) as subject:
+        with KINDS["peregrine"](lab, [zone], rates.SERVER_CPU) as subject:
             subject.wait_serving()
             seen, why = measured(asking(0, 1))
             assert seen["replies"] > 1000 and seen["tasks"] > 0 and not seen["lost"]
@@ -93,7 +94,7 @@ def test_transfers_are_timed() -> None:
 
 
 def test_nothing_is_compared_that_is_in_doubt() -> None:
-    row = Row("a", "A", "replies/s", "more", targets={"reflect": 0.5, "knot-xdp": 5})
+    row = Row("a", "A", "thousand/s", "more", aims=(Aim(0.6, "reflect", loop=True), Aim(5, "knot-xdp")))
     for value in (100.0, 101.0, 102.0):
         row.add("peregrine", value)
         row.add("reflect", 2 * value)
@@ -101,10 +102,17 @@ def test_nothing_is_compared_that_is_in_doubt() -> None:
     assert row.ratio("peregrine", "reflect") == 0.5
     assert row.ratio("peregrine", "knot-xdp") is None and row.ratio("peregrine", "knot-xdp", force=True) == 10
     kinds = [KINDS[name] for name in ("peregrine", "reflect", "knot-xdp")]
+    peers = ["knot-xdp"]
     shown = "\n".join(report.lines([row], kinds, force=False))
-    assert "spread over 15%" in shown and "?" in shown and "0.67" in shown  # of its loop: 2 × 0.5 / 1.5
+    assert "spread over 15%" in shown and "?" in shown
+    said = [(figure, said) for _, _, figure, _, said in report.aims([row], kinds, force=False)]
+    assert said == [("0.67", "met"), ("–", "in doubt")]  # of its loop: 2 × 0.5 / 1.5
+    assert row.doubted(peers)
+    row.aims = row.aims[:1]
+    assert not row.doubted(peers)  # what is common to both servers' rounds is not the ratio's
     row.add("peregrine", 101, "wrong replies")
-    assert row.ratio("peregrine", "reflect") is None and row.doubted()
+    row.add("reflect", 202)
+    assert row.ratio("peregrine", "reflect") is None and row.doubted(peers)
     assert replace(row, series={}).best(["reflect"]) is None
 
 
