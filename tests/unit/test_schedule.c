@@ -242,9 +242,15 @@ static void test_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    CROWD(test_window_grows),   CROWD(test_down_and_up),         CROWD(test_rate),
-	    CROWD(test_throughput),     CROWD(test_two_addresses),       CROWD(test_notified_first),
-	    CROWD(test_notified_before_asked), CROWD(test_window),       CROWD(test_bound_in_all),
+	    CROWD(test_window_grows),
+	    CROWD(test_down_and_up),
+	    CROWD(test_rate),
+	    CROWD(test_throughput),
+	    CROWD(test_two_addresses),
+	    CROWD(test_notified_first),
+	    CROWD(test_notified_before_asked),
+	    CROWD(test_window),
+	    CROWD(test_bound_in_all),
 	    CROWD(test_memory),
 	};
 
