@@ -18,7 +18,7 @@
 
 #include <linux/types.h>
 
-#define PG_SCHEMA 3
+#define PG_SCHEMA 4
 
 /* A segment is the unit in which the image grows. Records never reach into its last PG_SEGMENT_GUARD
  * bytes, so that the verifier can allow PG_SEGMENT_GUARD bytes behind every valid reference. */
@@ -121,19 +121,34 @@ enum pg_denial {
 	PG_DENIAL_BROKEN = 3, /* it is signed, but nothing can be proved */
 };
 
+/*
+ * What proves that the name itself (PG_PROOF_OWN) has not a type, and that there is no wildcard below it
+ * (PG_PROOF_WILDCARD). With NSEC3, the first 64 bits of the hashes of these names, to look the matching or covering
+ * record up by. With NSEC, the index hash (PG_ROLE_NAME) of the name whose NSEC does it, 0 for none; a node without
+ * these does both by its own.
+ */
+enum pg_proof { PG_PROOF_OWN, PG_PROOF_WILDCARD, PG_PROOFS };
+
 /* What answers of one zone version share. Immutable once referred to. */
 struct pg_head {
 	__u32 units; /* size of this record in units of PG_UNIT */
 	__u32 zone;  /* slot */
 	__u32 version;
 	__u32 serial;
-	__u32 names;         /* number of nodes with PG_ROLE_NAME, for people */
-	__u32 denial;        /* enum pg_denial */
+	__u32 names;  /* number of nodes with PG_ROLE_NAME, for people */
+	__u32 denial; /* enum pg_denial */
+	/* What denies a name below the apex, where no wildcard answers it: the SOA, and, signed, also the NSEC or NSEC3
+	 * records that prove all but that the name itself is not there. They match or cover the apex and the wildcard,
+	 * by enum pg_proof, and have these keys: of NSEC the index hash of its name, of NSEC3 the first 64 bits of its
+	 * own. Without records: there are no such proofs. */
+	__u64 known[PG_PROOFS];
 	struct pg_rrset soa; /* of negative answers (RFC 2308) */
-	__u16 iterations;    /* of NSEC3, additional ones */
-	__u8 salt_length;    /* octets */
+	struct pg_rrset denied;
+	__u16 iterations; /* of NSEC3, additional ones */
+	__u8 salt_length; /* octets */
 	__u8 span_order; /* there are 2^span_order spans: a hash belongs to the one with the number of its first bits */
-	__u8 salt[];     /* padded with zeros to whole words */
+	__u32 reserved;
+	__u8 salt[]; /* padded with zeros to whole words */
 };
 
 /*
@@ -171,14 +186,6 @@ enum pg_node_flag {
 	PG_NODE_WILDCARD = 128, /* its first label is an asterisk */
 	PG_NODE_SOURCE = 256,   /* of additional data: what it holds stands nowhere else in the image */
 };
-
-/*
- * What proves that the name itself (PG_PROOF_OWN) has not a type, and that there is no wildcard below it
- * (PG_PROOF_WILDCARD). With NSEC3, the first 64 bits of the hashes of these names, to look the matching or covering
- * record up by. With NSEC, the index hash (PG_ROLE_NAME) of the name whose NSEC does it, 0 for none; a node without
- * these does both by its own.
- */
-enum pg_proof { PG_PROOF_OWN, PG_PROOF_WILDCARD, PG_PROOFS };
 
 /*
  * NSEC: the names one label below another, in canonical order (RFC 4034 section 6.1), as a tree of blocks. A block's
@@ -231,17 +238,22 @@ struct pg_fragment {
 
 struct pg_relocation {
 	__u16 position; /* of the pointer, from the start of data */
-	__u8 base;      /* enum pg_base */
-	__u8 octets;    /* the pointer is to `octets` octets before the base */
+	__u16 to;       /* PG_TO */
 };
 
 /* What a compression pointer is counted from. */
 enum pg_base {
 	PG_BASE_SNAME,  /* the start of sname: an owner name */
-	PG_BASE_SUFFIX, /* the end of sname: the suffix of that many octets */
-	PG_BASE_OWN,    /* the start of the fragment itself, where an owner is spelt out */
-	PG_BASES = 4,   /* a power of two */
+	PG_BASE_SUFFIX, /* the end of sname: less the octets of a suffix */
+	PG_BASE_OWN,    /* the start of the fragment itself: where an owner is spelt out */
+	PG_BASES = 4,
 };
+
+/* What a pointer is to: a base, and octets that are added to it, or, as two's complement, taken from it. With the base
+ * itself, and both upper bits set, this makes the pointer. */
+#define PG_TO_BASE 14
+#define PG_TO_OCTETS ((1U << PG_TO_BASE) - 1)
+#define PG_TO(base, octets) ((__u16)((__u32)(base) << PG_TO_BASE | ((__u32)(octets)&PG_TO_OCTETS)))
 
 /* A name whose addresses belong in the additional section. The required ones come first. */
 struct pg_target {
@@ -254,7 +266,7 @@ _Static_assert(PG_COLD == 0x80000000U, "a reference tells by its first bit wheth
 _Static_assert(sizeof(struct pg_cell) == 8, "a cell is one word");
 _Static_assert(sizeof(struct pg_bucket) == 64, "a bucket is one cache line");
 _Static_assert(sizeof(struct pg_zone) == 384, "zone record");
-_Static_assert(sizeof(struct pg_head) == 48, "zone head");
+_Static_assert(sizeof(struct pg_head) == 88, "zone head");
 _Static_assert(sizeof(struct pg_node) == 40, "node header");
 _Static_assert(sizeof(struct pg_rrset) == 20, "RRset entry");
 _Static_assert(sizeof(struct pg_order_entry) == 24, "entry of an ordered block");

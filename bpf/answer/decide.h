@@ -93,15 +93,25 @@ PG_STAGE int pg_find_rrset(struct pg_work *w, pg_ref ref)
 	return PG_EXIT_ANSWERED;
 }
 
-/* SOA of a negative answer. */
+/* SOA of a negative answer; right below the apex with what proves all but that the name is not there. */
 PG_INLINE int pg_negative(struct pg_work *w, __u32 rcode)
 {
 	const struct pg_head *head = pg_record(w, w->head);
+	const struct pg_rrset *rrset;
 
 	if (!head)
 		return PG_EXIT_INTERNAL;
 	w->rcode = rcode;
-	return pg_place_due(w, &head->soa, w->head + head->soa.fragment, PG_AUTHORITY);
+	rrset = &head->soa;
+	/* Behind a CNAME there may be proofs that would be given twice. */
+	if (w->prove == PG_PROVE_NAME_ERROR && w->node_flags & PG_NODE_APEX && !w->chain && head->denied.records) {
+		rrset = &head->denied;
+		w->prove = PG_PROVE_COVER;
+		w->knows = 1;
+		w->known[PG_PROOF_OWN] = head->known[PG_PROOF_OWN];
+		w->known[PG_PROOF_WILDCARD] = head->known[PG_PROOF_WILDCARD];
+	}
+	return pg_place_due(w, rrset, w->head + rrset->fragment, PG_AUTHORITY);
 }
 
 /* Places the RRset found, and remembers the addresses that it asks for. */
@@ -232,18 +242,9 @@ PG_STAGE int pg_resolve_chain(struct pg_work *w)
 	if (!w)
 		return result;
 	for (int i = 0; i <= PG_CHAIN_MAX; i++) {
-		int exact = pg_find_exact(w);
-
-		if (exact == PG_FOUND) {
-			w->node_labels = w->labels;
-		} else {
-			result = pg_find_zone(w);
-			if (result)
-				return pg_outside(w, result);
-			result = pg_find_name(w, exact == PG_NOT_FOUND);
-			if (result)
-				return result;
-		}
+		result = pg_find(w);
+		if (result)
+			return pg_outside(w, result);
 		w->flags |= w->chain ? 0 : PG_WORK_AA;
 		result = pg_decide(w);
 		if (w->prove && !(w->flags & PG_WORK_TC) && (!result || result == PG_FOLLOW)) {

@@ -99,7 +99,7 @@ PG_INLINE int pg_take_node(struct pg_work *w, const struct pg_node *node, pg_ref
 }
 
 /* Whether the node at `ref` is the suffix of sname from octet `start` on, in sname's zone. */
-PG_INLINE int pg_match_node(struct pg_work *w, pg_ref ref, __u32 start)
+PG_STAGE int pg_match_node(struct pg_work *w, pg_ref ref, __u32 start)
 {
 	const struct pg_node *node;
 
@@ -127,7 +127,7 @@ PG_INLINE void pg_take_zone(struct pg_work *w, const struct pg_zone *zone, __u32
 }
 
 /* Whether the zone in `slot` has the suffix of sname from octet `start` on as its apex. */
-PG_INLINE int pg_match_zone(struct pg_work *w, __u32 slot, __u32 start)
+PG_STAGE int pg_match_zone(struct pg_work *w, __u32 slot, __u32 start)
 {
 	const struct pg_zone *zone;
 
@@ -230,15 +230,19 @@ PG_STAGE int pg_probe_name(struct pg_work *w, __u32 first)
 	return found;
 }
 
-/* Whether the node at `ref` is sname, in a zone that is without doubt sname's: no zone is served below its apex. */
-PG_INLINE int pg_match_exact(struct pg_work *w, pg_ref ref)
+/* Whether the node at `ref` is the suffix of sname from octet `start` on, in a zone that is without doubt its own: no
+ * zone is served below that one's apex. */
+PG_INLINE int pg_match_exact(struct pg_work *w, pg_ref ref, __u32 start)
 {
 	const struct pg_node *node = pg_record(w, ref);
 	const struct pg_zone *zone;
 
 	if (!node)
 		return PG_FOUND_BROKEN;
-	if (node->role != PG_ROLE_NAME || !pg_same_suffix(w, 0, (const __u8 *)(node + 1), node->name_length))
+	/* Where the RRset and its fragment stand, as a rule: what is not in a cache comes while the name does. */
+	PG_TOUCH((const __u8 *)node + 64);
+	PG_TOUCH((const __u8 *)node + 128);
+	if (node->role != PG_ROLE_NAME || !pg_same_suffix(w, start, (const __u8 *)(node + 1), node->name_length))
 		return PG_NOT_FOUND;
 	zone = pg_zone_record(w, node->zone);
 	if (!zone || zone->flags != PG_ZONE_IN_USE)
@@ -246,19 +250,20 @@ PG_INLINE int pg_match_exact(struct pg_work *w, pg_ref ref)
 	pg_take_zone(w, zone, node->zone);
 	if (!w->head || w->now >= w->expires_at)
 		return PG_FOUND_BROKEN;
-	return pg_take_node(w, node, ref, 0) == PG_FOUND ? PG_FOUND : PG_FOUND_BROKEN;
+	return pg_take_node(w, node, ref, start) == PG_FOUND ? PG_FOUND : PG_FOUND_BROKEN;
 }
 
 /*
- * The ordinary case, by one look-up: sname is there. A name's key does not contain its zone, so that the node says
- * which zone it is. PG_FOUND_BROKEN: the zone has to be found first. PG_NOT_FOUND: no zone has the name.
+ * The suffix of sname that starts with label `first`, and its zone, by one look-up: a name's key does not contain its
+ * zone, so that the node says which zone it is. PG_FOUND_BROKEN: the zone has to be found first. PG_NOT_FOUND: no zone
+ * has the name.
  */
-PG_STAGE int pg_find_exact(struct pg_work *w)
+PG_STAGE int pg_find_exact(struct pg_work *w, __u32 first)
 {
 	const struct pg_settings *settings = pg_settings(w);
 	const struct pg_bucket *bucket;
 	__u64 hash, cell = 0;
-	__u32 tag;
+	__u32 start, tag;
 	int found;
 
 	if (!w || !settings)
@@ -266,7 +271,8 @@ PG_STAGE int pg_find_exact(struct pg_work *w)
 	/* At an apex DS is the business of the zone above. */
 	if (w->qtype == PG_TYPE_DS)
 		return PG_FOUND_BROKEN;
-	hash = pg_hash_suffix(w, 0, pg_hash_start(settings->hash_seed, PG_ROLE_NAME, 0));
+	start = w->label[PG_MASK(first, PG_LABELS_MAX)];
+	hash = pg_hash_suffix(w, start, pg_hash_start(settings->hash_seed, PG_ROLE_NAME, 0));
 	tag = pg_hash_tag(hash);
 	bucket = pg_bucket_at(w, settings, PG_TABLE_INDEX, hash);
 	if (!bucket)
@@ -284,7 +290,7 @@ PG_STAGE int pg_find_exact(struct pg_work *w)
 	}
 	if (!(cell >> 32))
 		return PG_FOUND_BROKEN;
-	found = pg_match_exact(w, cell >> 32);
+	found = pg_match_exact(w, cell >> 32, start);
 	/* The node was read before the version: of a version committed meanwhile the cell says so. (The position stands
 	 * in memory so that the verifier does not follow each one by itself.) */
 	if (found != PG_FOUND || pg_read_once64(&bucket->cell[PG_MASK(w->position, PG_BUCKET_CELLS - 1)]) != cell)
@@ -425,6 +431,25 @@ PG_STAGE int pg_find_name(struct pg_work *w, int missing)
 		return PG_EXIT_VERSION;
 	w->node_labels = w->labels - w->exists;
 	return PG_EXIT_ANSWERED;
+}
+
+/*
+ * Finds sname's zone, and its node or that of its closest encloser. Most names are there, or else the one above is:
+ * that takes a look-up for each, and none for the zone. Returns as pg_find_zone does.
+ */
+PG_INLINE int pg_find(struct pg_work *w)
+{
+	int exact = pg_find_exact(w, 0), result;
+
+	w->node_labels = w->labels;
+	if (exact == PG_FOUND)
+		return PG_EXIT_ANSWERED;
+	if (exact == PG_NOT_FOUND && w->labels && pg_find_exact(w, 1) == PG_FOUND) {
+		w->node_labels--;
+		return PG_EXIT_ANSWERED;
+	}
+	result = pg_find_zone(w);
+	return result ? result : pg_find_name(w, exact == PG_NOT_FOUND);
 }
 
 #endif

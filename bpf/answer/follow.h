@@ -26,7 +26,7 @@ PG_INLINE __u32 pg_redirected_octets(const struct pg_fragment *fragment)
 	if (at > PG_RECORD_ROOM - sizeof(*owner))
 		return 0;
 	owner = (const void *)((const __u8 *)fragment + at);
-	return owner->octets;
+	return -(__u32)owner->to & 0xff;
 }
 
 PG_INLINE __u32 pg_target_octets(const struct pg_fragment *fragment)

@@ -24,62 +24,67 @@ PG_INLINE __u32 pg_form_end(const struct pg_fragment *fragment, __u32 form)
  * are asked for by their owner's name. */
 PG_INLINE void pg_set_bases(struct pg_work *w, __u32 number)
 {
-	__u32 end = PG_POINTER | w->place[number].end, sname = end - w->place[number].sname;
+	__u32 end = w->place[number].end, sname = end - w->place[number].sname;
 
 	w->base[PG_BASE_SNAME] = sname;
 	w->base[PG_BASE_SUFFIX] = end;
-	w->base[PG_BASE_OWN] = w->from ? sname : PG_POINTER | w->written;
-	w->stood[PG_BASE_SNAME] = pg_be16(PG_POINTER | PG_HEADER_SIZE);
-	w->stood[PG_BASE_SUFFIX] = w->stood[PG_BASE_OWN] = 0;
+	w->base[PG_BASE_OWN] = w->from ? sname : w->written;
 }
 
 /*
- * The compression pointers of fragment `number`, which has been copied to octet w->written: owners moved, suffixes
- * filled in. Few branches: the verifier follows each, in every round.
+ * Writes the compression pointers that relocations `first` to `last` of a fragment are of, which has been copied to
+ * octet w->written of the message: where `stood` stood. Few branches: the verifier follows each, in every round.
  */
-PG_STAGE int pg_relocate(PG_CONTEXT *ctx, struct pg_work *w, __u32 number)
+PG_INLINE int pg_relocate(struct pg_work *w, const struct pg_fragment *fragment, __u32 first, __u32 last, __u32 stood,
+                          const __u8 *msg, const __u8 *end)
 {
-	const struct pg_fragment *fragment;
-	const __u8 *msg, *end;
-	__u32 relocations, first, last;
-
-	if (!w)
-		return -1;
-	number = PG_MASK(number, PG_PLACED_MAX - 1);
-	fragment = pg_record(w, w->place[number].fragment);
-	if (!fragment || pg_message(ctx, w, &msg, &end))
-		return -1;
-	pg_set_bases(w, number);
-	/* Owners stand first; where sname is the question's, they are right as they are. */
-	first = w->base[PG_BASE_SNAME] == (PG_POINTER | PG_HEADER_SIZE) ? fragment->owners : 0;
-	last = fragment->owners + fragment->suffixes;
-	relocations =
+	const __u32 from = w->from, octets = w->octets, written = w->written;
+	__u32 relocation =
 	    sizeof(*fragment) + ((fragment->signed_length + 7U) & ~7U) + first * (__u32)sizeof(struct pg_relocation);
-	for (__u32 i = 0; i < PG_SCAN_MAX && first + i < last; i++) {
-		__u32 entry = relocations + i * (__u32)sizeof(struct pg_relocation), at, base, pointer;
-		const struct pg_relocation *relocation;
+	__u64 sum = 0;
+
+	for (__u32 i = 0; i < PG_SCAN_MAX; i++) {
+		__u32 word, at, pointer;
 		__u8 *place;
 
-		if (entry > PG_RECORD_ROOM - sizeof(*relocation))
+		if (first + i >= last)
+			break;
+		if (relocation > PG_RECORD_ROOM - sizeof(struct pg_relocation))
 			return -1;
-		relocation = (const void *)((const __u8 *)fragment + entry);
-		at = relocation->position - w->from;
+		word = pg_load32((const __u8 *)fragment + relocation);
+		relocation += sizeof(struct pg_relocation);
+		at = (word & 0xffff) - from;
 		/* Of another form; before `from` this is more than can be. */
-		if (at >= w->octets)
+		if (at >= octets)
 			continue;
-		base = PG_MASK(relocation->base, PG_BASES - 1);
+		word >>= 16;
 		/* Beyond what a pointer reaches; sname never stands there. */
-		if (base == PG_BASE_OWN && w->written > PG_POINTER_MAX)
+		if ((written & PG_REPLY_MASK) > PG_POINTER_MAX && word >> PG_TO_BASE == PG_BASE_OWN)
 			return -1;
-		pointer = pg_be16(w->base[base] - relocation->octets);
-		at += w->written;
+		pointer = pg_be16((w->base[word >> PG_TO_BASE] + word) | PG_POINTER);
+		at += written;
 		place = (__u8 *)msg + PG_MASK(at, PG_REPLY_MASK);
 		if (place + 2 > end)
 			return -1;
 		pg_store16(place, pointer);
-		w->sum += pg_sum_at(pointer, at) + pg_sum_at(w->stood[base] ^ 0xffff, at);
+		sum += pg_sum_at(pointer, at) + pg_sum_at(stood ^ 0xffff, at);
 	}
+	w->sum += sum;
 	return last - first > PG_SCAN_MAX ? -1 : 0;
+}
+
+/* Moves the owners in fragment `number`, which has been copied: its sname is not the question's. */
+PG_STAGE int pg_move_owners(PG_CONTEXT *ctx, struct pg_work *w, __u32 number)
+{
+	const struct pg_fragment *fragment;
+	const __u8 *msg, *end;
+
+	if (!w)
+		return -1;
+	fragment = pg_record(w, w->place[PG_MASK(number, PG_PLACED_MAX - 1)].fragment);
+	if (!fragment || pg_message(ctx, w, &msg, &end))
+		return -1;
+	return pg_relocate(w, fragment, 0, fragment->owners, pg_be16(PG_POINTER | PG_HEADER_SIZE), msg, end);
 }
 
 /* The ones'-complement sum of a form's octets, as if it stood at an even place. */
@@ -190,9 +195,12 @@ PG_STAGE int pg_link_fragment(PG_CONTEXT *ctx, struct pg_work *w, __u32 number)
 	length = w->octets;
 	if (pg_copy((__u8 *)msg + at, end, (const __u8 *)(fragment + 1) + from, length))
 		return -1;
-	if (fragment->suffixes || w->place[number].end - w->place[number].sname != PG_HEADER_SIZE)
-		if (pg_relocate(ctx, w, number))
-			return -1;
+	pg_set_bases(w, number);
+	if (pg_relocate(w, fragment, fragment->owners, (__u32)fragment->owners + fragment->suffixes, 0, msg, end))
+		return -1;
+	if (fragment->owners && w->place[number].end - w->place[number].sname != PG_HEADER_SIZE &&
+	    pg_move_owners(ctx, w, number))
+		return -1;
 	w->written = at + length;
 	return 0;
 }

@@ -70,7 +70,7 @@ PG_INLINE int pg_place(struct pg_work *w, const struct pg_rrset *rrset, enum pg_
 /* Nothing but header, question and OPT. */
 PG_INLINE void pg_clear(struct pg_work *w)
 {
-	w->placed = w->proofs = w->wanted = 0;
+	w->placed = w->proofs = w->wanted = w->knows = 0;
 	w->answers = w->authorities = w->additionals = 0;
 	w->length = PG_HEADER_SIZE + w->question_length;
 }

@@ -67,6 +67,12 @@ PG_STAGE int pg_gather(struct pg_work *w, pg_ref ref, __u32 covers)
 	return PG_EXIT_ANSWERED;
 }
 
+/* Whether the record with that key stands with the SOA. */
+PG_INLINE int pg_knows(const struct pg_work *w, __u64 key)
+{
+	return w->knows && (key == w->known[PG_PROOF_OWN] || key == w->known[PG_PROOF_WILDCARD]);
+}
+
 /* Gathers the NSEC of the name with the given index hash. */
 PG_STAGE int pg_gather_hash(struct pg_work *w, __u64 hash, __u32 covers)
 {
@@ -118,6 +124,8 @@ PG_STAGE int pg_cover_name(struct pg_work *w)
 	w->order = node->order;
 	if (pg_find_before(w, pg_next_closer(w)))
 		return PG_EXIT_INTERNAL;
+	if (pg_knows(w, w->found ? w->last : node->hash))
+		return PG_EXIT_ANSWERED;
 	/* Before all that there is comes the encloser itself, or what comes before that if it is empty. */
 	return w->found ? pg_gather_hash(w, w->last, 1) : pg_gather_own(w, w->node, PG_PROOF_OWN, 1);
 }
@@ -183,7 +191,9 @@ PG_STAGE int pg_cover_hashed(struct pg_work *w, __u64 hash)
 		before = span->hash[i];
 	}
 	/* A name that is not there has the hash of one that is: nothing can be proved (RFC 5155 section 12.2). */
-	return before == hash ? PG_UNPROVED : pg_match_hashed(w, before, 1);
+	if (before == hash)
+		return PG_UNPROVED;
+	return pg_knows(w, before) ? PG_EXIT_ANSWERED : pg_match_hashed(w, before, 1);
 }
 
 /*

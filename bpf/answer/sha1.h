@@ -10,64 +10,76 @@
 #define PG_SHA1_BLOCK 64
 #define PG_SHA1_BLOCKS (PG_SHA1_ROOM / PG_SHA1_BLOCK)
 
-PG_INLINE __u32 pg_sha1_rotate(__u32 word, int by)
-{
-	return word << by | word >> (32 - by);
-}
+/*
+ * Of rotations BPF has none. Working variables stand twice in a word of 64 bits, so that a shift rotates the lower
+ * half; the words of the schedule are made two at a time, the first one in the upper half.
+ */
+#define PG_SHA1_TWICE 0x100000001ULL
 
-/* One round: the working variables change their roles instead of their places. `f` of section 5, `k` its constant. The
- * barrier: the schedule is left in memory, or clang keeps all of it on a stack that has no room. */
+/* One round: the working variables change their roles instead of their places. `f` of section 5, `k` its constant. What
+ * the round before made comes last. What stands in memory is left there, and rounds come one after the other, or clang
+ * keeps more than there are registers. */
 #define PG_SHA1_ROUND(a, b, c, d, e, f, k, word)                                                                       \
 	do {                                                                                                           \
-		PG_BARRIER();                                                                                          \
-		(e) += pg_sha1_rotate(a, 5) + (f) + (k) + (word);                                                      \
-		(b) = pg_sha1_rotate(b, 30);                                                                           \
+		(e) = (__u32)((__u32)(e) + f((__u32)(b), (__u32)(c), (__u32)(d)) + (k) + (word));                      \
+		asm volatile("" : "+r"(e));                                                                            \
+		(e) = (__u32)((__u32)(e) + (__u32)((a) >> 27));                                                        \
+		(e) *= twice;                                                                                          \
+		(b) >>= 2;                                                                                             \
+		asm volatile("" : "+r"(twice), "+r"(e), "+r"(b)::"memory");                                            \
 	} while (0)
 #define PG_SHA1_CHOOSE(b, c, d) ((d) ^ ((b) & ((c) ^ (d))))
 #define PG_SHA1_PARITY(b, c, d) ((b) ^ (c) ^ (d))
 #define PG_SHA1_MAJORITY(b, c, d) (((b) & (c)) | ((d) & ((b) | (c))))
 
-/* Word t of the message schedule: 16 of them are kept. */
-PG_INLINE __u32 pg_sha1_word(__u32 *w, int t)
+/* Makes words 2p and 2p + 1 of the message schedule, of which the last 16 are kept. */
+PG_INLINE void pg_sha1_pair(__u64 *pair, int p, __u64 twice)
 {
-	if (t >= 16)
-		w[t & 15] = pg_sha1_rotate(w[(t + 13) & 15] ^ w[(t + 8) & 15] ^ w[(t + 2) & 15] ^ w[t & 15], 1);
-	return w[t & 15];
+	__u64 made = pair[(p + 6) & 7] << 32 | pair[(p + 7) & 7] >> 32;
+
+	made ^= pair[p & 7] ^ pair[(p + 1) & 7] ^ pair[(p + 4) & 7];
+	pair[p & 7] = (made << 1 & ~PG_SHA1_TWICE) | (made >> 31 & twice);
 }
 
-#define PG_SHA1_FIVE(f, k, t)                                                                                          \
-	PG_SHA1_ROUND(a, b, c, d, e, f(b, c, d), k, pg_sha1_word(word, t));                                            \
-	PG_SHA1_ROUND(e, a, b, c, d, f(a, b, c), k, pg_sha1_word(word, (t) + 1));                                      \
-	PG_SHA1_ROUND(d, e, a, b, c, f(e, a, b), k, pg_sha1_word(word, (t) + 2));                                      \
-	PG_SHA1_ROUND(c, d, e, a, b, f(d, e, a), k, pg_sha1_word(word, (t) + 3));                                      \
-	PG_SHA1_ROUND(b, c, d, e, a, f(c, d, e), k, pg_sha1_word(word, (t) + 4))
-#define PG_SHA1_TWENTY(f, k, t)                                                                                        \
-	PG_SHA1_FIVE(f, k, t);                                                                                         \
-	PG_SHA1_FIVE(f, k, (t) + 5);                                                                                   \
-	PG_SHA1_FIVE(f, k, (t) + 10);                                                                                  \
-	PG_SHA1_FIVE(f, k, (t) + 15)
+#define PG_SHA1_TWO(a, b, c, d, e, f, k, p)                                                                            \
+	do {                                                                                                           \
+		if ((p) >= 8)                                                                                          \
+			pg_sha1_pair(pair, p, twice);                                                                  \
+		PG_BARRIER();                                                                                          \
+		PG_SHA1_ROUND(a, b, c, d, e, f, k, ((const __u32 *)pair)[((p)&7) * 2 + 1]);                            \
+		PG_SHA1_ROUND(e, a, b, c, d, f, k, ((const __u32 *)pair)[((p)&7) * 2]);                                \
+	} while (0)
+#define PG_SHA1_TEN(f, k, p)                                                                                           \
+	PG_SHA1_TWO(a, b, c, d, e, f, k, p);                                                                           \
+	PG_SHA1_TWO(d, e, a, b, c, f, k, (p) + 1);                                                                     \
+	PG_SHA1_TWO(b, c, d, e, a, f, k, (p) + 2);                                                                     \
+	PG_SHA1_TWO(e, a, b, c, d, f, k, (p) + 3);                                                                     \
+	PG_SHA1_TWO(c, d, e, a, b, f, k, (p) + 4)
+#define PG_SHA1_TWENTY(f, k, p)                                                                                        \
+	PG_SHA1_TEN(f, k, p);                                                                                          \
+	PG_SHA1_TEN(f, k, (p) + 5)
 
 /* Takes block `number` of the input into the digest. */
 PG_STAGE int pg_sha1_block(struct pg_work *w, __u32 number)
 {
-	__u32 a, b, c, d, e, *word;
+	__u64 a, b, c, d, e, twice = PG_SHA1_TWICE, *pair;
 	const __u8 *input;
 
 	if (!w || number >= PG_SHA1_BLOCKS)
 		return -1;
-	word = w->schedule;
+	pair = w->schedule;
 	input = w->sha1_input + number * PG_SHA1_BLOCK;
-	for (int t = 0; t < 16; t++)
-		word[t] = __builtin_bswap32(pg_load32(input + t * 4));
-	a = w->sha1[0];
-	b = w->sha1[1];
+	for (int p = 0; p < 8; p++)
+		pair[p] = __builtin_bswap64(pg_load64(input + p * 8));
+	a = w->sha1[0] * PG_SHA1_TWICE;
+	b = w->sha1[1] * PG_SHA1_TWICE;
 	c = w->sha1[2];
 	d = w->sha1[3];
 	e = w->sha1[4];
 	PG_SHA1_TWENTY(PG_SHA1_CHOOSE, 0x5a827999, 0);
-	PG_SHA1_TWENTY(PG_SHA1_PARITY, 0x6ed9eba1, 20);
-	PG_SHA1_TWENTY(PG_SHA1_MAJORITY, 0x8f1bbcdc, 40);
-	PG_SHA1_TWENTY(PG_SHA1_PARITY, 0xca62c1d6, 60);
+	PG_SHA1_TWENTY(PG_SHA1_PARITY, 0x6ed9eba1, 10);
+	PG_SHA1_TWENTY(PG_SHA1_MAJORITY, 0x8f1bbcdc, 20);
+	PG_SHA1_TWENTY(PG_SHA1_PARITY, 0xca62c1d6, 30);
 	w->sha1[0] += a;
 	w->sha1[1] += b;
 	w->sha1[2] += c;
@@ -97,7 +109,8 @@ PG_STAGE int pg_sha1(struct pg_work *w, __u32 length)
 /* Puts the salt behind `length` octets of input, and the padding behind that. Returns the octets of both, or -1. */
 PG_INLINE int pg_sha1_finish(struct pg_work *w, const struct pg_head *head, __u32 length)
 {
-	__u32 total = length + head->salt_length, at = 0, bits = total * 8, end;
+	__u32 total = length + head->salt_length, at = 0, end;
+	__u64 last = 1ULL << (8 * (total & 7)); /* the first octet behind, in the word that it stands in */
 
 	for (__u32 i = 0; i < PG_SALT_ROOM / 8; i++) {
 		if (i * 8 >= head->salt_length)
@@ -107,12 +120,12 @@ PG_INLINE int pg_sha1_finish(struct pg_work *w, const struct pg_head *head, __u3
 			return -1;
 		pg_store64(&w->sha1_input[at], pg_load64(head->salt + i * 8));
 	}
-	at = PG_MASK(total, 1023);
+	at = PG_MASK(total & ~7U, 1023);
 	end = PG_MASK((total + 9 + PG_SHA1_BLOCK - 1) & ~(PG_SHA1_BLOCK - 1U), 1023);
 	if (at > PG_SHA1_ROOM - 8 || end > PG_SHA1_ROOM || end < PG_SHA1_BLOCK)
 		return -1;
-	/* Nine octets at least follow. */
-	pg_store64(&w->sha1_input[at], 0x80);
+	/* In whole words, as it is read: words of several stores would wait until these are through. */
+	pg_store64(&w->sha1_input[at], (pg_load64(&w->sha1_input[at]) & (last - 1)) | last << 7);
 	for (__u32 i = 0; i < PG_SHA1_BLOCK / 8; i++) {
 		__u32 zero = PG_MASK(at + 8 + i * 8, 1023);
 
@@ -120,7 +133,7 @@ PG_INLINE int pg_sha1_finish(struct pg_work *w, const struct pg_head *head, __u3
 			break;
 		pg_store64(&w->sha1_input[zero], 0);
 	}
-	pg_store32(&w->sha1_input[end - 4], __builtin_bswap32(bits));
+	pg_store64(&w->sha1_input[end - 8], __builtin_bswap64(total * 8));
 	return total;
 }
 

@@ -20,10 +20,11 @@ PG_INLINE __u64 pg_sum_word(__u64 word)
 	return (word & 0xffffffff) + (word >> 32);
 }
 
-/* The share of a 16-bit sum that stands at message offset `at`: octets change places at an odd one. */
+/* The share of a 16-bit sum that stands at message offset `at`: octets change places at an odd one, or, which is the
+ * same before it is folded, are worth 256 times as much. */
 PG_INLINE __u32 pg_sum_at(__u32 sum, __u32 at)
 {
-	return at & 1 ? pg_be16(sum) : sum;
+	return sum << ((at & 1) * 8);
 }
 
 #endif

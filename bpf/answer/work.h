@@ -110,9 +110,11 @@ struct pg_work {
 	__u64 last;        /* index hash of the name before, if any is ... */
 	__u32 found;       /* ... found */
 	__u64 hash;        /* first 64 bits of a name's NSEC3 hash */
-	__u32 sha1[5];     /* digest */
+	__u64 schedule[8]; /* of one block */
 	__u8 sha1_input[PG_SHA1_ROOM];
-	__u32 schedule[16]; /* of one block */
+	__u32 sha1[5];          /* digest */
+	__u32 knows;            /* the records with these keys have been placed with the SOA: */
+	__u64 known[PG_PROOFS]; /* as the head has them */
 	__u32 proofs;
 	struct pg_proof_due proof[PG_PROOFS_MAX];
 
@@ -131,9 +133,8 @@ struct pg_work {
 	struct pg_placed place[PG_PLACED_MAX];
 
 	/* Linking. */
-	__u32 from, octets;    /* of the present fragment's data */
-	__u16 base[PG_BASES];  /* by enum pg_base: pointers to there, ... */
-	__u16 stood[PG_BASES]; /* ... and what stands in their place before they are written, network byte order */
+	__u32 from, octets;                       /* of the present fragment's data */
+	__u16 base[PG_BASES];                     /* by enum pg_base: message offsets */
 	__u8 scratch[12 + 2 * PG_NAME_ROOM + 16]; /* a record that is made */
 	__u32 written;                            /* octets of the reply that stand in the message */
 	__u64 sum;                                /* ones'-complement sum of them, not folded */

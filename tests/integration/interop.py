@@ -13,18 +13,20 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import dns.edns
 import dns.exception
 import dns.message
 import dns.query
-from lab import KINDS, ROOT, Key, Knot, Lab, LabError, Nsd, Peregrine, in_namespace
-from secondaries import SECONDARIES
+from lab import KINDS, ROOT, Key, Knot, Lab, LabError, NameServer, Peregrine, in_namespace
+from secondaries import SECONDARIES, Tls
 from test_catalog import CATALOG, NAMES, catalog_zone, serve, wait_serving
 from test_transfer_out import NAME as OUT
-from test_transfer_out import make_certificate, settings, wait_stored, zone_file
+from test_transfer_out import SERVER, make_certificate, settings, wait_stored, zone_file
 from test_xot import Place, TlsBind, TlsNsd
 from zones import serial_zone
 
@@ -63,24 +65,6 @@ def follow(lab: Lab, kind: str, key: Key | None, ixfr: bool = False) -> str:
         return agent.zone_status(NAME)["transferred_by"]
 
 
-def in_axfr(lab: Lab, kind: str) -> str:
-    follow(lab, kind, None)
-    return ""
-
-
-def in_ixfr(lab: Lab, kind: str) -> str:
-    assert follow(lab, kind, Key(), ixfr=True) == "IXFR", "AXFR in its place"
-    return ""
-
-
-def in_tsig(algorithm: str) -> Callable[[Lab, str], str]:
-    def tried(lab: Lab, kind: str) -> str:
-        follow(lab, kind, Key(algorithm=algorithm))
-        return ""
-
-    return tried
-
-
 def in_tls(lab: Lab, kind: str) -> str:
     if kind == "knot":
         raise Absent("3.2 has no TLS")
@@ -97,18 +81,13 @@ def in_tls(lab: Lab, kind: str) -> str:
 
 
 def in_expire(lab: Lab, kind: str) -> str:
-    zone = serial_zone(3, 1).write(lab.make_directory("zones"))
-    with lab.primary_server(KINDS[kind], [zone]) as primary:
-        return asked_expire(lab.server, primary.addresses[0], NAME)
-
-
-def asked_expire(namespace, address: str, zone: str) -> str:
     """Whether a SOA query is answered with the time that is left."""
-    query = dns.message.make_query(zone, "SOA", options=[dns.edns.GenericOption(EXPIRE, b"")])
-    reply = in_namespace(namespace.name, lambda: dns.query.tcp(query, address, timeout=3))
+    zone = serial_zone(3, 1).write(lab.make_directory("zones"))
+    query = dns.message.make_query(NAME, "SOA", options=[dns.edns.GenericOption(EXPIRE, b"")])
+    with lab.primary_server(KINDS[kind], [zone]) as primary:
+        reply = in_namespace(lab.server.name, lambda: dns.query.tcp(query, primary.addresses[0], timeout=3))
     assert reply.answer
-    left = [option for option in reply.options if option.otype == EXPIRE]
-    if not left:
+    if not any(option.otype == EXPIRE for option in reply.options):
         raise Absent("does not answer the option as a primary")
     return ""
 
@@ -129,29 +108,41 @@ def in_catalog(lab: Lab, kind: str) -> str:
 # ------------------------------------------------------------------------------------------------ Peregrine as a primary
 
 
-def behind(lab: Lab, kind: str, key: Key | None, more: str = "") -> str:
-    """A secondary of ours: AXFR, then NOTIFY and IXFR. Gives what our log says of the second transfer."""
+@contextmanager
+def serving(
+    lab: Lab, key: Key | None, zone: Mapping[str, object], server: Mapping[str, str] | None = None
+) -> Iterator[tuple[Path, NameServer, Peregrine]]:
+    """Peregrine with the zone in its store, and its primary; where the zone's file is written."""
     place = lab.make_directory("zones")
-    change = settings(lab.client_addresses[0], None)
+    change = settings(lab.client_addresses[0], None, **zone)
     if key:
         change["keys"] = [{"name": key.name, "algorithm": key.algorithm, "secret": key.secret}]
         change["zones"][0]["allow-transfer"][0]["key"] = change["secondaries"][0]["key"] = key.name
     else:
         change.pop("keys")
-    if more:
-        certificate, private = make_certificate(lab)
-        change["server"] = {"tls-listen": list(lab.service), "certificate": certificate, "private-key": private}
-    zone = zone_file(1).write(place)
-    with lab.primary_server(Knot, [zone], ixfr=True) as primary, lab.peregrine([OUT], change=change) as agent:
+    if server:
+        change["server"] = {"tls-listen": list(lab.service), **server}
+    written = zone_file(1).write(place)
+    with lab.primary_server(Knot, [written], ixfr=True) as primary, lab.peregrine([OUT], change=change) as agent:
         agent.wait_serving(1)
         wait_stored(agent, 1)
-        secondary = start_behind(lab, kind, key, more)
+        yield place, primary, agent
+
+
+def behind(lab: Lab, kind: str, key: Key | None, tls: bool = False) -> str:
+    """A secondary of ours: AXFR, then NOTIFY and IXFR. Gives what our log says of the second transfer."""
+    certificate, private = make_certificate(lab)
+    server = {"certificate": certificate, "private-key": private} if tls else None
+    with serving(lab, key, {}, server) as (place, primary, agent):
+        secondary = start_behind(lab, kind, key, Tls(SERVER, Path(certificate)) if tls else None)
         try:
             wait_behind(secondary, 1)
             zone_file(2).write(place)
             primary.reload(OUT, 2)
             agent.wait_serving(2)
+            began = time.monotonic()
             wait_behind(secondary, 2)
+            assert time.monotonic() - began < 3, "NOTIFY was not followed at once"
         finally:
             secondary.stop()
         sent = re.findall(r"zone out\.example\.: (\S+)(?: \(\w+\))? to .*: serial (\d) sent", agent.log())
@@ -159,14 +150,14 @@ def behind(lab: Lab, kind: str, key: Key | None, more: str = "") -> str:
         return dict((serial, how) for how, serial in sent)["2"]
 
 
-def start_behind(lab: Lab, kind: str, key: Key | None, more: str):
+def start_behind(lab: Lab, kind: str, key: Key | None, tls: Tls | None) -> NameServer | Peregrine:
     if kind != "peregrine":
-        return SECONDARIES[kind](lab, lab.client, OUT, lab.service, key, more).start()
+        return SECONDARIES[kind](lab, lab.client, OUT, lab.service, key, tls=tls).start()
     up = {"name": "origin", "addresses": list(lab.service), **({"key": key.name} if key else {})}
     change = {"primaries": [up], "zones": [{"name": OUT, "primaries": ["origin"]}]}
-    if more:
-        up["tls"] = "any"
-        change["tls"] = [{"name": "any"}]
+    if tls:
+        up["tls"] = "verified"
+        change["tls"] = [{"name": "verified", "server-name": tls.name, "ca-file": str(tls.authority)}]
     made = lab.peregrine(
         [OUT],
         key=key,
@@ -179,66 +170,82 @@ def start_behind(lab: Lab, kind: str, key: Key | None, more: str):
     return made.start()
 
 
-def wait_behind(secondary, serial: int) -> None:
+def has_behind(secondary: NameServer | Peregrine) -> bool:
+    if isinstance(secondary, Peregrine):
+        return secondary.zone_status(OUT)["state"] == "serving"
+    return secondary.serial(OUT) is not None
+
+
+def wait_behind(secondary: NameServer | Peregrine, serial: int) -> None:
     if isinstance(secondary, Peregrine):
         secondary.wait_serving(serial, timeout=10)
     else:
         secondary.wait_for(OUT, serial, timeout=10)
 
 
-def out_axfr(lab: Lab, kind: str) -> str:
-    behind(lab, kind, None)
-    return ""
-
-
-def out_ixfr(lab: Lab, kind: str) -> str:
-    assert behind(lab, kind, Key()) == "IXFR", "it asked for all of the zone"
-    return ""
-
-
-def out_tsig(algorithm: str) -> Callable[[Lab, str], str]:
-    def tried(lab: Lab, kind: str) -> str:
-        behind(lab, kind, Key(algorithm=algorithm))
-        return ""
-
-    return tried
-
-
 def out_tls(lab: Lab, kind: str) -> str:
     if kind == "knot":
         raise Absent("3.2 has no TLS")
-    if kind == "nsd":
-        raise Absent("verifies its primary's name always; not tried")
-    behind(lab, kind, None, " port 853 tls ephemeral")
+    behind(lab, kind, None, tls=True)
     return ""
 
 
 def out_expire(lab: Lab, kind: str) -> str:
-    if kind != "peregrine":
-        raise Absent("not told apart from outside")
-    zone = serial_zone(3, 1).write(lab.make_directory("zones"))
-    with lab.primary_server(Nsd, [zone]), lab.peregrine([NAME]) as agent:
-        agent.wait_serving(1)
-        return asked_expire(lab.client, lab.service[0], NAME)
+    """With us gone, it has the zone for as long as we had it, and not for the time that the SOA names."""
+    with serving(lab, None, {"refresh-max": 1, "expire-max": 6}) as (_, _, agent):
+        secondary = start_behind(lab, kind, None, None)
+        try:
+            wait_behind(secondary, 1)
+            agent.kill()
+            agent.detach()
+            end = time.monotonic() + 12
+            while has_behind(secondary) and time.monotonic() < end:
+                time.sleep(0.2)
+            if has_behind(secondary):
+                assert kind in ("nsd", "bind"), "it has the zone for longer than we had"
+                raise Absent("keeps to the time of the SOA")
+        finally:
+            secondary.stop()
+    return ""
 
 
 # ---------------------------------------------------------------------------------------------------------------- tables
 
 Row = tuple[str, Callable[[Lab, str], str]]
+
+
+def transfers(run: Callable[..., str], ixfr: Callable[..., str]) -> list[Row]:
+    """By `run` the zone goes with a key or without; by `ixfr` with one, and the change as a difference."""
+
+    def plain(lab: Lab, kind: str) -> str:
+        run(lab, kind, None)
+        return ""
+
+    def differences(lab: Lab, kind: str) -> str:
+        assert ixfr(lab, kind, Key()) == "IXFR", "AXFR in its place"
+        return ""
+
+    def signed(algorithm: str) -> Callable[[Lab, str], str]:
+        def tried(lab: Lab, kind: str) -> str:
+            run(lab, kind, Key(algorithm=algorithm))
+            return ""
+
+        return tried
+
+    rows: list[Row] = [("AXFR, then NOTIFY", plain), ("IXFR after NOTIFY", differences)]
+    return rows + [(f"TSIG {algorithm}", signed(algorithm)) for algorithm in ALGORITHMS]
+
+
 INCOMING: list[Row] = [
-    ("AXFR, then NOTIFY", in_axfr),
-    ("IXFR after NOTIFY", in_ixfr),
-    *((f"TSIG {algorithm}", in_tsig(algorithm)) for algorithm in ALGORITHMS),
+    *transfers(follow, partial(follow, ixfr=True)),
     ("over TLS, verified", in_tls),
     ("answers EXPIRE, which we ask for", in_expire),
     ("catalog zone", in_catalog),
 ]
 OUTGOING: list[Row] = [
-    ("AXFR, then NOTIFY", out_axfr),
-    ("IXFR after NOTIFY", out_ixfr),
-    *((f"TSIG {algorithm}", out_tsig(algorithm)) for algorithm in ALGORITHMS),
-    ("over TLS", out_tls),
-    ("we answer EXPIRE", out_expire),
+    *transfers(behind, behind),
+    ("over TLS, verified", out_tls),
+    ("goes by our answer to EXPIRE", out_expire),
 ]
 
 

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from servers import Bind, Key, Knot, NameServer, Nsd, Zone
 
@@ -12,8 +14,16 @@ if TYPE_CHECKING:
     from lab import Lab, Namespace
 
 
+@dataclass(frozen=True)
+class Tls:
+    """Whom the primary has to be: its name, and the authority that signed its certificate."""
+
+    name: str
+    authority: Path
+
+
 class Secondary(NameServer):
-    """`primaries`: the addresses that are asked, and that NOTIFY comes from; `more`: how (BIND alone)."""
+    """`primaries`: the addresses that are asked, at `primary_port`, and that NOTIFY comes from."""
 
     def __init__(
         self,
@@ -22,49 +32,58 @@ class Secondary(NameServer):
         zone: str,
         primaries: Sequence[str],
         key: Key | None = None,
-        more: str = "",
+        *,
+        tls: Tls | None = None,
+        primary_port: int = 53,
+        **more: Any,
     ) -> None:
-        super().__init__(lab, namespace, [], key=key)
-        self.primaries, self.more = list(primaries), more
+        super().__init__(lab, namespace, [], key=key, **more)
+        self.primaries, self.tls = list(primaries), tls
+        self.primary_port = 853 if tls else primary_port
         self.zones = [Zone(zone, self.directory / "zone")]
-
-    def key_name(self) -> str:
-        return self.key.name if self.key else "NOKEY"
 
 
 class NsdSecondary(Secondary, Nsd):
     def configuration(self) -> str:
+        key = self.key.name if self.key else "NOKEY"
+        base, tls = Nsd.configuration(self), ""
+        if self.tls:
+            tls = " up"
+            base = base.replace("server:\n", f'server:\n  tls-cert-bundle: "{self.tls.authority}"\n', 1)
+            auth = f'tls-auth:\n  name: "up"\n  auth-domain-name: "{self.tls.name}"\n'
+            base = base.replace("zone:\n", f"{auth}zone:\n", 1)
         lines = []
         for address in self.primaries:
-            lines += [f"  request-xfr: {address} {self.key_name()}", f"  allow-notify: {address} {self.key_name()}"]
-        return Nsd.configuration(self) + "\n".join(lines) + "\n"
+            lines.append(f"  request-xfr: {address}@{self.primary_port} {key}{tls}")
+            lines.append(f"  allow-notify: {address} {key}")
+        return base + "\n".join(lines) + "\n"
 
 
 class KnotSecondary(Secondary, Knot):
+    """It keeps the zone in its journal."""
+
     def configuration(self) -> str:
         key = [f"    key: {self.key.name}"] if self.key else []
-        lines = ["server:", f'  rundir: "{self.directory}"', f"  listen: [ {', '.join(self.addresses)} ]"]
-        lines += ["  udp-workers: 1", "  tcp-workers: 1", "control:", f'  listen: "{self.directory}/control"']
-        lines += ["log:", "  - target: stderr", "    any: info", "database:", f'  storage: "{self.directory}"']
-        if self.key:
-            lines += ["key:", f"  - id: {self.key.name}", f"    algorithm: {self.key.algorithm}"]
-            lines.append(f"    secret: {self.key.secret}")
-        addresses = ", ".join(f'"{address}@53"' for address in self.primaries)
-        lines += ["remote:", "  - id: up", f"    address: [ {addresses} ]", *key]
+        addresses = ", ".join(f'"{address}@{self.primary_port}"' for address in self.primaries)
+        lines = ["remote:", "  - id: up", f"    address: [ {addresses} ]", *key]
         addresses = ", ".join(f'"{address}"' for address in self.primaries)
         lines += ["acl:", "  - id: up", f"    address: [ {addresses} ]", "    action: notify", *key]
-        lines += ["zone:", f'  - domain: "{self.zones[0].name}"', "    master: up", "    acl: up"]
-        lines += [f'    file: "{self.zones[0].path}"', "    semantic-checks: off"]
-        return "\n".join(lines) + "\n"
+        base = Knot.configuration(self).replace("template:", "\n".join([*lines, "template:"]), 1)
+        base = base.replace("zonefile-load: whole", "zonefile-load: none")
+        base = base.replace("journal-content: none", "journal-content: all")
+        return f"{base}    master: up\n    acl: [ up{', secondaries' if self.allow else ''} ]\n"
 
 
 class BindSecondary(Secondary, Bind):
     def configuration(self) -> str:
         zone = self.zones.pop()
-        base = Bind.configuration(self)
+        base, how = Bind.configuration(self), f" port {self.primary_port}"
         self.zones = [zone]
-        key = f" key {self.key.name}" if self.key else ""
-        primaries = " ".join(f"{address}{self.more}{key};" for address in self.primaries)
+        if self.tls:
+            base += f'tls up {{ ca-file "{self.tls.authority}"; remote-hostname "{self.tls.name}"; }};\n'
+            how += " tls up"
+        how += f" key {self.key.name}" if self.key else ""
+        primaries = " ".join(f"{address}{how};" for address in self.primaries)
         own = f'zone "{zone.name}" {{ type secondary; file "{zone.path}"; primaries {{ {primaries} }}; }};\n'
         return base + own
 

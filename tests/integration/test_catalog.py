@@ -162,6 +162,8 @@ def test_change_of_ownership(lab: Lab) -> None:
         after = {name: agent.zone_status(name)["last_transfer"] for name in NAMES}
         assert after[NAMES[0]] == before[NAMES[0]] and after[NAMES[2]] == before[NAMES[2]]
         assert after[NAMES[1]] > before[NAMES[1]]
+        # What was stored of the one that went is nothing to the one that came.
+        assert "from the store" not in agent.log()
 
         # The first lets go of the one that was left to it: the second has it already.
         catalog_zone(place, 4, name=CATALOG)

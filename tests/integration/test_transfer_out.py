@@ -11,6 +11,7 @@ import time
 import unittest.mock
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import dns.message
 import dns.name
@@ -25,13 +26,14 @@ import dns.zone
 import pytest
 from ask import ask_tcp, in_namespace
 from lab import Key, Lab, Peregrine
-from secondaries import SECONDARIES
+from secondaries import SECONDARIES, Tls
 from servers import Knot, NameServer
 from zones import ZoneFile
 
 pytestmark = pytest.mark.timeout(120)
 
 NAME = "out.example."
+SERVER = "ns.out.example"
 KEY = Key()
 SECOND = Key("second.example.net.", "hmac-sha512", "YW5vdGhlciBsYWIga2V5LCBub3QgYSBzZWNyZXQh")
 
@@ -268,11 +270,11 @@ def test_silent_secondary(lab: Lab) -> None:
 
 
 def make_certificate(lab: Lab) -> tuple[str, str]:
-    """A certificate and its key, as files."""
+    """A certificate, which is its own authority, and its key, as files."""
     place = lab.make_directory("tls")
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-        + ["-subj", "/CN=ns.out.example", "-keyout", place / "key", "-out", place / "certificate"],
+        + ["-subj", f"/CN={SERVER}", "-addext", f"subjectAltName=DNS:{SERVER}", "-keyout", place / "key", "-out", place / "certificate"],
         check=True,
         capture_output=True,
     )
@@ -323,7 +325,7 @@ def test_tls(lab: Lab) -> None:
             plain.settimeout(5)
             while plain.recv(100):
                 pass
-        with SECONDARIES["bind"](lab, lab.client, NAME, lab.service, more=" port 853 tls ephemeral") as secondary:
+        with SECONDARIES["bind"](lab, lab.client, NAME, lab.service, tls=Tls(SERVER, Path(certificate))) as secondary:
             assert secondary.wait_for(NAME, 1) == 1
             update(primary, 2, 8000)
             secondary.wait_for(NAME, 2, timeout=10)

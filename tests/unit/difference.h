@@ -61,7 +61,7 @@ static inline void difference_name(struct zone_changes *changes, bool adds, cons
                                    const struct zone_name *other)
 {
 	for (size_t i = 0; i < name->rrset_count; i++) {
-		const struct zone_rrset *there = other ? plan_find_rrset(other, name->rrsets[i].type) : NULL;
+		const struct zone_rrset *there = other ? zone_find_rrset(other, name->rrsets[i].type) : NULL;
 
 		difference_rrset(changes, adds, name->owner, &name->rrsets[i], there ? there : &(struct zone_rrset){});
 	}

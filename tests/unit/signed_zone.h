@@ -24,6 +24,8 @@ struct signing {
 	uint16_t iterations;
 	uint8_t salt_length;
 	uint8_t salt[255];
+	const uint8_t *opted_in; /* an unsigned delegation that has its record all the same */
+	bool silent;             /* the records do not say that some are left out */
 	/* What is not to be put into the zone: by owner, type, and type covered if that is RRSIG. */
 	bool (*leave_out)(const uint8_t *owner, uint16_t type, uint16_t covered);
 };
@@ -157,7 +159,8 @@ static inline void signed_find_cuts(struct signed_zone *zone)
 		name->cut = !name->glue && signed_has(name, KNOT_RRTYPE_NS);
 		if (name->cut)
 			cut = name;
-		name->opted_out = zone->how->opt_out && name->cut && !signed_has(name, KNOT_RRTYPE_DS);
+		name->opted_out = zone->how->opt_out && name->cut && !signed_has(name, KNOT_RRTYPE_DS) &&
+		                  !(zone->how->opted_in && knot_dname_is_equal(name->owner, zone->how->opted_in));
 	}
 }
 
@@ -294,7 +297,7 @@ static inline void signed_nsec3(struct signed_zone *zone)
 		signed_hash(zone->how, zone->names[i].owner, zone->names[i].hash);
 	qsort(zone->names, kept, sizeof(*zone->names), signed_compare_hashes);
 	for (size_t i = 0; i < kept; i++) {
-		length = signed_parameters(zone->how, zone->how->opt_out, rdata);
+		length = signed_parameters(zone->how, zone->how->opt_out && !zone->how->silent, rdata);
 		rdata[length++] = SIGNED_HASH;
 		memcpy(rdata + length, zone->names[(i + 1) % kept].hash, SIGNED_HASH);
 		length += SIGNED_HASH;

@@ -38,10 +38,10 @@ static void test_entries(void **state)
 	assert_true(second->has_serial);
 	assert_int_equal(second->serial, 5);
 	assert_true(second->octets > 0 && second->messages > 0 && second->records > 0);
-	assert_true(second->connect_ms != HISTORY_NEVER && second->first_ms != HISTORY_NEVER &&
-	            second->transfer_ms != HISTORY_NEVER && second->build_ms != HISTORY_NEVER &&
-	            second->publish_ms != HISTORY_NEVER);
-	assert_true(second->verify_ms == HISTORY_NEVER);
+	assert_true(second->ms[HISTORY_CONNECT] != HISTORY_NEVER && second->first_ms != HISTORY_NEVER &&
+	            second->ms[HISTORY_TRANSFER] != HISTORY_NEVER && second->ms[HISTORY_BUILD] != HISTORY_NEVER &&
+	            second->ms[HISTORY_PUBLISH] != HISTORY_NEVER);
+	assert_true(second->ms[HISTORY_VERIFY] == HISTORY_NEVER);
 	/* It is asked for its serial only: the last transfer is told apart. */
 	refresh(world, FOLLOWER_IF_NEWER);
 	assert_int_equal(entry(world, 1)->kind, HISTORY_ASK_SOA);

@@ -250,15 +250,17 @@ static void parse_options(uint16_t rcode, const char *options, uint16_t length, 
 	struct reply_expected expected = {
 	    .what = "AXFR", .id = 7, .type = KNOT_RRTYPE_AXFR, .apex = apex, .first = true, .keep = keep};
 	size_t used = fake_header(wire, 7, 0x8000 | rcode, ZONE, KNOT_RRTYPE_AXFR, 1);
-	knot_pkt_t *reply;
+	struct reply reply;
+	int result;
 
 	knot_wire_set_arcount(wire, 1);
 	memcpy(wire + used, "\0\0\51\4\320\0\0\0\0", 9);
 	knot_wire_write_u16(wire + used + 9, length);
 	memcpy(wire + used + 11, options, length);
-	reply = reply_parse(&expected, wire, used + 11 + length, &tsig, why);
-	assert_int_equal(reply != NULL, rcode == 0);
-	knot_pkt_free(reply);
+	result = reply_open(&reply, &expected, wire, used + 11 + length, &tsig, why);
+	assert_int_equal(result == 0, rcode == 0);
+	if (result == 0)
+		reply_close(&reply);
 	knot_dname_free(apex, NULL);
 }
 

@@ -63,7 +63,7 @@ static __always_inline int grow(struct xdp_md *ctx, struct pg_work *w, struct pa
 STAGE(packet, dissect(ctx, w, &p))
 STAGE(parse, parse(ctx, w, &p))
 STAGE(clock, clocked(ctx, w, &p))
-STAGE(name, clocked(ctx, w, &p) || (pg_find_exact(w) != PG_FOUND && (pg_find_zone(w) || pg_find_name(w, 1))))
+STAGE(name, clocked(ctx, w, &p) || pg_find(w))
 STAGE(decide, decide(ctx, w, &p))
 STAGE(limit, limited(ctx, w, &p))
 STAGE(grow, grow(ctx, w, &p))

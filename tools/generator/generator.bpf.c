@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A closed loop of queries. `turn` stands at the client's end of a link and makes each reply into the next query, in
- * the same frame; so there are as many queries under way as were injected, and what answers them sets the pace.
+ * Queries, as a closed or as an open loop. `turn` stands at the client's end of a link. In a closed loop it makes each
+ * reply into the next query, in the same frame; so there are as many queries under way as `inject` has put in, and what
+ * answers them sets the pace. In an open loop it counts replies, and `pace` sends, whatever comes back.
  *
- * The programs run on one CPU: the variables have no locks. The loop ends by itself about `deadline`, whatever has
- * become of the process that started it.
+ * The programs run on one CPU, or write different variables: these have no locks. A closed loop ends by itself about
+ * `deadline`, whatever has become of the process that started it.
  */
 #include <stdbool.h>
 
@@ -32,9 +33,15 @@ const volatile __u32 frame_most = GENERATOR_SLOT_LEAST - GENERATOR_HEAD;
 /* The room that a frame must have for its reply, in octets; 0: nobody replies in the same frame. */
 const volatile __u32 room;
 
+const volatile bool open_loop;
+/* Between two queries of an open loop, in nanoseconds; 0: one after another, and nobody asks how long replies take. */
+const volatile __u32 interval;
+
 bool stop;      /* all replies are dropped */
 __u64 deadline; /* nanoseconds of CLOCK_MONOTONIC; then, too */
 __u32 next;
+__u64 due;     /* when the open loop's next query is, nanoseconds of CLOCK_MONOTONIC */
+__u64 skipped; /* queries that an open loop should have sent, and had no time to */
 __u64 sent, replies, wrong, truncated, octets, without_room, strange;
 
 struct {
@@ -51,6 +58,21 @@ struct {
 	__type(key, __u32);
 	__type(value, struct generator_sample);
 } samples SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1); /* as many as there are queries */
+	__type(key, __u32);
+	__type(value, __u64);
+} sent_at SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, GENERATOR_STEPS);
+	__type(key, __u32);
+	__type(value, __u64);
+} steps SEC(".maps");
 
 struct udp {
 	__be16 source, destination, length, check;
@@ -118,12 +140,55 @@ static bool is_over(void)
 	return stop;
 }
 
-SEC("xdp")
-int inject(struct xdp_md *ctx)
+static int put_in(struct xdp_md *ctx)
 {
 	int length = (int)bpf_xdp_get_buff_len(ctx);
 
 	return send(ctx, length, false) == XDP_TX ? bpf_redirect(interface, 0) : XDP_DROP;
+}
+
+SEC("xdp")
+int inject(struct xdp_md *ctx)
+{
+	return put_in(ctx);
+}
+
+/* Lets the queries of an open loop go when they are due. A busy loop calls this: see main.c. */
+SEC("xdp")
+int pace(struct xdp_md *ctx)
+{
+	__u32 number = next;
+	__u64 now, *stamp;
+
+	if (interval) {
+		now = bpf_ktime_get_ns();
+		if (now < due)
+			return XDP_DROP;
+		due += interval;
+		if (now > due + GENERATOR_LATE) {
+			skipped += (now - due) / interval;
+			due = now;
+		}
+		stamp = bpf_map_lookup_elem(&sent_at, &number);
+		if (stamp)
+			*stamp = now;
+	}
+	return put_in(ctx);
+}
+
+static void count_step(__u32 query)
+{
+	const __u64 *stamp = bpf_map_lookup_elem(&sent_at, &query);
+	__u64 *count, step;
+	__u32 number;
+
+	if (!stamp)
+		return;
+	step = (bpf_ktime_get_ns() - *stamp) / GENERATOR_STEP;
+	number = step < GENERATOR_STEPS ? (__u32)step : GENERATOR_STEPS - 1;
+	count = bpf_map_lookup_elem(&steps, &number);
+	if (count)
+		*count += 1;
 }
 
 static void judge(struct xdp_md *ctx, __u32 number, const struct dns *dns, __u32 length)
@@ -139,6 +204,8 @@ static void judge(struct xdp_md *ctx, __u32 number, const struct dns *dns, __u32
 		strange++;
 		return;
 	}
+	if (interval)
+		count_step(number);
 	sample = query->sample;
 	if (!(flags & FLAGS_QR) || (flags & 15) != query->rcode ||
 	    ((query->flags & GENERATOR_ANSWERS) && answers != query->answers)) {
@@ -176,7 +243,7 @@ int turn(struct xdp_md *ctx)
 	if (port < GENERATOR_PORT || port - GENERATOR_PORT >= GENERATOR_QUERIES >> 16)
 		return XDP_PASS;
 	judge(ctx, (__u32)(port - GENERATOR_PORT) << 16 | bpf_ntohs(dns->id), dns, length);
-	if (is_over())
+	if (open_loop || is_over())
 		return XDP_DROP;
 	if (send(ctx, (int)length, turned) != XDP_TX)
 		return XDP_DROP;

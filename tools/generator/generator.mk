@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# peregrine-generator, the closed loop of queries that `make bench` uses; included by the top Makefile.
+# peregrine-generator, the load that `make bench` uses; included by the top Makefile.
 
 GENERATOR_SKELETON := $(BUILD)/generator.skel.h
 BENCH_SKELETONS += $(GENERATOR_SKELETON)
@@ -17,6 +17,6 @@ $(BUILD)/tools/generator/main.o $(BUILD)/tools/generator/account.o: $(GENERATOR_
 generator: $(BUILD)/peregrine-generator
 .PHONY: generator
 
-$(BUILD)/peregrine-generator: $(BUILD)/tools/generator/main.o $(BUILD)/tools/generator/account.o
+$(BUILD)/peregrine-generator: $(addprefix $(BUILD)/tools/generator/,main.o options.o account.o)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(SANITIZE) -o $@ $^ $(shell pkg-config --libs libbpf jansson 2>/dev/null)

@@ -35,6 +35,13 @@ static const __u8 generator_mac[6] __attribute__((aligned(4), unused)) = {0x02, 
 #define GENERATOR_SAMPLES 256
 #define GENERATOR_SAMPLE_OCTETS 2040
 
+/* How long replies took, in an open loop: a count for each step, the last one of all that took longer. */
+#define GENERATOR_STEP 250 /* nanoseconds */
+#define GENERATOR_STEPS 65536
+
+/* An open loop that is so much behind lets go of what it should have sent, rather than send it at once. */
+#define GENERATOR_LATE 20000 /* nanoseconds */
+
 /* The last reply to a query that is sampled: the frame, from its Ethernet header on. */
 struct generator_sample {
 	__u32 query;

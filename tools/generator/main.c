@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * peregrine-generator: asks a server as fast as it answers, and counts; or stands in for the fastest server there can
- * be.
+ * peregrine-generator: asks a server as fast as it answers, or at a rate, and counts; or stands in for the fastest
+ * server there can be.
  *
  * Run in the client's network namespace. The interface's XDP program is put back when it is done.
  */
 #include "account.h"
 #include "generator_shared.h"
+#include "options.h"
 
 #include "generator.skel.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <getopt.h>
 #include <jansson.h>
 #include <linux/if_link.h>
 #include <net/if.h>
@@ -29,15 +29,10 @@
 #define FRAME_FIRST 1514 /* of an injected frame, before its query is laid into it */
 #define DRAIN 0.2
 #define CHUNK 0.02
-
-struct options {
-	const char *interface, *queries, *samples;
-	unsigned slot, outstanding, room, cpu;
-	double warm, seconds;
-	bool reflect;
-	int pids[ACCOUNT_TASKS];
-	unsigned pid_count;
-};
+#define TICK 0.001          /* an open loop that is slow enough sends what is due, and sleeps so long */
+#define BUSY 50000          /* queries a second from which on it does not sleep */
+#define BUSY_RUNS (1 << 19) /* of the program that paces, most of which send nothing: a tenth of a second, about */
+#define FLOOD_RUNS (1 << 16)
 
 struct run {
 	struct generator_bpf *programs;
@@ -114,6 +109,11 @@ static int count_queries(struct run *run, const struct options *options)
 	return 0;
 }
 
+static bool is_timed(const struct options *options)
+{
+	return options->open && options->rate >= BUSY;
+}
+
 static int load(struct run *run, const struct options *options)
 {
 	run->programs = generator_bpf__open();
@@ -123,8 +123,11 @@ static int load(struct run *run, const struct options *options)
 	run->programs->rodata->query_count = run->query_count;
 	run->programs->rodata->frame_most = options->slot - GENERATOR_HEAD;
 	run->programs->rodata->room = options->room;
+	run->programs->rodata->open_loop = options->open;
+	run->programs->rodata->interval = is_timed(options) ? (uint32_t)(1e9 / options->rate) : 0;
 	if (bpf_map__set_value_size(run->programs->maps.queries, options->slot) ||
 	    bpf_map__set_max_entries(run->programs->maps.queries, run->query_count) ||
+	    bpf_map__set_max_entries(run->programs->maps.sent_at, run->query_count) ||
 	    generator_bpf__load(run->programs)) {
 		fail("its programs cannot be loaded");
 		return -1;
@@ -152,19 +155,25 @@ static void detach(const struct run *run)
 		close(run->before);
 }
 
-static int inject(const struct run *run, unsigned count)
+/* Runs a program on so many frames of its own. What is sent leaves with the batch that it belongs to. */
+static int run_on_frames(const struct bpf_program *program, unsigned count, unsigned batch)
 {
 	static uint8_t frame[FRAME_FIRST];
 	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame, .data_size_in = sizeof(frame), .repeat = (int)count,
-	            .flags = BPF_F_TEST_XDP_LIVE_FRAMES, .batch_size = 64);
+	            .flags = BPF_F_TEST_XDP_LIVE_FRAMES, .batch_size = batch);
 
 	if (count == 0)
 		return 0;
-	if (bpf_prog_test_run_opts(bpf_program__fd(run->programs->progs.inject), &options)) {
+	if (bpf_prog_test_run_opts(bpf_program__fd(program), &options) && !ended) {
 		fail("frames cannot be injected");
 		return -1;
 	}
 	return 0;
+}
+
+static int inject(const struct run *run, unsigned count)
+{
+	return run_on_frames(run->programs->progs.inject, count, 64);
 }
 
 /* Waits, and puts in anew what the loop has dropped for want of room. */
@@ -179,6 +188,35 @@ static int go_on(const struct run *run, double seconds, uint64_t *refilled)
 		*refilled = lost;
 	}
 	return 0;
+}
+
+/* Sends for so long, whatever comes back. */
+static int send_open(const struct run *run, const struct options *options, double seconds)
+{
+	const struct bpf_program *program = run->programs->progs.pace;
+	uint64_t begun = monotonic(), now = begun, sent = 0;
+
+	while ((now = monotonic()) < begun + (uint64_t)(seconds * 1e9) && !ended) {
+		unsigned count = FLOOD_RUNS, batch = 64;
+
+		if (is_timed(options)) {
+			count = BUSY_RUNS;
+			batch = 1;
+		} else if (options->rate > 0) {
+			count = (unsigned)((double)(now - begun) / 1e9 * options->rate - (double)sent);
+		}
+		if (run_on_frames(program, count, batch))
+			return -1;
+		sent += count;
+		if (options->rate > 0 && !is_timed(options))
+			rest(TICK);
+	}
+	return 0;
+}
+
+static int drive(const struct run *run, const struct options *options, double seconds, uint64_t *refilled)
+{
+	return options->open ? send_open(run, options, seconds) : go_on(run, seconds, refilled);
 }
 
 static void write_samples(const struct run *run, const char *path)
@@ -196,37 +234,71 @@ static void write_samples(const struct run *run, const char *path)
 	fclose(file);
 }
 
+/* The time within which so many of a thousand queries were answered, in microseconds, those that were lost taken for
+ * the slowest. */
+static double within(const uint64_t *steps, uint64_t lost, unsigned thousandths)
+{
+	uint64_t all = lost, seen = 0, step = 0;
+
+	for (unsigned i = 0; i < GENERATOR_STEPS; i++)
+		all += steps[i];
+	for (; step < GENERATOR_STEPS - 1; step++) {
+		seen += steps[step];
+		if (seen * 1000 >= all * thousandths)
+			break;
+	}
+	return (double)(step + 1) * GENERATOR_STEP / 1000;
+}
+
 static void print(const struct run *run, const struct account *from, const struct account *to,
-                  const struct generator_bpf__bss *first, const struct generator_bpf__bss *last)
+                  const struct generator_bpf__bss *first, const struct generator_bpf__bss *last, const uint64_t *steps)
 {
 	const struct generator_bpf__bss *all = run->programs->bss;
+	uint64_t lost = all->sent - all->replies;
 	json_t *made = json_pack(
-	    "{s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f}", "seconds", to->now - from->now, "replies",
-	    (json_int_t)(last->replies - first->replies), "octets", (json_int_t)(last->octets - first->octets), "wrong",
-	    (json_int_t)all->wrong, "strange", (json_int_t)all->strange, "truncated",
-	    (json_int_t)(last->truncated - first->truncated), "lost", (json_int_t)(all->sent - all->replies),
-	    "without_room", (json_int_t)all->without_room, "busy", to->busy - from->busy, "idle", to->idle - from->idle,
+	    "{s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f}", "seconds", to->now - from->now,
+	    "sent", (json_int_t)(last->sent - first->sent), "replies", (json_int_t)(last->replies - first->replies),
+	    "octets", (json_int_t)(last->octets - first->octets), "wrong", (json_int_t)all->wrong, "strange",
+	    (json_int_t)all->strange, "truncated", (json_int_t)(last->truncated - first->truncated), "lost",
+	    (json_int_t)lost, "without_room", (json_int_t)all->without_room, "skipped",
+	    (json_int_t)(last->skipped - first->skipped), "busy", to->busy - from->busy, "idle", to->idle - from->idle,
 	    "stolen", to->stolen - from->stolen, "tasks", to->tasks - from->tasks);
 
+	if (steps) {
+		json_object_set_new(made, "median", json_real(within(steps, lost, 500)));
+		json_object_set_new(made, "slowest_thousandth", json_real(within(steps, lost, 999)));
+	}
 	json_dumpf(made, stdout, JSON_COMPACT);
 	putchar('\n');
 	json_decref(made);
+}
+
+static uint64_t *map_steps(const struct run *run)
+{
+	void *place = mmap(NULL, sizeof(uint64_t) * GENERATOR_STEPS, PROT_READ | PROT_WRITE, MAP_SHARED,
+	                   bpf_map__fd(run->programs->maps.steps), 0);
+
+	return place == MAP_FAILED ? NULL : place;
 }
 
 static int measure(const struct run *run, const struct options *options)
 {
 	struct generator_bpf__bss *counts = run->programs->bss;
 	struct generator_bpf__bss first, last;
+	uint64_t *steps = map_steps(run);
 	struct account from, to;
 	uint64_t refilled = 0;
 
-	/* The loop's own end, some seconds after the latest at which it should be ended from here. */
-	counts->deadline = monotonic() + (uint64_t)((options->warm + options->seconds + 10) * 1e9);
-	if (inject(run, options->outstanding) || go_on(run, options->warm, &refilled))
+	if (!steps)
 		return -1;
+	/* A closed loop's own end, some seconds after the latest at which it should be ended from here. */
+	counts->deadline = monotonic() + (uint64_t)((options->warm + options->seconds + 10) * 1e9);
+	if ((!options->open && inject(run, options->outstanding)) || drive(run, options, options->warm, &refilled))
+		return -1;
+	memset(steps, 0, sizeof(*steps) * GENERATOR_STEPS);
 	account_take(&from, (int)options->cpu, options->pids, options->pid_count);
 	first = *counts;
-	if (go_on(run, options->seconds, &refilled))
+	if (drive(run, options, options->seconds, &refilled))
 		return -1;
 	last = *counts;
 	account_take(&to, (int)options->cpu, options->pids, options->pid_count);
@@ -234,103 +306,10 @@ static int measure(const struct run *run, const struct options *options)
 	rest(DRAIN);
 	if (ended)
 		return -1;
-	print(run, &from, &to, &first, &last);
+	print(run, &from, &to, &first, &last, is_timed(options) ? steps : NULL);
 	if (options->samples)
 		write_samples(run, options->samples);
 	return 0;
-}
-
-static int parse_pids(struct options *options, char *text)
-{
-	for (char *word = strtok(text, ","); word; word = strtok(NULL, ",")) {
-		if (options->pid_count == ACCOUNT_TASKS)
-			return -1;
-		options->pids[options->pid_count++] = (int)strtol(word, NULL, 10);
-	}
-	return 0;
-}
-
-static void usage(FILE *out)
-{
-	fputs("usage: peregrine-generator --interface NAME --queries FILE [options]\n"
-	      "       peregrine-generator --interface NAME --reflect\n"
-	      "\n"
-	      "  --queries FILE     records as in generator_shared.h, of --slot octets each (128)\n"
-	      "  --outstanding N    queries under way (128)\n"
-	      "  --room OCTETS      the room for a reply that each frame must have\n"
-	      "  --warm S           seconds before the time that counts (0.5)\n"
-	      "  --seconds S        the time that counts (2)\n"
-	      "  --cpu N            the serving CPU, whose time is accounted (1)\n"
-	      "  --pids N,N...      processes whose time is the server's\n"
-	      "  --samples FILE     writes the sampled replies there\n"
-	      "  --reflect          be the other end: reflect until SIGTERM\n",
-	      out);
-}
-
-static int parse(int argc, char **argv, struct options *options)
-{
-	static const struct option known[] = {{"interface", required_argument, NULL, 'i'},
-	                                      {"queries", required_argument, NULL, 'q'},
-	                                      {"slot", required_argument, NULL, 'z'},
-	                                      {"outstanding", required_argument, NULL, 'o'},
-	                                      {"room", required_argument, NULL, 'r'},
-	                                      {"warm", required_argument, NULL, 'w'},
-	                                      {"seconds", required_argument, NULL, 's'},
-	                                      {"cpu", required_argument, NULL, 'c'},
-	                                      {"pids", required_argument, NULL, 'p'},
-	                                      {"samples", required_argument, NULL, 'S'},
-	                                      {"reflect", no_argument, NULL, 'R'},
-	                                      {"help", no_argument, NULL, 'h'},
-	                                      {0}};
-	int letter;
-
-	while ((letter = getopt_long(argc, argv, "h", known, NULL)) != -1) {
-		switch (letter) {
-		case 'i':
-			options->interface = optarg;
-			break;
-		case 'q':
-			options->queries = optarg;
-			break;
-		case 'z':
-			options->slot = (unsigned)strtoul(optarg, NULL, 10);
-			break;
-		case 'o':
-			options->outstanding = (unsigned)strtoul(optarg, NULL, 10);
-			break;
-		case 'r':
-			options->room = (unsigned)strtoul(optarg, NULL, 10);
-			break;
-		case 'w':
-			options->warm = strtod(optarg, NULL);
-			break;
-		case 's':
-			options->seconds = strtod(optarg, NULL);
-			break;
-		case 'c':
-			options->cpu = (unsigned)strtoul(optarg, NULL, 10);
-			break;
-		case 'p':
-			if (parse_pids(options, optarg))
-				return -1;
-			break;
-		case 'S':
-			options->samples = optarg;
-			break;
-		case 'R':
-			options->reflect = true;
-			break;
-		case 'h':
-			usage(stdout);
-			exit(0);
-		default:
-			return -1;
-		}
-	}
-	return options->interface && options->slot >= GENERATOR_SLOT_LEAST && options->slot <= GENERATOR_SLOT_MOST &&
-	               options->outstanding > 0 && options->outstanding <= 4096
-	           ? 0
-	           : -1;
 }
 
 static int reflect(struct run *run)
@@ -362,16 +341,13 @@ static int generate(struct run *run, const struct options *options)
 
 int main(int argc, char **argv)
 {
-	struct options options = {
-	    .slot = GENERATOR_SLOT_LEAST, .outstanding = 128, .warm = 0.5, .seconds = 2, .cpu = 1};
+	struct options options;
 	struct sigaction action = {.sa_handler = end};
 	struct run run = {.before = -1};
 	int status = 1;
 
-	if (parse(argc, argv, &options)) {
-		usage(stderr);
+	if (options_read(&options, argc, argv))
 		return 2;
-	}
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
 	run.interface = (int)if_nametoindex(options.interface);

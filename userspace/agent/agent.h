@@ -182,7 +182,6 @@ uint64_t agent_expiry(uint32_t seconds);
 
 /* agent/host.c: service addresses and interfaces as the host has them now. */
 void agent_follow_host(struct agent *agent);
-void agent_attach(struct agent *agent);
 /* Keeps the program off an interface, or no longer; `name` NULL: off none. */
 void agent_keep_off(struct agent *agent, const char *name, bool off);
 /* Puts off attaching where a program of another schema answers, until the zones are there. */

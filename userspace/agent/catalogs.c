@@ -297,6 +297,8 @@ int catalogs_configure(struct agent *agent, const struct config *config)
 			result = -1;
 			continue;
 		}
+		/* Their keys are the old configuration's. */
+		member_forget_primaries(catalog);
 		catalog->config = &config->catalogs[i];
 		*end = catalog;
 		end = &catalog->next;

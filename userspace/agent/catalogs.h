@@ -24,7 +24,7 @@ void member_free(struct member *member);
 /* Has it freed by zone_set_bury. NULL is allowed in both. */
 void member_bury(struct agent *agent, struct member *member);
 void members_free_buried(struct agent *agent);
-/* Forgets what was kept for the next member of a catalog: always when that is replaced. */
+/* Forgets what was kept for the next member of a catalog: always when that, or the configuration, is replaced. */
 void member_forget_primaries(struct agent_catalog *catalog);
 
 /* ---- agent/catalogs.c ---- */

@@ -70,7 +70,7 @@ void agent_keep_off(struct agent *agent, const char *name, bool off)
 		agent->detached_count++;
 }
 
-void agent_attach(struct agent *agent)
+static void attach(struct agent *agent)
 {
 	const struct config *config = agent->config;
 
@@ -106,7 +106,7 @@ void agent_follow_host(struct agent *agent)
 	if (agent->fastpath) {
 		fastpath_set_addresses(agent->fastpath, addresses, count);
 		if (!agent->attach_waits)
-			agent_attach(agent);
+			attach(agent);
 	}
 	free(addresses);
 }
@@ -115,7 +115,7 @@ static void attach_now(struct agent *agent)
 {
 	agent->attach_waits = false;
 	uv_timer_stop(&agent->attach_timer);
-	agent_attach(agent);
+	attach(agent);
 }
 
 static void waited_long_enough(uv_timer_t *timer)

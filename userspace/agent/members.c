@@ -11,7 +11,6 @@
 struct member_primaries {
 	size_t references;
 	const struct catalog_primaries *from; /* to be compared alone: the catalog may be gone */
-	const struct config *config;          /* likewise */
 	size_t count;
 	struct config_primary *list;
 	const struct config_primary **pointers;
@@ -30,21 +29,12 @@ static void primaries_unref(struct member_primaries *primaries)
 	free(primaries);
 }
 
-/* A configured key by its name. */
-static const knot_tsig_key_t *find_key(const struct config *config, const uint8_t *name)
-{
-	for (size_t i = 0; i < config->key_count; i++)
-		if (knot_dname_is_equal(config->keys[i].name, name))
-			return &config->keys[i];
-	return NULL;
-}
-
 static bool usable(const struct agent_catalog *catalog, const struct catalog_member *member,
                    const struct catalog_primary *primary)
 {
 	knot_dname_txt_storage_t key, zone;
 
-	if (!primary->key || find_key(catalog->agent->config, primary->key))
+	if (!primary->key || config_find_key(catalog->agent->config, primary->key))
 		return true;
 	if (!knot_dname_to_str(key, primary->key, sizeof(key)) || !knot_dname_to_str(zone, member->zone, sizeof(zone)))
 		return false;
@@ -61,7 +51,7 @@ static struct member_primaries *make_primaries(const struct agent_catalog *catal
 
 	if (!made)
 		return NULL;
-	*made = (struct member_primaries){.references = 1, .from = from, .config = catalog->agent->config};
+	*made = (struct member_primaries){.references = 1, .from = from};
 	made->list = calloc(from->count + 1, sizeof(*made->list));
 	made->pointers = calloc(from->count + 1, sizeof(*made->pointers));
 	for (size_t i = 0; made->list && made->pointers && i < from->count; i++) {
@@ -76,7 +66,7 @@ static struct member_primaries *make_primaries(const struct agent_catalog *catal
 			break;
 		primary->addresses[0] = from->list[i].address;
 		primary->address_count = 1;
-		primary->key = from->list[i].key ? find_key(catalog->agent->config, from->list[i].key) : NULL;
+		primary->key = from->list[i].key ? config_find_key(catalog->agent->config, from->list[i].key) : NULL;
 	}
 	if (made->list && made->pointers && (!made->count || made->list[made->count - 1].address_count))
 		return made;
@@ -89,7 +79,7 @@ static struct member_primaries *find_primaries(struct agent_catalog *catalog, co
 {
 	struct member_primaries *made = catalog->made;
 
-	if (!made || made->from != member->primaries || made->config != catalog->agent->config) {
+	if (!made || made->from != member->primaries) {
 		made = make_primaries(catalog, member);
 		if (!made)
 			return NULL;

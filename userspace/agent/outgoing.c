@@ -16,13 +16,8 @@ static const struct config_zone *find_zone(void *context, const uint8_t *apex)
 static const knot_tsig_key_t *find_key(void *context, const uint8_t *name)
 {
 	struct agent *agent = context;
-	const struct config *config = rcu_dereference(agent->config);
 
-	for (size_t i = 0; i < config->key_count; i++) {
-		if (knot_dname_is_equal(config->keys[i].name, name))
-			return &config->keys[i];
-	}
-	return NULL;
+	return config_find_key(rcu_dereference(agent->config), name);
 }
 
 int agent_outgoing_open(struct agent *agent, struct store *store)

@@ -157,9 +157,10 @@ static bool is_before(const struct history_entry *entry, const struct history_la
 static void tell_lag(const struct agent_zone *zone, const struct follower_status *status, struct problem *problem)
 {
 	const struct history_lag *lag = &follower_history(zone->follower)->lag;
+	size_t used = strlen(problem->cause);
 
 	snprintf(problem->culprit, sizeof(problem->culprit), "primary %.190s", status->primary);
-	snprintf(problem->cause, sizeof(problem->cause),
+	snprintf(problem->cause + used, sizeof(problem->cause) - used,
 	         "it told serial %u %llu seconds ago, and serial %u is served still", lag->heard,
 	         (unsigned long long)(status->behind_ms / 1000), status->served_serial);
 	snprintf(problem->way_out, sizeof(problem->way_out), "see `peregrine zone-status %.200s` for how far it is",

@@ -74,7 +74,8 @@ static void warn_of_restart(const struct config *old, const struct config *confi
 	if (old->port != config->port || strcmp(old->run_directory, config->run_directory) ||
 	    strcmp(old->state_directory, config->state_directory))
 		log_warning("%s: a change of server port, run-directory or state-directory %s", config->path, later);
-	if (old->udp_workers != config->udp_workers || old->tcp_clients != config->tcp_clients)
+	if (old->udp_workers != config->udp_workers || old->tcp_clients != config->tcp_clients ||
+	    old->transfers_out != config->transfers_out)
 		log_warning("%s: a change of fallback %s", config->path, later);
 }
 
@@ -119,9 +120,9 @@ static void end(struct reload *reload, const struct applied *applied, const char
 {
 	if (errors)
 		log_error("configuration not read again; the old one stays: %s", errors);
-	else if (!applied->result)
-		log_notice("configuration read again: %zu zones, %zu added, %zu removed", reload->agent->zone_count,
-		           applied->added, applied->removed);
+	else
+		log_notice("configuration read again: %zu zones, %zu added, %zu removed%s", reload->agent->zone_count,
+		           applied->added, applied->removed, applied->result ? "; not all of it could be done" : "");
 	reply(reload->agent, reload->asked, applied, errors);
 	reload->asked = NULL;
 	uv_close((uv_handle_t *)&reload->idle, on_closed);

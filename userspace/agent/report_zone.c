@@ -94,12 +94,12 @@ static void add_exchange(json_t *report, const struct history_entry *entry)
 	json_object_set_new(report, "octets", json_integer((json_int_t)entry->octets));
 	json_object_set_new(report, "messages", json_integer((json_int_t)entry->messages));
 	json_object_set_new(report, "records", json_integer((json_int_t)entry->records));
-	json_object_set_new(report, "connect_ms", ms_or_null(entry->connect_ms));
+	json_object_set_new(report, "connect_ms", ms_or_null(entry->ms[HISTORY_CONNECT]));
 	json_object_set_new(report, "first_octet_ms", ms_or_null(entry->first_ms));
-	json_object_set_new(report, "transfer_ms", ms_or_null(entry->transfer_ms));
-	json_object_set_new(report, "build_ms", ms_or_null(entry->build_ms));
-	json_object_set_new(report, "verify_ms", ms_or_null(entry->verify_ms));
-	json_object_set_new(report, "publish_ms", ms_or_null(entry->publish_ms));
+	json_object_set_new(report, "transfer_ms", ms_or_null(entry->ms[HISTORY_TRANSFER]));
+	json_object_set_new(report, "build_ms", ms_or_null(entry->ms[HISTORY_BUILD]));
+	json_object_set_new(report, "verify_ms", ms_or_null(entry->ms[HISTORY_VERIFY]));
+	json_object_set_new(report, "publish_ms", ms_or_null(entry->ms[HISTORY_PUBLISH]));
 }
 
 static json_t *report_address(const struct agent_zone *zone, size_t primary, size_t address)

@@ -317,7 +317,8 @@ void agent_begin_from_store(struct agent_zone *zone, struct follower_start *star
 
 	if (!agent->store)
 		return;
-	has = store_find(agent->store, zone->config->apex, &stored);
+	/* Once what nothing wants was swept out, what there may be of a new zone is on its way out too. */
+	has = !agent->swept && store_find(agent->store, zone->config->apex, &stored);
 	if (start->loaded && (!has || is_later(start->serial, stored.serial)))
 		want_whole(zone);
 	if (has && start->loaded && stored.serial == start->serial)

@@ -53,7 +53,7 @@ const struct catalog_member *catalog_find(const struct catalog *catalog, const u
 	return bsearch(zone, catalog->members, catalog->count, sizeof(*catalog->members), compare_zone);
 }
 
-bool catalog_same_id(const struct catalog_member *one, const struct catalog_member *other)
+static bool same_id(const struct catalog_member *one, const struct catalog_member *other)
 {
 	return !memcmp(one->id, other->id, one->id[0] + 1U);
 }
@@ -84,8 +84,8 @@ static bool same_primaries(const struct catalog_primaries *one, const struct cat
 
 static bool same_member(const struct catalog_member *one, const struct catalog_member *other)
 {
-	return catalog_same_id(one, other) && same_name(one->coo, other->coo) &&
-	       same_groups(one->groups, other->groups) && same_primaries(one->primaries, other->primaries);
+	return same_id(one, other) && same_name(one->coo, other->coo) && same_groups(one->groups, other->groups) &&
+	       same_primaries(one->primaries, other->primaries);
 }
 
 const uint8_t **catalog_differences(const struct catalog *one, const struct catalog *other, size_t *count)

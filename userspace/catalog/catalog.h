@@ -56,7 +56,6 @@ void catalog_free(struct catalog *catalog);
 
 /* The member of that name (lower case), or NULL. */
 const struct catalog_member *catalog_find(const struct catalog *catalog, const uint8_t *zone);
-bool catalog_same_id(const struct catalog_member *one, const struct catalog_member *other);
 
 /*
  * The zones that one lists and the other does not, or of which they say different things; either may be NULL, and lists

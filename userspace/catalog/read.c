@@ -13,6 +13,7 @@
  * `masters` is the old word for `primaries`. All else is ignored.
  */
 #include "catalog/catalog_internal.h"
+#include "zone/rdata.h"
 
 #include <libknot/libknot.h>
 #include <netinet/in.h>
@@ -68,26 +69,10 @@ static void warn(struct reader *reader, const struct zone_name *name, const char
 		         text_of(name->owner, text), what);
 }
 
-static const struct zone_rrset *rrset_of(const struct zone_name *name, uint16_t type)
-{
-	for (uint16_t i = 0; i < name->rrset_count; i++)
-		if (name->rrsets[i].type == type)
-			return &name->rrsets[i];
-	return NULL;
-}
-
-static uint16_t rdata_length(const uint8_t *rdata)
-{
-	uint16_t length;
-
-	memcpy(&length, rdata, sizeof(length));
-	return length;
-}
-
 /* The strings of a TXT record as one. Returns its length. */
 static size_t join_strings(const uint8_t *rdata, char *out)
 {
-	size_t length = rdata_length(rdata), made = 0;
+	size_t length = zone_rdata_length(rdata), made = 0;
 
 	rdata += sizeof(uint16_t);
 	for (size_t at = 0; at < length && at + 1 + rdata[at] <= length; at += 1U + rdata[at]) {
@@ -121,10 +106,10 @@ static int single_name(struct reader *reader, const struct zone_name *name, cons
 	if (rrset->count != 1)
 		return broken(reader, "%.200s has %u PTR records, and may have one", text_of(name->owner, text),
 		              rrset->count);
-	copy = catalog_take(reader->catalog, rdata_length(rrset->rdata));
+	copy = catalog_take(reader->catalog, zone_rdata_length(rrset->rdata));
 	if (!copy)
 		return no_memory(reader);
-	memcpy(copy, rrset->rdata + sizeof(uint16_t), rdata_length(rrset->rdata));
+	memcpy(copy, rrset->rdata + sizeof(uint16_t), zone_rdata_length(rrset->rdata));
 	knot_dname_to_lower(copy);
 	*out = copy;
 	return 0;
@@ -132,7 +117,7 @@ static int single_name(struct reader *reader, const struct zone_name *name, cons
 
 static int read_version(struct reader *reader, const struct zone_name *name)
 {
-	const struct zone_rrset *rrset = rrset_of(name, KNOT_RRTYPE_TXT);
+	const struct zone_rrset *rrset = zone_find_rrset(name, KNOT_RRTYPE_TXT);
 	char text[UINT16_MAX], known[64];
 	size_t length;
 
@@ -150,7 +135,7 @@ static int read_version(struct reader *reader, const struct zone_name *name)
 
 static int read_group(struct reader *reader, const struct zone_name *name)
 {
-	const struct zone_rrset *rrset = rrset_of(name, KNOT_RRTYPE_TXT);
+	const struct zone_rrset *rrset = zone_find_rrset(name, KNOT_RRTYPE_TXT);
 	const struct catalog_group **end = &reader->member->groups;
 	const uint8_t *rdata = rrset ? rrset->rdata : NULL;
 	char text[UINT16_MAX];
@@ -165,7 +150,7 @@ static int read_group(struct reader *reader, const struct zone_name *name)
 		*group = (struct catalog_group){.length = length, .text = (char *)(group + 1)};
 		*end = group;
 		end = &group->next;
-		rdata += sizeof(uint16_t) + rdata_length(rdata);
+		rdata += sizeof(uint16_t) + zone_rdata_length(rdata);
 	}
 	return 0;
 }
@@ -173,7 +158,7 @@ static int read_group(struct reader *reader, const struct zone_name *name)
 /* The key of a labelled primary. -1: what stands there is none. */
 static int read_key(struct reader *reader, const struct zone_name *name, const uint8_t **key)
 {
-	const struct zone_rrset *rrset = rrset_of(name, KNOT_RRTYPE_TXT);
+	const struct zone_rrset *rrset = zone_find_rrset(name, KNOT_RRTYPE_TXT);
 	char text[UINT16_MAX + 1];
 	knot_dname_storage_t wire;
 	uint8_t *copy;
@@ -201,7 +186,7 @@ static int add_primary(struct reader *reader, struct catalog_primaries *set, uin
 	size_t length = type == KNOT_RRTYPE_A ? 4 : 16;
 	struct catalog_primary *made;
 
-	if (rdata_length(rdata) != length || set->count == PRIMARIES_MOST)
+	if (zone_rdata_length(rdata) != length || set->count == PRIMARIES_MOST)
 		return 0;
 	if (!set->list)
 		set->list = catalog_take(reader->catalog, PRIMARIES_MOST * sizeof(*set->list));
@@ -242,13 +227,13 @@ static int read_primaries(struct reader *reader, const struct zone_name *name, b
 	if (labelled && read_key(reader, name, &key))
 		return 0;
 	for (int i = 0; i < 2; i++) {
-		const struct zone_rrset *rrset = rrset_of(name, types[i]);
+		const struct zone_rrset *rrset = zone_find_rrset(name, types[i]);
 		const uint8_t *rdata = rrset ? rrset->rdata : NULL;
 
 		for (uint32_t j = 0; rrset && j < rrset->count; j++) {
 			if (add_primary(reader, *set, types[i], rdata, key))
 				return -1;
-			rdata += sizeof(uint16_t) + rdata_length(rdata);
+			rdata += sizeof(uint16_t) + zone_rdata_length(rdata);
 		}
 	}
 	return 0;
@@ -256,7 +241,7 @@ static int read_primaries(struct reader *reader, const struct zone_name *name, b
 
 static int read_member(struct reader *reader, const struct zone_name *name, const uint8_t *id)
 {
-	const struct zone_rrset *rrset = rrset_of(name, KNOT_RRTYPE_PTR);
+	const struct zone_rrset *rrset = zone_find_rrset(name, KNOT_RRTYPE_PTR);
 	struct catalog *catalog = reader->catalog;
 	struct catalog_member *member;
 	uint8_t *copy;
@@ -302,7 +287,7 @@ static bool is_primaries(const uint8_t *const *labels, size_t count)
 static int read_property(struct reader *reader, const struct zone_name *name, const uint8_t *const *labels,
                          size_t count)
 {
-	const struct zone_rrset *rrset = rrset_of(name, KNOT_RRTYPE_PTR);
+	const struct zone_rrset *rrset = zone_find_rrset(name, KNOT_RRTYPE_PTR);
 	int result;
 
 	if (count == 1 && is_label(labels[0], "coo") && rrset)

@@ -52,6 +52,7 @@ struct plan_denial {
 	uint8_t salt[UINT8_MAX];
 	uint64_t *hashes; /* NSEC3: of all records, ascending */
 	size_t hash_count;
+	size_t first; /* the entry of the first of them; the others follow */
 	struct plan_span *spans;
 	/* NSEC: by entry, the last entry up to this one that has a usable NSEC, plus 1. */
 	uint32_t *owners;
@@ -103,9 +104,6 @@ size_t compile_target_offset(uint16_t type);
 struct plan_entry *plan_add(struct plan *plan, enum pg_role role, const uint8_t *name, size_t length,
                             const struct zone_name *data);
 
-/* The RRset of that type, or NULL. */
-const struct zone_rrset *plan_find_rrset(const struct zone_name *name, uint16_t type);
-
 /* The entry in the role NAME of a name. False: there is none. */
 bool plan_find_entry(const struct plan *plan, const uint8_t *name, size_t *number);
 
@@ -131,6 +129,8 @@ uint16_t plan_cut(const struct zone_name *name);
 bool denial_hash_of_owner(const uint8_t *owner, uint64_t *hash);
 /* The record of the chain in an NSEC3 RRset, behind its length, or NULL. */
 const uint8_t *denial_find_record(const struct plan_denial *denial, const struct zone_name *name);
+/* How many of the chain's hashes are less. */
+size_t denial_rank(const struct plan_denial *denial, uint64_t hash);
 /* How many bits number the spans of that many records. */
 uint8_t denial_span_order(size_t records);
 /* The span that a hash belongs to. */

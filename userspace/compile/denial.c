@@ -53,7 +53,7 @@ bool denial_is_nsec3_owner(const struct zone_name *name)
 
 bool plan_is_signed(const struct zone_name *name, uint16_t type)
 {
-	const struct zone_rrset *signatures = plan_find_rrset(name, KNOT_RRTYPE_RRSIG);
+	const struct zone_rrset *signatures = zone_find_rrset(name, KNOT_RRTYPE_RRSIG);
 	const uint8_t *at = signatures ? signatures->rdata : NULL;
 
 	for (uint32_t i = 0; at && i < signatures->count; i++) {
@@ -101,7 +101,7 @@ static int find_owners(struct plan *plan)
 	for (size_t i = 0; i < plan->names; i++) {
 		const struct zone_name *data = plan->entries[i].data;
 
-		if (plan_find_rrset(data, KNOT_RRTYPE_NSEC) && plan_is_signed(data, KNOT_RRTYPE_NSEC))
+		if (zone_find_rrset(data, KNOT_RRTYPE_NSEC) && plan_is_signed(data, KNOT_RRTYPE_NSEC))
 			last = i + 1;
 		else if (data && plan->entries[i].again)
 			fault(plan, "%s has no NSEC, or none that is signed", text_of(plan->entries[i].name, text));
@@ -125,7 +125,7 @@ static void check_chain(struct plan *plan)
 
 		if (owners[i] != i + 1)
 			continue;
-		rrset = plan_find_rrset(entry->data, KNOT_RRTYPE_NSEC);
+		rrset = zone_find_rrset(entry->data, KNOT_RRTYPE_NSEC);
 		rdata = rrset->rdata + 2;
 		memcpy(said, rdata, knot_dname_size(rdata));
 		knot_dname_to_lower(said);
@@ -217,7 +217,7 @@ static bool in_chain(const struct plan_denial *denial, const uint8_t *rdata)
 
 const uint8_t *denial_find_record(const struct plan_denial *denial, const struct zone_name *name)
 {
-	const struct zone_rrset *rrset = plan_find_rrset(name, KNOT_RRTYPE_NSEC3);
+	const struct zone_rrset *rrset = zone_find_rrset(name, KNOT_RRTYPE_NSEC3);
 	const uint8_t *at = rrset ? rrset->rdata : NULL;
 
 	for (uint32_t i = 0; at && i < rrset->count; i++) {
@@ -245,8 +245,7 @@ static uint64_t hash_name(const struct plan_denial *denial, const uint8_t *name,
 	return engine_nsec3_hash(denial->iterations, denial->salt, denial->salt_length, name, length);
 }
 
-/* How many of the chain's hashes are less. */
-static size_t rank_of(const struct plan_denial *denial, uint64_t hash)
+size_t denial_rank(const struct plan_denial *denial, uint64_t hash)
 {
 	size_t low = 0, high = denial->hash_count;
 
@@ -263,7 +262,7 @@ static size_t rank_of(const struct plan_denial *denial, uint64_t hash)
 
 static bool has_hash(const struct plan_denial *denial, uint64_t hash)
 {
-	size_t rank = rank_of(denial, hash);
+	size_t rank = denial_rank(denial, hash);
 
 	return rank < denial->hash_count && denial->hashes[rank] == hash;
 }
@@ -272,7 +271,7 @@ static bool has_hash(const struct plan_denial *denial, uint64_t hash)
  * are the chain's, as `hashes`. */
 static bool opts_out(const struct plan_denial *denial, const struct plan_entry *records, uint64_t hash)
 {
-	size_t rank = rank_of(denial, hash);
+	size_t rank = denial_rank(denial, hash);
 	const uint8_t *record = denial_find_record(denial, records[(rank ? rank : denial->hash_count) - 1].data);
 
 	return record[2 + 1] & FLAG_OPT_OUT;
@@ -427,6 +426,7 @@ static int try_chain(struct plan *plan)
 	if (!denial->hashes)
 		return -1;
 	denial->hash_count = count;
+	denial->first = first;
 	for (int64_t i = 0; i < count; i++)
 		denial->hashes[i] = plan->entries[first + i].hash;
 	if (!has_hash(denial, hash_name(denial, plan->entries[0].name, plan->entries[0].name_length))) {
@@ -459,7 +459,7 @@ static int plan_nsec3(struct plan *plan, const struct zone_rrset *parameters)
 int denial_plan(struct plan *plan)
 {
 	const struct zone_name *apex = plan->entries[0].data;
-	const struct zone_rrset *parameters = plan_find_rrset(apex, KNOT_RRTYPE_NSEC3PARAM);
+	const struct zone_rrset *parameters = zone_find_rrset(apex, KNOT_RRTYPE_NSEC3PARAM);
 
 	plan->denial.kind = PG_DENIAL_NONE;
 	if (!plan_is_signed(apex, KNOT_RRTYPE_SOA))
@@ -467,7 +467,7 @@ int denial_plan(struct plan *plan)
 	check_signatures(plan);
 	if (parameters && plan_nsec3(plan, parameters))
 		return -1;
-	if (plan->denial.kind == PG_DENIAL_NONE && plan_find_rrset(apex, KNOT_RRTYPE_NSEC))
+	if (plan->denial.kind == PG_DENIAL_NONE && zone_find_rrset(apex, KNOT_RRTYPE_NSEC))
 		return plan_nsec(plan);
 	if (plan->denial.kind == PG_DENIAL_NONE) {
 		plan->denial.kind = PG_DENIAL_BROKEN;

@@ -9,20 +9,23 @@
 #define SNAME_POINTER 0xc00c /* to octet 12, where the question's name stands */
 #define RR_FIXED 10          /* type, class, TTL, length */
 
+int buffer_grow(struct compile_buffer *buffer, size_t length)
+{
+	size_t room = (buffer->length + length) * 2;
+	uint8_t *octets = realloc(buffer->octets, room);
+
+	if (!octets)
+		return -1;
+	buffer->octets = octets;
+	buffer->room = room;
+	return 0;
+}
+
 uint8_t *buffer_extend(struct compile_buffer *buffer, size_t length)
 {
-	if (buffer->length + length > buffer->room) {
-		size_t room = (buffer->length + length) * 2;
-		uint8_t *octets = realloc(buffer->octets, room);
+	uint8_t *at = buffer_take(buffer, length);
 
-		if (!octets)
-			return NULL;
-		buffer->octets = octets;
-		buffer->room = room;
-	}
-	memset(buffer->octets + buffer->length, 0, length);
-	buffer->length += length;
-	return buffer->octets + buffer->length - length;
+	return at ? memset(at, 0, length) : NULL;
 }
 
 int buffer_align(struct compile_buffer *buffer)
@@ -56,13 +59,13 @@ struct link {
 	/* Of most RRsets these are enough. */
 	struct pg_relocation few_relocations[16];
 	uint32_t few_rdata[8];
-	uint32_t owners; /* written so far */
+	int owner_at; /* where the owner was spelt; -1: not yet */
 	uint32_t signatures;
 };
 
 static int put(struct link *link, const void *octets, size_t length)
 {
-	uint8_t *at = buffer_extend(link->out, length);
+	uint8_t *at = buffer_take(link->out, length);
 
 	if (!at)
 		return -1;
@@ -77,13 +80,8 @@ static int put16(struct link *link, uint16_t word)
 	return put(link, octets, sizeof(octets));
 }
 
-static int put32(struct link *link, uint32_t word)
-{
-	return put16(link, word >> 16) || put16(link, word & 0xffff) ? -1 : 0;
-}
-
-/* Puts a pointer and its relocation. */
-static int put_pointer(struct link *link, enum pg_base base, size_t octets)
+/* Puts a pointer, to so many octets behind a base, and its relocation. */
+static int put_pointer(struct link *link, enum pg_base base, int octets)
 {
 	size_t position = link->out->length - link->data;
 
@@ -102,7 +100,7 @@ static int put_pointer(struct link *link, enum pg_base base, size_t octets)
 		link->relocations = relocations;
 		link->room = room;
 	}
-	link->relocations[link->count++] = (struct pg_relocation){.position = position, .base = base, .octets = octets};
+	link->relocations[link->count++] = (struct pg_relocation){.position = position, .to = PG_TO(base, octets)};
 	return put16(link, base == PG_BASE_SNAME ? SNAME_POINTER : 0);
 }
 
@@ -118,7 +116,7 @@ static int put_compressed(struct link *link, const uint8_t *name, const uint8_t 
 		suffix += suffix[0] + 1;
 	if (put(link, name, suffix - name))
 		return -1;
-	return put_pointer(link, PG_BASE_SUFFIX, knot_dname_size(suffix));
+	return put_pointer(link, PG_BASE_SUFFIX, -(int)knot_dname_size(suffix));
 }
 
 static int put_owner(struct link *link, const struct fragment_request *request)
@@ -126,26 +124,44 @@ static int put_owner(struct link *link, const struct fragment_request *request)
 	if (request->form == OWNER_SNAME)
 		return put_pointer(link, PG_BASE_SNAME, 0);
 	/* Spelt once, it can be pointed to. */
-	if (request->form == OWNER_SPELT)
-		return link->owners++ ? put_pointer(link, PG_BASE_OWN, 0)
-		                      : put_compressed(link, request->owner, request->apex);
+	if (request->form == OWNER_SPELT) {
+		if (link->owner_at >= 0)
+			return put_pointer(link, PG_BASE_OWN, link->owner_at);
+		link->owner_at = link->out->length - link->data;
+		return link->owner_at > (int)PG_TO_OCTETS ? -1 : put_compressed(link, request->owner, request->apex);
+	}
 	/* The root is shorter than a pointer to it. */
 	if (!request->owner[0])
 		return put(link, request->owner, 1);
-	return put_pointer(link, PG_BASE_SUFFIX, knot_dname_size(request->owner));
+	return put_pointer(link, PG_BASE_SUFFIX, -(int)knot_dname_size(request->owner));
+}
+
+/* Type, class and TTL, behind the owner. */
+static int put_fixed(struct link *link, uint16_t type, uint32_t ttl)
+{
+	uint8_t octets[8];
+
+	knot_wire_write_u16(octets, type);
+	knot_wire_write_u16(octets + 2, KNOT_CLASS_IN);
+	knot_wire_write_u32(octets + 4, ttl);
+	return put(link, octets, sizeof(octets));
 }
 
 static int put_rdata(struct link *link, uint16_t type, const uint8_t *rdata, size_t length, const uint8_t *context,
                      uint32_t *position)
 {
 	struct zone_rdata_block blocks[ZONE_RDATA_BLOCKS];
-	int count = zone_rdata_blocks(type, rdata, length, blocks);
 	size_t length_at = link->out->length;
+	int count;
 	uint8_t *at;
 
+	*position = length_at + 2 - link->data;
+	/* What most records are has no name in it. */
+	if (type == KNOT_RRTYPE_A || type == KNOT_RRTYPE_AAAA)
+		return put16(link, length) || put(link, rdata, length) ? -1 : 0;
+	count = zone_rdata_blocks(type, rdata, length, blocks);
 	if (count < 0 || put16(link, 0))
 		return -1;
-	*position = link->out->length - link->data;
 	for (int i = 0; i < count; i++) {
 		/* The target of a CNAME may become sname, which stands uncompressed. */
 		bool compress = blocks[i].is_name && blocks[i].compressible && type != KNOT_RRTYPE_CNAME;
@@ -167,7 +183,7 @@ static int put_record(struct link *link, const struct fragment_request *request,
 	uint16_t length;
 
 	memcpy(&length, item, sizeof(length));
-	if (put_owner(link, request) || put16(link, type) || put16(link, KNOT_CLASS_IN) || put32(link, request->ttl) ||
+	if (put_owner(link, request) || put_fixed(link, type, request->ttl) ||
 	    put_rdata(link, type, item + 2, length, request->context, position))
 		return -1;
 	return link->out->length - link->data > UINT16_MAX ? -1 : 0;
@@ -212,7 +228,7 @@ static int put_relocations(struct link *link, struct pg_fragment *header)
 {
 	for (int suffixes = 0; suffixes < 2; suffixes++)
 		for (size_t i = 0; i < link->count; i++) {
-			if ((link->relocations[i].base != PG_BASE_SNAME) != suffixes)
+			if ((link->relocations[i].to >> PG_TO_BASE != PG_BASE_SNAME) != suffixes)
 				continue;
 			if (put(link, &link->relocations[i], sizeof(link->relocations[i])))
 				return -1;
@@ -224,58 +240,82 @@ static int put_relocations(struct link *link, struct pg_fragment *header)
 	return buffer_align(link->out);
 }
 
-int fragment_compile(const struct fragment_request *request, struct compile_buffer *out, struct pg_rrset *described)
+/* Puts what is asked for, and counts it in `described`. */
+static int put_all(struct link *link, const struct fragment_request *requests, size_t count, struct pg_rrset *described)
 {
-	struct pg_fragment header = {};
-	size_t start = out->length, length, plain;
-	struct link link; /* its arrays are not cleared */
-	int result = -1;
+	for (size_t i = 0; i < count; i++) {
+		link->owner_at = -1;
+		if (put_records(link, &requests[i]))
+			return -1;
+		if (!i) {
+			described->length = link->out->length - link->data;
+			described->records = requests[i].rrset->count;
+		}
+		if (put_signatures(link, &requests[i]) || link->out->length - link->data > UINT16_MAX)
+			return -1;
+		described->signed_length = link->out->length - link->data;
+		described->signed_records += requests[i].rrset->count;
+	}
+	described->signed_records += link->signatures;
+	described->pieces = link->count;
+	return 0;
+}
 
-	link.out = out;
-	link.data = start + sizeof(header);
-	link.relocations = link.few_relocations;
-	link.room = sizeof(link.few_relocations) / sizeof(link.few_relocations[0]);
-	link.count = link.owners = link.signatures = 0;
-	link.rdata = request->rrset->count <= sizeof(link.few_rdata) / sizeof(link.few_rdata[0])
-	                 ? link.few_rdata
-	                 : calloc(request->rrset->count, sizeof(*link.rdata));
-	if (!link.rdata || request->rrset->count > UINT16_MAX || !buffer_extend(out, sizeof(header)) ||
-	    put_records(&link, request))
-		goto out;
-	plain = out->length - link.data;
-	if (put_signatures(&link, request))
-		goto out;
-	length = out->length - link.data;
-	if (length > UINT16_MAX || link.count > UINT16_MAX || request->rrset->count + link.signatures > UINT16_MAX)
-		goto out;
-	header.length = plain;
-	header.signed_length = length;
-	header.sum = fragment_sum(out->octets + link.data, plain);
-	header.signed_sum = fragment_sum(out->octets + link.data, length);
-	if (buffer_align(out) || put_relocations(&link, &header))
-		goto out;
-	/* From the number of the RR to where the name stands in it. */
+/* The numbers of the RRs in targets' positions become places of names. */
+static int put_targets(struct link *link, const struct fragment_request *request)
+{
 	for (size_t i = 0; i < request->target_count; i++)
 		request->targets[i].position =
-		    link.rdata[request->targets[i].position] + compile_target_offset(request->rrset->type) - 1;
-	if (request->target_count && put(&link, request->targets, request->target_count * sizeof(*request->targets)))
-		goto out;
-	memcpy(out->octets + start, &header, sizeof(header));
+		    link->rdata[request->targets[i].position] + compile_target_offset(request->rrset->type) - 1;
+	return put(link, request->targets, request->target_count * sizeof(*request->targets));
+}
+
+static int put_fragment(struct link *link, const struct fragment_request *requests, size_t count,
+                        struct pg_rrset *described)
+{
+	const size_t start = link->data - sizeof(struct pg_fragment);
+	struct pg_fragment header = {};
+
 	*described = (struct pg_rrset){
-	    .type = request->type,
-	    .additional = request->target_count,
-	    .fragment = start / PG_UNIT,
-	    .length = plain,
-	    .signed_length = length,
-	    .records = request->rrset->count,
-	    .signed_records = request->rrset->count + link.signatures,
-	    .pieces = link.count,
-	};
-	result = 0;
-out:
+	    .type = requests->type, .additional = requests->target_count, .fragment = start / PG_UNIT};
+	if (!buffer_extend(link->out, sizeof(header)) || put_all(link, requests, count, described))
+		return -1;
+	header.length = described->length;
+	header.signed_length = described->signed_length;
+	header.sum = fragment_sum(link->out->octets + link->data, header.length);
+	header.signed_sum = fragment_sum(link->out->octets + link->data, header.signed_length);
+	if (buffer_align(link->out) || put_relocations(link, &header) ||
+	    (requests->target_count && put_targets(link, requests)))
+		return -1;
+	memcpy(link->out->octets + start, &header, sizeof(header));
+	return 0;
+}
+
+int fragment_compile_all(const struct fragment_request *requests, size_t count, struct compile_buffer *out,
+                         struct pg_rrset *described)
+{
+	struct link link; /* its arrays are not cleared */
+	size_t most = 0;
+	int result;
+
+	for (size_t i = 0; i < count; i++)
+		most = requests[i].rrset->count > most ? requests[i].rrset->count : most;
+	link.out = out;
+	link.data = out->length + sizeof(struct pg_fragment);
+	link.relocations = link.few_relocations;
+	link.room = sizeof(link.few_relocations) / sizeof(link.few_relocations[0]);
+	link.count = link.signatures = 0;
+	link.rdata = most <= sizeof(link.few_rdata) / sizeof(link.few_rdata[0]) ? link.few_rdata
+	                                                                        : calloc(most, sizeof(*link.rdata));
+	result = link.rdata ? put_fragment(&link, requests, count, described) : -1;
 	if (link.relocations != link.few_relocations)
 		free(link.relocations);
 	if (link.rdata != link.few_rdata)
 		free(link.rdata);
 	return result;
+}
+
+int fragment_compile(const struct fragment_request *request, struct compile_buffer *out, struct pg_rrset *described)
+{
+	return fragment_compile_all(request, 1, out, described);
 }

@@ -9,6 +9,16 @@
 
 /* Makes room for `length` more octets, zeroed, and returns where they start, or NULL. */
 uint8_t *buffer_extend(struct compile_buffer *buffer, size_t length);
+/* The same, not cleared. */
+int buffer_grow(struct compile_buffer *buffer, size_t length);
+static inline uint8_t *buffer_take(struct compile_buffer *buffer, size_t length)
+{
+	if (length > buffer->room - buffer->length && buffer_grow(buffer, length))
+		return NULL;
+	buffer->length += length;
+	return buffer->octets + buffer->length - length;
+}
+
 /* Fills up with zeros to whole units. */
 int buffer_align(struct compile_buffer *buffer);
 
@@ -39,6 +49,11 @@ struct fragment_request {
 /* Appends the fragment of an RRset and its signatures, and says in `described` what the engine needs to know of it.
  * Returns 0, or -1 when it exceeds what a message can hold, or memory is short. */
 int fragment_compile(const struct fragment_request *request, struct compile_buffer *out, struct pg_rrset *described);
+
+/* The same of several RRsets without targets, each with its signatures, that are given together: the plain form is the
+ * first one. */
+int fragment_compile_all(const struct fragment_request *requests, size_t count, struct compile_buffer *out,
+                         struct pg_rrset *described);
 
 /* The ones'-complement sum of octets, folded to 16 bits (RFC 1071), as 16-bit words in the machine's order. */
 uint16_t fragment_sum(const uint8_t *octets, size_t length);

@@ -68,7 +68,7 @@ static bool goes_along(const struct place *place, const struct zone_name *name, 
 {
 	uint16_t type = signature[2] << 8 | signature[3];
 
-	return has_place(place, type) && plan_find_rrset(name, type);
+	return has_place(place, type) && zone_find_rrset(name, type);
 }
 
 /* Copies those RRSIGs that do not stand with what they sign. Returns -1 when memory is short. */

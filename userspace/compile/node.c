@@ -125,7 +125,7 @@ static int add_addresses(const struct plan_entry *entry, struct compile_buffer *
 		const struct zone_rrset *rrset = entry->addresses[i];
 		struct fragment_request request = {
 		    .rrset = rrset,
-		    .signatures = plan_find_rrset(entry->data, KNOT_RRTYPE_RRSIG),
+		    .signatures = zone_find_rrset(entry->data, KNOT_RRTYPE_RRSIG),
 		    .form = OWNER_SNAME,
 		    .owner = entry->name,
 		    .context = entry->name,
@@ -148,7 +148,7 @@ static int add_proof(const struct compile_context *context, const struct plan_en
 	const uint8_t *apex = context->plan->zone->apex;
 	struct fragment_request request = {
 	    .rrset = rrset,
-	    .signatures = plan_find_rrset(entry->data, KNOT_RRTYPE_RRSIG),
+	    .signatures = zone_find_rrset(entry->data, KNOT_RRTYPE_RRSIG),
 	    .type = type,
 	    .ttl = rrset->ttl,
 	    .form = OWNER_SPELT,
@@ -190,7 +190,7 @@ static int add_one(const struct compile_context *context, const struct plan_entr
 	const uint8_t *apex = context->plan->zone->apex;
 	struct fragment_request request = {
 	    .rrset = rrset,
-	    .signatures = plan_find_rrset(entry->data, KNOT_RRTYPE_RRSIG),
+	    .signatures = zone_find_rrset(entry->data, KNOT_RRTYPE_RRSIG),
 	    .type = rrset->type,
 	    .ttl = rrset->ttl,
 	    .form = form_of(entry, rrset->type),
@@ -215,7 +215,7 @@ static int add_one(const struct compile_context *context, const struct plan_entr
 static int add_rrsets(const struct compile_context *context, const struct plan_entry *entry, struct compile_buffer *out,
                       size_t table)
 {
-	const struct zone_rrset *nsec = plan_find_rrset(entry->data, KNOT_RRTYPE_NSEC);
+	const struct zone_rrset *nsec = zone_find_rrset(entry->data, KNOT_RRTYPE_NSEC);
 
 	for (size_t i = 0; entry->data && i < entry->data->rrset_count; i++)
 		if (plan_is_served(entry->flags, entry->data->rrsets[i].type) &&
@@ -313,7 +313,7 @@ static int put_body(const struct compile_context *context, const struct plan_ent
 	if (entry->role == PG_ROLE_ADDRESSES)
 		return add_addresses(entry, out, table);
 	if (entry->role == PG_ROLE_NSEC3)
-		return add_proof(context, entry, plan_find_rrset(entry->data, KNOT_RRTYPE_NSEC3), KNOT_RRTYPE_NSEC3,
+		return add_proof(context, entry, zone_find_rrset(entry->data, KNOT_RRTYPE_NSEC3), KNOT_RRTYPE_NSEC3,
 		                 out, table);
 	if (entry->role == PG_ROLE_KEPT)
 		return add_kept(entry, out, table);
@@ -344,45 +344,4 @@ int compile_absence(const struct compile_context *context, const struct pg_node 
 		return -1;
 	((struct pg_node *)out->octets)->flags = PG_NODE_ABSENT;
 	return finish_node(out);
-}
-
-int compile_head(const struct compile_context *context, struct compile_buffer *out, char *why, size_t why_size)
-{
-	const struct plan *plan = context->plan;
-	const struct plan_denial *denial = &plan->denial;
-	const struct zone_name *apex = &plan->zone->names[0];
-	const struct zone_rrset *soa = plan_find_rrset(apex, KNOT_RRTYPE_SOA);
-	struct fragment_request request = {
-	    .rrset = soa,
-	    .signatures = plan_find_rrset(apex, KNOT_RRTYPE_RRSIG),
-	    .type = soa->type,
-	    /* RFC 2308 section 3. */
-	    .ttl = soa->ttl < plan->zone->minimum ? soa->ttl : plan->zone->minimum,
-	    .form = OWNER_SUFFIX,
-	    .owner = apex->owner,
-	    .context = apex->owner,
-	};
-	struct pg_rrset described;
-	struct pg_head *head;
-
-	out->length = 0;
-	if (!buffer_extend(out, sizeof(*head) + ((denial->salt_length + 7U) & ~7U)))
-		return refuse(&plan->entries[0], "out of memory", why, why_size);
-	if (fragment_compile(&request, out, &described))
-		return refuse(&plan->entries[0], "the SOA record cannot be compiled", why, why_size);
-	head = (struct pg_head *)out->octets;
-	*head = (struct pg_head){
-	    .units = out->length / PG_UNIT,
-	    .zone = context->slot,
-	    .version = context->version,
-	    .serial = plan->zone->serial,
-	    .names = plan->all_names,
-	    .denial = denial->kind,
-	    .soa = described,
-	    .iterations = denial->iterations,
-	    .salt_length = denial->salt_length,
-	    .span_order = denial->span_order,
-	};
-	memcpy(head->salt, denial->salt, denial->salt_length);
-	return 0;
 }

@@ -15,14 +15,6 @@ struct draft {
 	size_t target_count, target_room;
 };
 
-const struct zone_rrset *plan_find_rrset(const struct zone_name *name, uint16_t type)
-{
-	for (size_t i = 0; name && i < name->rrset_count; i++)
-		if (name->rrsets[i].type == type)
-			return &name->rrsets[i];
-	return NULL;
-}
-
 struct plan_entry *plan_add(struct plan *plan, enum pg_role role, const uint8_t *name, size_t length,
                             const struct zone_name *data)
 {
@@ -65,7 +57,8 @@ static int add_name(struct draft *draft, const struct zone_name *name)
 	const struct zone_version *zone = draft->plan->zone;
 	size_t apex_labels = zone->names[0].labels, common = apex_labels;
 
-	if (draft->plan->count) {
+	/* What is one label below the apex shares no more with the name before. */
+	if (name->labels > apex_labels + 1) {
 		const uint8_t *last = draft->plan->entries[draft->plan->count - 1].name;
 
 		common = knot_dname_matched_labels(last, name->owner);
@@ -92,9 +85,9 @@ static int add_name(struct draft *draft, const struct zone_name *name)
 uint16_t plan_cut(const struct zone_name *name)
 {
 	/* NS at a wildcard makes no cut (RFC 4592 section 4.2). */
-	if (plan_find_rrset(name, KNOT_RRTYPE_NS) && !is_wildcard(name->owner))
+	if (zone_find_rrset(name, KNOT_RRTYPE_NS) && !is_wildcard(name->owner))
 		return PG_NODE_DELEGATION;
-	return plan_find_rrset(name, KNOT_RRTYPE_DNAME) ? PG_NODE_DNAME : 0;
+	return zone_find_rrset(name, KNOT_RRTYPE_DNAME) ? PG_NODE_DNAME : 0;
 }
 
 /* The last entry at or below each. */
@@ -131,7 +124,7 @@ static int add_names(struct draft *draft)
 			if (!apex)
 				return -1;
 			flags = PG_NODE_APEX | (flags & ~PG_NODE_DELEGATION);
-			if (plan_find_rrset(name, KNOT_RRTYPE_DNAME))
+			if (zone_find_rrset(name, KNOT_RRTYPE_DNAME))
 				flags |= PG_NODE_DNAME;
 			draft->ancestor[name->labels] = 0;
 		} else if (add_name(draft, name)) {
@@ -293,13 +286,13 @@ static int add_targets(struct draft *draft)
 		struct plan_entry *entry;
 
 		data = find_addresses(plan, name);
-		if (!plan_find_rrset(data, KNOT_RRTYPE_A) && !plan_find_rrset(data, KNOT_RRTYPE_AAAA))
+		if (!zone_find_rrset(data, KNOT_RRTYPE_A) && !zone_find_rrset(data, KNOT_RRTYPE_AAAA))
 			continue;
 		entry = plan_add(plan, PG_ROLE_ADDRESSES, name, draft->targets[i][0], data);
 		if (!entry)
 			return -1;
-		entry->addresses[0] = plan_find_rrset(data, KNOT_RRTYPE_A);
-		entry->addresses[1] = plan_find_rrset(data, KNOT_RRTYPE_AAAA);
+		entry->addresses[0] = zone_find_rrset(data, KNOT_RRTYPE_A);
+		entry->addresses[1] = zone_find_rrset(data, KNOT_RRTYPE_AAAA);
 	}
 	return 0;
 }

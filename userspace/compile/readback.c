@@ -42,6 +42,12 @@ static int open_fragment(struct reader *reader, const struct pg_rrset *rrset)
 	return 0;
 }
 
+/* Octets of the suffix that a relocation is of. */
+static size_t suffix_octets(const struct pg_relocation *relocation)
+{
+	return -(unsigned)relocation->to & PG_TO_OCTETS;
+}
+
 /* Whether a suffix of the name stands next; it is `reader->next` then. */
 static bool at_suffix(struct reader *reader)
 {
@@ -71,7 +77,7 @@ static int expand(struct reader *reader, size_t length, uint8_t *out)
 
 	while (reader->at < end) {
 		bool suffix = at_suffix(reader);
-		size_t octets = suffix ? reader->next->octets : 1;
+		size_t octets = suffix ? suffix_octets(reader->next) : 1;
 
 		if (made + octets > UINT16_MAX || (suffix && octets > reader->node->name_length))
 			return -1;

@@ -288,6 +288,14 @@ void config_free(struct config *config)
 	free(config);
 }
 
+const knot_tsig_key_t *config_find_key(const struct config *config, const uint8_t *name)
+{
+	for (size_t i = 0; i < config->key_count; i++)
+		if (knot_dname_is_equal(config->keys[i].name, name))
+			return &config->keys[i];
+	return NULL;
+}
+
 const struct sockaddr_storage *config_reach_source(const struct config_reach *reach,
                                                    const struct sockaddr_storage *address)
 {

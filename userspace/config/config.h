@@ -59,7 +59,6 @@ struct config_verify {
 	char *command;       /* path of a program that judges; NULL: none */
 };
 
-/* Who may have a zone: from one of the prefixes (none: any address), signed by the key (NULL: signed or not). */
 /* Who may have a zone, or notify us of it: from one of the prefixes (none: any address), signed by the key (NULL:
  * signed or not). */
 struct config_access {
@@ -182,6 +181,8 @@ void config_free(struct config *config);
 const struct config_zone *config_member_settings(const struct config_catalog *catalog, const char *group,
                                                  size_t length);
 
+/* The key of that name, in lower case; or NULL. */
+const knot_tsig_key_t *config_find_key(const struct config *config, const uint8_t *name);
 /* The address to send from to that one, or NULL: as the kernel chooses. */
 const struct sockaddr_storage *config_reach_source(const struct config_reach *reach,
                                                    const struct sockaddr_storage *address);

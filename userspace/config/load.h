@@ -58,6 +58,22 @@ void load_reach_limits(struct load *load, const char *records, const char *size,
                        struct config_reach *reach);
 #define LOAD_PORT 53
 #define LOAD_TLS_PORT 853
+/* A list of addresses, no two alike, each with `port` unless it has one of its own; `what` is one of them in messages.
+ */
+struct load_address_list {
+	const yaml_node_t *mapping;
+	const char *key, *what;
+	char *const *texts;
+	size_t count;
+	uint16_t port;
+};
+void load_addresses(struct load *load, const struct load_address_list *list, struct sockaddr_storage **addresses,
+                    size_t *address_count);
+/* Addresses to send from: one of each family at most. */
+void load_source(struct load *load, char *const *texts, size_t count, const yaml_node_t *mapping,
+                 struct sockaddr_storage source[2]);
+/* The key that a setting names, or NULL after noting that there is none. */
+const knot_tsig_key_t *load_key_named(struct load *load, const char *text, const yaml_node_t *node);
 
 /* Notes that a list or value is missing or empty; an empty value was reported before. */
 void load_need(struct load *load, const yaml_node_t *mapping, const char *key, const char *way_out);
@@ -77,8 +93,6 @@ void load_catalog(struct load *load, const struct raw_zone *raw, const yaml_node
 const struct config_zone *load_template(struct load *load, const char *name, const yaml_node_t *mapping);
 
 yaml_node_t *load_list(struct load *load, const char *name);
-/* Notes that a list or value is missing or empty; an empty value was reported before. */
-void load_need(struct load *load, const yaml_node_t *mapping, const char *key, const char *way_out);
 /* What of a zone's verification stands in a mapping, in load_verify.c. What does not stands as it is in `verify`, which
  * begins with load_verify_default. */
 extern const struct config_verify load_verify_default;
@@ -93,7 +107,6 @@ void load_outgoing(struct load *load, const yaml_node_t *mapping, struct config_
 /* A list of who may do something, by address, key, or both; what is not given stays as it is. */
 void load_access_list(struct load *load, const yaml_node_t *mapping, const char *key, struct config_access **allow,
                       size_t *allow_count);
-void config_outgoing_free(struct config_outgoing *outgoing);
 /* What the store keeps of a zone, in load_store.c. */
 void load_journal_size(struct load *load, const char *text, const yaml_node_t *mapping, uint64_t *size);
 

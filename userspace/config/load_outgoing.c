@@ -7,64 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char NO_KEY[] = "no such key; add it to `keys`, or mend the name";
-
-static const knot_tsig_key_t *find_key(struct load *load, const yaml_node_t *node, const char *text)
-{
-	knot_dname_t *name = NULL;
-	const knot_tsig_key_t *key;
-
-	if (!load_judge(load, node, "key", text, value_name(text, &name)))
-		return NULL;
-	key = load_find(load->keys, load->key_count, name, knot_dname_size(name));
-	if (!key)
-		load_judge(load, node, "key", text, NO_KEY);
-	knot_dname_free(name, NULL);
-	return key;
-}
-
 /* --- secondaries --- */
-
-/* One of each family at most. */
-static void load_source(struct load *load, const struct raw_secondary *raw, const yaml_node_t *mapping,
-                        struct config_secondary *secondary)
-{
-	const yaml_node_t *list = document_field(&load->document, mapping, "source");
-
-	for (size_t i = 0; i < raw->source_count; i++) {
-		const yaml_node_t *node = document_entry(&load->document, list, i);
-		const char *text = raw->source[i];
-		struct sockaddr_storage address, *place;
-
-		if (!load_given(text) ||
-		    !load_judge(load, node, "source", text, value_service_address(text, 0, &address)))
-			continue;
-		place = &secondary->source[address.ss_family == AF_INET6];
-		if (load_judge(load, node, "source", text,
-		               place->ss_family == AF_UNSPEC ? NULL
-		                                             : "the second of its kind; keep one of IPv4, one of IPv6"))
-			*place = address;
-	}
-}
-
-static void load_addresses(struct load *load, const struct raw_secondary *raw, const yaml_node_t *mapping,
-                           struct config_secondary *secondary)
-{
-	const yaml_node_t *list = document_field(&load->document, mapping, "addresses");
-
-	if (raw->addresses_count == 0)
-		document_missing(&load->document, mapping,
-		                 "no addresses here; write the secondary's addresses, like [ 198.51.100.7 ]");
-	secondary->addresses = load_array(load, raw->addresses_count, sizeof(*secondary->addresses));
-	for (size_t i = 0; secondary->addresses && i < raw->addresses_count; i++) {
-		const char *text = raw->addresses[i];
-
-		if (load_given(text) &&
-		    load_judge(load, document_entry(&load->document, list, i), "address", text,
-		               value_address_port(text, 53, &secondary->addresses[secondary->address_count])))
-			secondary->address_count++;
-	}
-}
 
 void load_secondaries(struct load *load)
 {
@@ -80,13 +23,17 @@ void load_secondaries(struct load *load)
 		const yaml_node_t *mapping = document_entry(document, list, i);
 		struct config_secondary *secondary = &config->secondaries[config->secondary_count++];
 
-		load_addresses(load, from, mapping, secondary);
-		load_source(load, from, mapping, secondary);
+		if (from->addresses_count == 0)
+			load_need(load, mapping, "addresses", "write the secondary's addresses, like [ 198.51.100.7 ]");
+		load_addresses(load,
+		               &(struct load_address_list){mapping, "addresses", "address", from->addresses,
+		                                           from->addresses_count, LOAD_PORT},
+		               &secondary->addresses, &secondary->address_count);
+		load_source(load, from->source, from->source_count, mapping, secondary->source);
 		if (load_given(from->key))
-			secondary->key = find_key(load, document_field(document, mapping, "key"), from->key);
+			secondary->key = load_key_named(load, from->key, document_field(document, mapping, "key"));
 		if (!load_given(from->name)) {
-			document_missing(document, mapping,
-			                 "no name here; write the name by which zones refer to this secondary");
+			load_need(load, mapping, "name", "write the name by which zones refer to this secondary");
 			continue;
 		}
 		secondary->name = load_text(load, from->name);
@@ -131,20 +78,14 @@ void load_tls_listen(struct load *load)
 {
 	const struct raw_server *raw = &load->raw->server;
 	const yaml_node_t *mapping = load_section(load, "server");
-	const yaml_node_t *list = document_field(&load->document, mapping, "tls-listen");
 	struct config *config = load->config;
 
 	if (!raw->tls_listen_count)
 		return;
-	config->tls_listen = load_array(load, raw->tls_listen_count, sizeof(*config->tls_listen));
-	for (size_t i = 0; config->tls_listen && i < raw->tls_listen_count; i++) {
-		const char *text = raw->tls_listen[i];
-
-		if (load_given(text) &&
-		    load_judge(load, document_entry(&load->document, list, i), "tls-listen", text,
-		               value_address_port(text, 853, &config->tls_listen[config->tls_listen_count])))
-			config->tls_listen_count++;
-	}
+	load_addresses(load,
+	               &(struct load_address_list){mapping, "tls-listen", "tls-listen", raw->tls_listen,
+	                                           raw->tls_listen_count, LOAD_TLS_PORT},
+	               &config->tls_listen, &config->tls_listen_count);
 	load_identity(load, mapping);
 }
 
@@ -178,7 +119,7 @@ static void load_pair(struct load *load, const char *name, const yaml_node_t *ma
 	if (key && !document_scalar(key))
 		document_error(document, key, "key must be the name of one of `keys`");
 	else if (key)
-		access->key = find_key(load, key, document_scalar(key));
+		access->key = load_key_named(load, document_scalar(key), key);
 	if (!addresses)
 		return;
 	if (addresses->type != YAML_SEQUENCE_NODE || !document_entry(document, addresses, 0)) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* How servers are reached: the list tls, and of a primary source, tls and the limits of its transfers. */
+/* How servers are reached: addresses, the list tls, and of a primary source, tls and the limits of its transfers. */
 #include "config/load.h"
 #include "config/values.h"
 #include "tls/tls.h"
@@ -145,12 +145,33 @@ void load_tls(struct load *load)
 	load_sort(load, load->tls, load->tls_count, "tls");
 }
 
-/* ---- of a primary ---- */
+/* ---- addresses ---- */
+
+void load_addresses(struct load *load, const struct load_address_list *list, struct sockaddr_storage **addresses,
+                    size_t *address_count)
+{
+	const yaml_node_t *node = document_field(&load->document, list->mapping, list->key);
+	struct load_item *items = load_array(load, list->count, sizeof(*items));
+
+	*addresses = load_array(load, list->count, sizeof(**addresses));
+	for (size_t i = 0; *addresses && items && i < list->count; i++) {
+		struct sockaddr_storage *address = &(*addresses)[*address_count];
+		const yaml_node_t *entry = document_entry(&load->document, node, i);
+		const char *text = list->texts[i];
+
+		if (load_given(text) &&
+		    load_judge(load, entry, list->what, text, value_address_port(text, list->port, address)))
+			items[(*address_count)++] = (struct load_item){address, sizeof(*address), text, entry, NULL};
+	}
+	load_sort(load, items, *address_count, list->what);
+	free(items);
+}
 
 static const char *judge_source(const char *text, struct sockaddr_storage *address)
 {
 	const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)address;
 	const struct sockaddr_in *four = (const struct sockaddr_in *)address;
+
 	if (strchr(text, '@'))
 		return "a port is not taken here; write the address alone";
 	const char *wrong = value_address(text, 0, address);
@@ -159,26 +180,30 @@ static const char *judge_source(const char *text, struct sockaddr_storage *addre
 	if ((address->ss_family == AF_INET && four->sin_addr.s_addr == 0) ||
 	    (address->ss_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&six->sin6_addr)))
 		return "stands for no address of this host; leave source out to have the kernel choose";
-	return NULL;
+	return value_service_address(text, 0, address);
 }
 
-static void load_source(struct load *load, const struct raw_reach *raw, const yaml_node_t *mapping,
-                        struct config_reach *reach)
+void load_source(struct load *load, char *const *texts, size_t count, const yaml_node_t *mapping,
+                 struct sockaddr_storage source[2])
 {
 	const yaml_node_t *list = document_field(&load->document, mapping, "source");
-	for (size_t i = 0; i < raw->source_count; i++) {
+
+	for (size_t i = 0; i < count; i++) {
 		const yaml_node_t *node = document_entry(&load->document, list, i);
-		struct sockaddr_storage address = {0};
-		if (!load_given(raw->source[i]) ||
-		    !load_judge(load, node, "source", raw->source[i], judge_source(raw->source[i], &address)))
+		struct sockaddr_storage address = {0}, *place;
+
+		if (!load_given(texts[i]) ||
+		    !load_judge(load, node, "source", texts[i], judge_source(texts[i], &address)))
 			continue;
-		struct sockaddr_storage *place = &reach->source[address.ss_family == AF_INET6];
+		place = &source[address.ss_family == AF_INET6];
 		if (place->ss_family != AF_UNSPEC)
 			document_error(&load->document, node, "a second %s source; keep one",
 			               address.ss_family == AF_INET6 ? "IPv6" : "IPv4");
 		*place = address;
 	}
 }
+
+/* ---- of a primary ---- */
 
 static bool is_listed(const struct load *load, const char *name)
 {
@@ -190,7 +215,7 @@ static bool is_listed(const struct load *load, const char *name)
 
 void load_reach(struct load *load, const struct raw_reach *raw, const yaml_node_t *mapping, struct config_reach *reach)
 {
-	load_source(load, raw, mapping, reach);
+	load_source(load, raw->source, raw->source_count, mapping, reach->source);
 	if (!load_given(raw->tls))
 		return;
 	load_judge(load, document_field(&load->document, mapping, "tls"), "tls", raw->tls,

@@ -146,29 +146,19 @@ void load_keys(struct load *load)
 	load_sort(load, load->keys, load->key_count, "key");
 }
 
-/* --- primaries --- */
-
-static void load_addresses(struct load *load, const struct raw_primary *raw, const yaml_node_t *mapping,
-                           struct config_primary *primary)
+const knot_tsig_key_t *load_key_named(struct load *load, const char *text, const yaml_node_t *node)
 {
-	const yaml_node_t *list = document_field(&load->document, mapping, "addresses");
-	uint16_t port = primary->reach.tls ? LOAD_TLS_PORT : LOAD_PORT;
-	if (raw->addresses_count == 0)
-		load_need(load, mapping, "addresses", "write the primary's addresses, like [ 198.51.100.1 ]");
-	primary->addresses = load_array(load, raw->addresses_count, sizeof(*primary->addresses));
-	struct load_item *items = load_array(load, raw->addresses_count, sizeof(*items));
-	for (size_t i = 0; primary->addresses && items && i < raw->addresses_count; i++) {
-		const yaml_node_t *node = document_entry(&load->document, list, i);
-		const char *text = raw->addresses[i];
-		struct sockaddr_storage *address = &primary->addresses[primary->address_count];
-		if (load_given(text) &&
-		    load_judge(load, node, "address", text, value_address_port(text, port, address)))
-			items[primary->address_count++] =
-			    (struct load_item){address, sizeof(*address), text, node, NULL};
-	}
-	load_sort(load, items, primary->address_count, "address");
-	free(items);
+	knot_dname_t *name = NULL;
+	if (!load_judge(load, node, "key", text, value_name(text, &name)))
+		return NULL;
+	const knot_tsig_key_t *key = load_find(load->keys, load->key_count, name, knot_dname_size(name));
+	if (!key)
+		load_judge(load, node, "key", text, "no such key; add it to `keys`, or mend the name");
+	knot_dname_free(name, NULL);
+	return key;
 }
+
+/* --- primaries --- */
 
 static void load_primary(struct load *load, const struct raw_primary *raw, const yaml_node_t *mapping,
                          struct config_primary *primary)
@@ -179,18 +169,16 @@ static void load_primary(struct load *load, const struct raw_primary *raw, const
 		primary->name = load_text(load, raw->name);
 	load_reach(load, &raw->reach, mapping, &primary->reach);
 	load_reach_limits(load, raw->max_records, raw->max_size, mapping, &primary->reach);
-	load_addresses(load, raw, mapping, primary);
+	if (raw->addresses_count == 0)
+		load_need(load, mapping, "addresses", "write the primary's addresses, like [ 198.51.100.1 ]");
+	load_addresses(load,
+	               &(struct load_address_list){mapping, "addresses", "address", raw->addresses,
+	                                           raw->addresses_count,
+	                                           primary->reach.tls ? LOAD_TLS_PORT : LOAD_PORT},
+	               &primary->addresses, &primary->address_count);
 	primary->rate = (unsigned)load_number(load, mapping, "rate", raw->rate, 1, 100000, 0);
-	if (!load_given(raw->key))
-		return;
-	knot_dname_t *name = NULL;
-	const yaml_node_t *node = document_field(&load->document, mapping, "key");
-	if (!load_judge(load, node, "key", raw->key, value_name(raw->key, &name)))
-		return;
-	primary->key = load_find(load->keys, load->key_count, name, knot_dname_size(name));
-	if (!primary->key)
-		load_judge(load, node, "key", raw->key, "no such key; add it to `keys`, or mend the name");
-	knot_dname_free(name, NULL);
+	if (load_given(raw->key))
+		primary->key = load_key_named(load, raw->key, document_field(&load->document, mapping, "key"));
 }
 
 void load_primaries(struct load *load)

@@ -5,6 +5,7 @@
  * reads it any more.
  */
 #include "publish/commit.h"
+#include "publish/ahead.h"
 #include "common/log.h"
 #include "publish/heat.h"
 #include "publish/order.h"
@@ -14,6 +15,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define PREFETCH 8 /* nodes ahead */
 
 int commit_refuse(struct commit *commit, const char *format, ...)
 {
@@ -58,7 +61,7 @@ int commit_begin(struct commit *commit, struct image *image, const uint8_t *apex
 	return 0;
 }
 
-static pg_ref put(struct commit *commit, const struct compile_buffer *buffer, pg_ref ref)
+static pg_ref put(struct commit *commit, const void *octets, size_t length, pg_ref ref)
 {
 	if (!ref)
 		commit_refuse(commit,
@@ -66,47 +69,51 @@ static pg_ref put(struct commit *commit, const struct compile_buffer *buffer, pg
 		              "give the state directory more room",
 		              (unsigned long long)commit->image->memory >> 20);
 	else
-		memcpy(segments_at(&commit->image->segments, ref), buffer->octets, buffer->length);
+		memcpy(segments_at(&commit->image->segments, ref), octets, length);
 	return ref;
+}
+
+static pg_ref put_shared(struct commit *commit, const void *octets, size_t length)
+{
+	struct segments *segments = &commit->image->segments;
+	uint32_t units = length / PG_UNIT;
+	pg_ref ref = segments_take(segments, units, false);
+
+	if (!ref && heat_make_room(commit->image, units))
+		ref = segments_take(segments, units, false);
+	return put(commit, octets, length, ref ? ref : segments_take(segments, units, true));
 }
 
 /* What many answers need is warm if that can be: other names make room for it. */
 pg_ref commit_shared(struct commit *commit, const struct compile_buffer *buffer)
 {
-	struct segments *segments = &commit->image->segments;
-	uint32_t units = buffer->length / PG_UNIT;
-	pg_ref ref = segments_take(segments, units, false);
-
-	if (!ref && heat_make_room(commit->image, units))
-		ref = segments_take(segments, units, false);
-	return put(commit, buffer, ref ? ref : segments_take(segments, units, true));
+	return put_shared(commit, buffer->octets, buffer->length);
 }
 
 /* A name stays as warm as it was; a new one is warm while there is room. */
-static pg_ref take(struct commit *commit, const struct compile_buffer *buffer, const struct pg_cell *cell)
+static pg_ref take(struct commit *commit, const struct pg_node *node, const struct pg_cell *cell)
 {
 	struct segments *segments = &commit->image->segments;
-	uint32_t units = buffer->length / PG_UNIT;
+	uint32_t units = node->units;
 	bool warm = cell ? cell->ref < PG_COLD : segments_warm_free(segments) >= units + heat_reserve(commit->image);
 	pg_ref ref = warm ? segments_take(segments, units, false) : 0;
 
 	if (ref)
-		return put(commit, buffer, ref);
-	ref = put(commit, buffer, segments_take(segments, units, true));
+		return put(commit, node, units * PG_UNIT, ref);
+	ref = put(commit, node, units * PG_UNIT, segments_take(segments, units, true));
 	return ref && warm && cell && commit_append(commit, &commit->chilled, ref) ? 0 : ref;
 }
 
-/* Writes the node in the buffer, in front of the one that `cell` leads to. */
-static pg_ref write_node(struct commit *commit, struct pg_cell *cell)
+/* Writes a node, in front of the one that `cell` leads to. */
+static pg_ref write_node(struct commit *commit, struct pg_node *node, struct pg_cell *cell)
 {
-	struct pg_node *node = (struct pg_node *)commit->buffer.octets;
 	pg_ref ref;
 
 	node->previous = cell ? cell->ref : 0;
 	/* For what is gone nothing makes room: the nodes of this version stand, and must not move. */
 	ref = heat_is_shared(node->role, node->flags, node->wildcard) && !(node->flags & PG_NODE_ABSENT)
-	          ? commit_shared(commit, &commit->buffer)
-	          : take(commit, &commit->buffer, cell);
+	          ? put_shared(commit, node, node->units * PG_UNIT)
+	          : take(commit, node, cell);
 	if (!ref || commit_append(commit, &commit->written, ref))
 		return 0;
 	if (cell) {
@@ -156,26 +163,15 @@ static bool same_node(const struct pg_node *a, const struct pg_node *b)
 	       a->flags == b->flags && !memcmp(a + 1, b + 1, a->units * PG_UNIT - sizeof(*a));
 }
 
-static bool is_shared(const struct plan_entry *entry)
+/* Places what an entry was compiled to; keeps the node there is, if it says the same. */
+static int place(struct commit *commit, size_t number, struct pg_node *node)
 {
-	return heat_is_shared(entry->role, entry->flags, entry->wildcard);
-}
-
-int commit_entry(struct commit *commit, size_t number)
-{
-	const struct plan_entry *entry = &commit->context.plan->entries[number];
-	const struct pg_node *old = NULL;
-	struct pg_node *node;
-	struct pg_cell *cell;
-	pg_ref before;
-
-	if (compile_node(&commit->context, number, entry->wildcard ? commit->nodes[entry->wildcard] : 0,
-	                 &commit->buffer, commit->why, commit->why_size))
-		return -1;
-	node = (struct pg_node *)commit->buffer.octets;
 	/* Of a zone without nodes none is looked for. */
-	cell = commit_zone(commit)->roll.count ? image_find_cell(commit->image, node) : NULL;
-	before = commit->before[number] = cell ? cell->ref : 0;
+	struct pg_cell *cell = commit_zone(commit)->roll.count ? image_find_cell(commit->image, node) : NULL;
+	const struct pg_node *old = NULL;
+	pg_ref before = cell ? cell->ref : 0;
+
+	commit->before[number] = before;
 	if (before)
 		old = commit_node(commit, before);
 	node->order = number < commit->context.plan->names ? commit->trees[number] : 0;
@@ -188,20 +184,72 @@ int commit_entry(struct commit *commit, size_t number)
 	               (!commit->part && old->order && old->order != node->order &&
 	                commit_append(commit, &commit->old_orders, old->order))))
 		return -1;
-	commit->nodes[number] = write_node(commit, cell);
+	commit->nodes[number] = write_node(commit, node, cell);
 	return commit->nodes[number] ? 0 : -1;
+}
+
+int commit_entry(struct commit *commit, size_t number)
+{
+	const struct plan_entry *entry = &commit->context.plan->entries[number];
+
+	if (compile_node(&commit->context, number, entry->wildcard ? commit->nodes[entry->wildcard] : 0,
+	                 &commit->buffer, commit->why, commit->why_size))
+		return -1;
+	return place(commit, number, (struct pg_node *)commit->buffer.octets);
+}
+
+static bool is_shared(const struct plan_entry *entry)
+{
+	return entry->again && heat_is_shared(entry->role, entry->flags, entry->wildcard);
+}
+
+static bool is_own(const struct plan_entry *entry)
+{
+	return entry->again && !heat_is_shared(entry->role, entry->flags, entry->wildcard);
+}
+
+/* Those entries that `wanted` says. Wildcards come behind the names they belong to, which need their references. */
+static int commit_those(struct commit *commit, bool (*wanted)(const struct plan_entry *entry))
+{
+	const struct plan *plan = commit->context.plan;
+
+	for (size_t i = plan->count; i-- > 0;)
+		if (wanted(&plan->entries[i]) && commit_entry(commit, i))
+			return -1;
+	return 0;
 }
 
 int commit_entries(struct commit *commit)
 {
-	const struct plan *plan = commit->context.plan;
+	struct ahead *ahead;
+	struct pg_node *node;
+	size_t number;
+	int result;
 
-	/* Wildcards come behind the names they belong to, which need their references. */
-	for (int shared = 1; shared >= 0; shared--)
-		for (size_t i = plan->count; i-- > 0;)
-			if (plan->entries[i].again && is_shared(&plan->entries[i]) == shared && commit_entry(commit, i))
-				return -1;
-	return 0;
+	if (commit_those(commit, is_shared))
+		return -1;
+	/* All that others refer to is there. */
+	ahead = ahead_begin(&commit->context, commit->nodes, is_own);
+	if (!ahead)
+		return commit_those(commit, is_own);
+	result = ahead_next(ahead, &number, &node, commit->why, commit->why_size);
+	/* Of a zone that nothing is served of, all will be written. */
+	if (result > 0 && !commit_zone(commit)->roll.count)
+		segments_expect(&commit->image->segments, ahead_octets(ahead));
+	for (; result > 0; result = ahead_next(ahead, &number, &node, commit->why, commit->why_size)) {
+		const struct pg_node *coming = ahead_coming(ahead, PREFETCH);
+
+		/* A large index is in no cache. */
+		if (coming)
+			buckets_prefetch(&commit->image->index, coming->hash);
+		if (place(commit, number, node)) {
+			result = -1;
+			break;
+		}
+	}
+	segments_expect(&commit->image->segments, 0);
+	ahead_end(ahead);
+	return result;
 }
 
 int commit_absence(struct commit *commit, pg_ref ref)
@@ -211,7 +259,7 @@ int commit_absence(struct commit *commit, pg_ref ref)
 
 	if (compile_absence(&commit->context, node, &commit->buffer))
 		return commit_refuse(commit, "out of memory");
-	absent = write_node(commit, image_find_cell(commit->image, node));
+	absent = write_node(commit, (struct pg_node *)commit->buffer.octets, image_find_cell(commit->image, node));
 	if (!absent || commit_append(commit, &commit->replaced, ref) ||
 	    (node->order && commit_append(commit, &commit->old_orders, node->order)) ||
 	    commit_append(commit, &commit->absent, absent))

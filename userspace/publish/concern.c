@@ -388,6 +388,23 @@ static int concern_record(struct spread *spread, const struct scope_name *name, 
 	           : 0;
 }
 
+static uint64_t hash_of_name(const struct scope *scope, const uint8_t *name)
+{
+	return engine_nsec3_hash(scope->chain.iterations, scope->chain.salt, scope->chain.salt_length, name,
+	                         knot_dname_size(name));
+}
+
+/* The record that proves that there is no wildcard below the apex stands in the head. */
+static int add_wildcard_cover(struct scope *scope)
+{
+	uint8_t wildcard[PG_NAME_ROOM];
+	struct scope_record record;
+
+	if (!put_wildcard(scope->apex, wildcard))
+		return 0;
+	return scope_record_before(scope, hash_of_name(scope, wildcard), &record) || add(scope, record.owner) ? -1 : 0;
+}
+
 static int concern_nsec3(struct spread *spread, const struct scope_name *name)
 {
 	struct scope *scope = spread->scope;
@@ -400,14 +417,13 @@ static int concern_nsec3(struct spread *spread, const struct scope_name *name)
 	/* A record's owner is no name. */
 	if (name->touched && name->after && denial_is_nsec3_owner(name->after))
 		return 0;
-	hash = engine_nsec3_hash(scope->chain.iterations, scope->chain.salt, scope->chain.salt_length, name->name,
-	                         name->length);
+	hash = hash_of_name(scope, name->name);
 	if (put_hash(&spread->hashes, &spread->hash_count, &spread->hash_room, hash) ||
 	    scope_record_from(scope, hash, &record))
 		return -1;
 	if (record.hash != hash && scope_record_before(scope, hash, &record))
 		return -1;
-	return add(scope, record.owner);
+	return add(scope, record.owner) || (is_apex(scope, name->name) && add_wildcard_cover(scope)) ? -1 : 0;
 }
 
 /* ---- all of it ---- */

@@ -64,10 +64,11 @@ int image_grow_index(struct image *image, uint64_t more, bool larger)
 	uint64_t count = old.mask + 1ULL, live = old.filled - old.removed + more;
 	int result;
 
-	/* Room for what is to come; if a search became too long, at least twice the size. */
+	/* Room for what is to come; if a search became too long, at least twice the size. Three of eight cells: a table
+	 * of a million names with four in use overflows somewhere by chance, and is made anew. */
 	if (larger)
 		count *= 2;
-	while (live * 8 > count * PG_BUCKET_CELLS * 4)
+	while (live * 8 > count * PG_BUCKET_CELLS * 3)
 		count *= 2;
 	for (;; count *= 2) {
 		bool fits = true;

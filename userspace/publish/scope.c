@@ -134,7 +134,7 @@ static bool is_occluded(const struct scope *scope, const uint8_t *name)
 			cut = above->after ? plan_cut(above->after) : 0;
 			/* The apex is none, unless it is redirected. */
 			if (is_apex(scope, name))
-				cut = plan_find_rrset(above->after, KNOT_RRTYPE_DNAME) ? PG_NODE_DNAME : 0;
+				cut = zone_find_rrset(above->after, KNOT_RRTYPE_DNAME) ? PG_NODE_DNAME : 0;
 		} else {
 			node = above ? above->before : node_of(scope, PG_ROLE_NAME, name);
 			cut = node ? node->flags & (PG_NODE_DELEGATION | PG_NODE_DNAME) : 0;

@@ -178,10 +178,15 @@ static uint32_t make_segments(struct segments *segments, uint32_t count)
 	return placed;
 }
 
+void segments_expect(struct segments *segments, uint64_t octets)
+{
+	segments->expected = octets / PG_SEGMENT_SIZE;
+}
+
 static int add_warm(struct segments *segments)
 {
 	const struct segments_part *warm = &segments->warm;
-	uint32_t count = 1 + warm->count / AHEAD_PART;
+	uint32_t count = segments->expected ? segments->expected : 1 + warm->count / AHEAD_PART;
 
 	if (segments->map < 0)
 		return place_segment(segments, &segments->warm, -1, 0);
@@ -189,6 +194,7 @@ static int add_warm(struct segments *segments)
 		count = AHEAD_MOST;
 	if (count > warm->limit - warm->count)
 		count = warm->limit - warm->count;
+	segments->expected -= segments->expected < count ? segments->expected : count;
 	return make_segments(segments, count) ? 0 : -1;
 }
 

@@ -28,10 +28,11 @@ struct segments {
 	struct segments_part warm, cold;
 	uint64_t **taken; /* a bitmap of units for each segment, and of a warm one two more */
 	uint32_t *free_units;
-	int map;       /* the map of maps, or -1 for plain memory */
-	char *pins;    /* where segments are pinned, or NULL */
-	int file;      /* of the cold segments, or -1 for plain memory */
-	uint64_t mark; /* by which the file is known for this image's */
+	uint32_t expected; /* segments that will be needed */
+	int map;           /* the map of maps, or -1 for plain memory */
+	char *pins;        /* where segments are pinned, or NULL */
+	int file;          /* of the cold segments, or -1 for plain memory */
+	uint64_t mark;     /* by which the file is known for this image's */
 };
 
 /* `pin_directory` may be NULL: plain memory; `file`, by its path, too. Returns 0 or -1 after logging. */
@@ -44,6 +45,9 @@ void segments_close(struct segments *segments);
 
 /* Bounds the warm segments by octets; at least one there may be. What there is stays. */
 void segments_bound(struct segments *segments, uint64_t memory);
+
+/* So many octets will be taken: segments are made for them many at a time, each of which is much dearer alone. */
+void segments_expect(struct segments *segments, uint64_t octets);
 
 /* Takes `units` units. Returns the reference, or 0 when memory is short (the bound, or the system's). */
 pg_ref segments_take(struct segments *segments, uint32_t units, bool cold);

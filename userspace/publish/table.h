@@ -58,6 +58,12 @@ void buckets_remove(struct buckets *buckets, struct pg_cell *cell);
 /* Replaces a cell's reference in one store. */
 void cell_store(struct pg_cell *cell, uint32_t tag, uint32_t ref);
 
+/* Fetches where such a key is looked for, or put, into the cache. */
+static inline void buckets_prefetch(const struct buckets *buckets, uint64_t hash)
+{
+	__builtin_prefetch((const struct pg_bucket *)buckets->table.memory + ((uint32_t)hash & buckets->mask), 1);
+}
+
 /* The next cell with the hash's tag: start with *position 0. NULL: no more. */
 struct pg_cell *buckets_next(const struct buckets *buckets, uint64_t hash, uint32_t *position);
 

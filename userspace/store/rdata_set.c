@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Sets of rdata in canonical order. */
 #include "store/store_internal.h"
+#include "zone/rdata.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -23,22 +24,6 @@ int octets_add(struct octets *octets, const void *more, size_t size)
 	return 0;
 }
 
-static uint16_t rdata_length(const uint8_t *rdata)
-{
-	uint16_t length;
-
-	memcpy(&length, rdata, sizeof(length));
-	return length;
-}
-
-int compare_rdata(const uint8_t *left, const uint8_t *right)
-{
-	uint16_t l = rdata_length(left), r = rdata_length(right);
-	int order = memcmp(left + 2, right + 2, l < r ? l : r);
-
-	return order ? order : (l > r) - (l < r);
-}
-
 /* Goes through both in order; what is taken: 1 of the left alone, 2 of the right alone, 4 of both. */
 static int merge(const struct store_rrset *left, const struct store_rrset *right, unsigned take, struct octets *octets,
                  struct store_rrset *out)
@@ -48,17 +33,17 @@ static int merge(const struct store_rrset *left, const struct store_rrset *right
 
 	octets->size = 0;
 	while (l < l_end || r < r_end) {
-		int order = l == l_end ? 1 : r == r_end ? -1 : compare_rdata(l, r);
+		int order = l == l_end ? 1 : r == r_end ? -1 : zone_compare_rdata(l, r);
 		const uint8_t *rdata = order <= 0 ? l : r;
 		unsigned where = order < 0 ? 1 : order > 0 ? 2 : 4;
 
 		if (take & where) {
 			count++;
-			if (octets_add(octets, rdata, 2U + rdata_length(rdata)))
+			if (octets_add(octets, rdata, 2U + zone_rdata_length(rdata)))
 				return ENOMEM;
 		}
-		l += order <= 0 ? 2 + rdata_length(l) : 0;
-		r += order >= 0 ? 2 + rdata_length(r) : 0;
+		l += order <= 0 ? 2 + zone_rdata_length(l) : 0;
+		r += order >= 0 ? 2 + zone_rdata_length(r) : 0;
 	}
 	*out = *left;
 	out->rdata = octets->at;

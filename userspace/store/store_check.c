@@ -113,7 +113,8 @@ static int check_zones(const struct store *store, MDB_txn *txn, char *why, size_
 	return result == MDB_NOTFOUND ? 0 : result;
 }
 
-int store_check(const char *directory, char *why, size_t why_size)
+/* Returns 0, or an error with what is wrong in `why`. */
+static int check(const char *directory, char *why, size_t why_size)
 {
 	struct store store = {};
 	MDB_txn *txn;
@@ -159,7 +160,7 @@ static void check_and_exit(const char *directory, int pipe_end)
 	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
 		signal(ends[i], SIG_DFL);
 	alarm(CHECK_MOST);
-	result = store_check(directory, why, sizeof(why));
+	result = check(directory, why, sizeof(why));
 	if (is_damage(result) && write(pipe_end, why, strlen(why)) < 0)
 		_exit(1);
 	_exit(is_damage(result));

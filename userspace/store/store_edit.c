@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Changes that were transferred, applied to the records stored. */
 #include "store/store_internal.h"
+#include "zone/rdata.h"
 
 #include <errno.h>
 #include <libknot/libknot.h>
@@ -128,7 +129,7 @@ static int compare(const void *left, const void *right)
 		return a_type < b_type ? -1 : 1;
 	if (a->type != b->type)
 		return a->type < b->type ? -1 : 1;
-	return compare_rdata(a->rdata, b->rdata);
+	return zone_compare_rdata(a->rdata, b->rdata);
 }
 
 /* What the records of an edit are applied with. */
@@ -150,7 +151,7 @@ static int gather(struct octets *octets, const struct change *first, size_t coun
 	for (size_t i = 0; i < count; i++) {
 		uint16_t length;
 
-		if (i && !compare_rdata(first[i].rdata, first[i - 1].rdata))
+		if (i && !zone_compare_rdata(first[i].rdata, first[i - 1].rdata))
 			return STORE_E_MISFIT;
 		/* Which TTL would the RRset have? */
 		if (first[i].ttl != first->ttl)

@@ -144,9 +144,8 @@ int env_open(const char *directory, unsigned flags, uint64_t map, MDB_env **env,
 bool is_damage(int error);
 /* Moves a file that is damaged, and closed, out of the way. Returns 0, or -1 after logging. */
 int set_aside(const char *directory, const char *why);
-/* store_check.c: walks all there is. Returns 0, or an error with what is wrong in `why`. */
-int store_check(const char *directory, char *why, size_t why_size);
-/* The same in a child process, which a damaged file may kill. Returns false when it is damaged, with the reason. */
+/* store_check.c: walks all there is, in a child process, which a damaged file may kill. Returns false when it is
+ * damaged, with the reason. */
 bool store_check_apart(const char *directory, char *why, size_t why_size);
 
 /* ---- store_read.c ---- */
@@ -218,7 +217,6 @@ int set_plus(const struct store_rrset *left, const struct store_rrset *right, st
              struct store_rrset *out);
 /* Takes serial and timers from the SOA's rdata (checked before) into the head. */
 void head_take_soa(struct head *head, const uint8_t *rdata);
-int compare_rdata(const uint8_t *left, const uint8_t *right);
 
 /* journal.c */
 int journal_part(struct zone_edit *edit, enum store_part part, const struct store_rrset *rrset);

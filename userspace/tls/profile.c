@@ -275,11 +275,6 @@ void tls_profile_unref(struct tls_profile *profile)
 	free(profile);
 }
 
-const char *tls_profile_name(const struct tls_profile *profile)
-{
-	return profile->name;
-}
-
 bool tls_profile_same(const struct tls_profile *one, const struct tls_profile *other)
 {
 	if (one == NULL || other == NULL)

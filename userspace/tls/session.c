@@ -1,24 +1,19 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* One TLS connection as a client, octets in and octets out. */
 #include "tls_internal.h"
+#include "tls/tls_line.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* RFC 9103 section 7.1: TLS 1.3, and this protocol. */
-#define PRIORITY "NORMAL:-VERS-ALL:+VERS-TLS1.3"
-static const char PROTOCOL[] = "dot";
-
 struct tls_session {
-	gnutls_session_t tls;
+	struct tls_line line;
 	struct tls_profile *profile;
 	char address[64];
 	tls_send *send;
 	void *context;
-	const uint8_t *in;
-	size_t in_length;
 	bool read; /* something came behind the handshake */
 	char why[TLS_WHY];
 };
@@ -31,23 +26,8 @@ static ssize_t on_push(gnutls_transport_ptr_t pointer, const void *octets, size_
 
 	if (session->send(session->context, octets, length) == 0)
 		return (ssize_t)length;
-	gnutls_transport_set_errno(session->tls, EPIPE);
+	gnutls_transport_set_errno(session->line.tls, EPIPE);
 	return -1;
-}
-
-static ssize_t on_pull(gnutls_transport_ptr_t pointer, void *octets, size_t room)
-{
-	struct tls_session *session = pointer;
-	size_t length = room < session->in_length ? room : session->in_length;
-
-	if (length == 0) {
-		gnutls_transport_set_errno(session->tls, EAGAIN);
-		return -1;
-	}
-	memcpy(octets, session->in, length);
-	session->in += length;
-	session->in_length -= length;
-	return (ssize_t)length;
 }
 
 /* Called when the certificate has come, so that a server that is not the right one learns nothing of ours. */
@@ -62,7 +42,7 @@ static int on_certificate(gnutls_session_t tls)
 
 static void alert_text(struct tls_session *session)
 {
-	gnutls_alert_description_t alert = gnutls_alert_get(session->tls);
+	gnutls_alert_description_t alert = gnutls_alert_get(session->line.tls);
 	const char *name = gnutls_alert_get_name(alert);
 
 	switch (alert) {
@@ -122,33 +102,20 @@ static void set_why(struct tls_session *session, int result)
 	}
 }
 
-static bool waits(int result)
-{
-	return result == GNUTLS_E_AGAIN || result == GNUTLS_E_INTERRUPTED;
-}
-
 /* ---- life ---- */
 
 static int prepare(struct tls_session *session)
 {
-	const gnutls_datum_t protocol = {.data = (unsigned char *)PROTOCOL, .size = sizeof(PROTOCOL) - 1};
+	const struct tls_line_end end = {
+	    .flags = GNUTLS_CLIENT, .credentials = session->profile->credentials, .push = on_push, .owner = session};
 	const char *name = session->profile->server_name;
 
-	if (gnutls_init(&session->tls, GNUTLS_CLIENT | GNUTLS_NONBLOCK) < 0) {
-		session->tls = NULL;
+	if (tls_line_open(&session->line, &end) != 0)
 		return -1;
-	}
-	if (gnutls_priority_set_direct(session->tls, PRIORITY, NULL) < 0 ||
-	    gnutls_credentials_set(session->tls, GNUTLS_CRD_CERTIFICATE, session->profile->credentials) < 0 ||
-	    gnutls_alpn_set_protocols(session->tls, &protocol, 1, 0) < 0)
+	if (name != NULL && gnutls_server_name_set(session->line.tls, GNUTLS_NAME_DNS, name, strlen(name)) < 0)
 		return -1;
-	if (name != NULL && gnutls_server_name_set(session->tls, GNUTLS_NAME_DNS, name, strlen(name)) < 0)
-		return -1;
-	gnutls_session_set_ptr(session->tls, session);
-	gnutls_session_set_verify_function(session->tls, on_certificate);
-	gnutls_transport_set_ptr(session->tls, session);
-	gnutls_transport_set_push_function(session->tls, on_push);
-	gnutls_transport_set_pull_function(session->tls, on_pull);
+	gnutls_session_set_ptr(session->line.tls, session);
+	gnutls_session_set_verify_function(session->line.tls, on_certificate);
 	return 0;
 }
 
@@ -172,8 +139,7 @@ void tls_session_free(struct tls_session *session)
 {
 	if (session == NULL)
 		return;
-	if (session->tls != NULL)
-		gnutls_deinit(session->tls);
+	tls_line_close(&session->line);
 	tls_profile_unref(session->profile);
 	free(session);
 }
@@ -182,18 +148,14 @@ void tls_session_free(struct tls_session *session)
 
 void tls_session_feed(struct tls_session *session, const uint8_t *octets, size_t length)
 {
-	session->in = octets;
-	session->in_length = length;
+	tls_line_feed(&session->line, octets, length);
 }
 
 static int check_protocol(struct tls_session *session)
 {
-	gnutls_datum_t chosen;
-	int result = gnutls_alpn_get_selected_protocol(session->tls, &chosen);
+	bool chosen, good = tls_line_speaks_dns(&session->line, &chosen);
 
-	if (result >= 0 && chosen.size == sizeof(PROTOCOL) - 1 && memcmp(chosen.data, PROTOCOL, chosen.size) == 0)
-		return 1;
-	if (result == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE && session->profile->alpn_optional)
+	if (good || (!chosen && session->profile->alpn_optional))
 		return 1;
 	snprintf(
 	    session->why, TLS_WHY,
@@ -205,72 +167,51 @@ static int check_protocol(struct tls_session *session)
 
 int tls_session_handshake(struct tls_session *session)
 {
-	int result;
+	int result = tls_line_handshake(&session->line);
 
-	do {
-		result = gnutls_handshake(session->tls);
-	} while (result == GNUTLS_E_INTERRUPTED || result == GNUTLS_E_WARNING_ALERT_RECEIVED);
 	if (result == 0)
 		return check_protocol(session);
-	if (waits(result))
+	if (result == GNUTLS_E_AGAIN)
 		return 0;
 	set_why(session, result);
-	/* An alert for what was wrong with the server's, so that its log says it too. */
-	if (result != GNUTLS_E_FATAL_ALERT_RECEIVED)
-		gnutls_alert_send_appropriate(session->tls, result);
 	return -1;
 }
 
 ssize_t tls_session_read(struct tls_session *session, uint8_t *octets, size_t room)
 {
-	for (;;) {
-		size_t before = session->in_length;
-		ssize_t got = gnutls_record_recv(session->tls, octets, room);
+	ssize_t got = tls_line_read(&session->line, octets, room);
 
-		if (got > 0) {
-			session->read = true;
-			return got;
-		}
-		if (got == 0 || got == GNUTLS_E_PREMATURE_TERMINATION)
-			return -2;
-		if (gnutls_error_is_fatal((int)got)) {
-			set_why(session, (int)got);
-			return -1;
-		}
-		/* A ticket, or a change of keys: there may be more behind it. */
-		if (session->in_length == 0 || session->in_length == before)
-			return 0;
-	}
+	session->read |= got > 0;
+	if (got >= 0)
+		return got;
+	if (got == GNUTLS_E_PREMATURE_TERMINATION)
+		return -2;
+	set_why(session, (int)got);
+	return -1;
 }
 
 int tls_session_write(struct tls_session *session, const uint8_t *octets, size_t length)
 {
-	while (length > 0) {
-		/* It never has to wait, since `send` takes everything. */
-		ssize_t sent = gnutls_record_send(session->tls, octets, length);
+	int result = tls_line_write(&session->line, octets, length);
 
-		if (sent <= 0) {
-			set_why(session, (int)sent);
-			return -1;
-		}
-		octets += sent;
-		length -= (size_t)sent;
-	}
-	return 0;
+	if (result > 0)
+		return 0;
+	set_why(session, result);
+	return -1;
 }
 
 void tls_session_bye(struct tls_session *session)
 {
-	gnutls_bye(session->tls, GNUTLS_SHUT_WR);
+	gnutls_bye(session->line.tls, GNUTLS_SHUT_WR);
 }
 
 /* In TLS 1.3 a server judges the client's certificate when the client has done with the handshake; not every one says
  * so before it closes. */
 const char *tls_session_ended(struct tls_session *session)
 {
-	if (session->read || gnutls_certificate_client_get_request_status(session->tls) == 0)
+	if (session->read || gnutls_certificate_client_get_request_status(session->line.tls) == 0)
 		return NULL;
-	if (gnutls_certificate_get_ours(session->tls) == NULL)
+	if (gnutls_certificate_get_ours(session->line.tls) == NULL)
 		snprintf(session->why, TLS_WHY,
 		         "the server asks for a client certificate; give tls %.60s certificate and private-key",
 		         session->profile->name);

@@ -37,7 +37,6 @@ struct tls_profile *tls_profile_new(const struct tls_settings *settings, enum tl
 /* NULL is allowed; tls_profile_ref returns its argument. */
 struct tls_profile *tls_profile_ref(struct tls_profile *profile);
 void tls_profile_unref(struct tls_profile *profile);
-const char *tls_profile_name(const struct tls_profile *profile);
 /* Whether both, either of which may be NULL, say the same, contents of files included. */
 bool tls_profile_same(const struct tls_profile *one, const struct tls_profile *other);
 

@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "tls/tls_server.h"
+#include "tls/tls_line.h"
 
 #include <errno.h>
-#include <gnutls/gnutls.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* RFC 9103 section 7.1: TLS 1.3, and this protocol. */
-#define PRIORITY "NORMAL:-VERS-ALL:+VERS-TLS1.3"
-static const char PROTOCOL[] = "dot";
 
 struct tls_identity {
 	unsigned references; /* atomic */
@@ -18,11 +13,9 @@ struct tls_identity {
 };
 
 struct tls_stream {
-	gnutls_session_t tls;
+	struct tls_line line;
 	struct tls_identity *identity;
 	bool ready; /* the handshake is done */
-	const uint8_t *in;
-	size_t in_length;
 	uint8_t *out;
 	size_t out_length, out_room;
 };
@@ -75,7 +68,7 @@ static ssize_t on_push(gnutls_transport_ptr_t pointer, const void *octets, size_
 		uint8_t *more = realloc(stream->out, room);
 
 		if (!more) {
-			gnutls_transport_set_errno(stream->tls, ENOMEM);
+			gnutls_transport_set_errno(stream->line.tls, ENOMEM);
 			return -1;
 		}
 		stream->out = more;
@@ -86,52 +79,29 @@ static ssize_t on_push(gnutls_transport_ptr_t pointer, const void *octets, size_
 	return (ssize_t)length;
 }
 
-static ssize_t on_pull(gnutls_transport_ptr_t pointer, void *octets, size_t room)
-{
-	struct tls_stream *stream = pointer;
-	size_t length = room < stream->in_length ? room : stream->in_length;
-
-	if (length == 0) {
-		gnutls_transport_set_errno(stream->tls, EAGAIN);
-		return -1;
-	}
-	memcpy(octets, stream->in, length);
-	stream->in += length;
-	stream->in_length -= length;
-	return (ssize_t)length;
-}
-
 struct tls_stream *tls_stream_new(struct tls_identity *identity)
 {
-	const gnutls_datum_t protocol = {.data = (unsigned char *)PROTOCOL, .size = sizeof(PROTOCOL) - 1};
 	struct tls_stream *stream = calloc(1, sizeof(*stream));
+	const struct tls_line_end end = {.flags = GNUTLS_SERVER,
+	                                 .alpn = GNUTLS_ALPN_MANDATORY,
+	                                 .credentials = identity->credentials,
+	                                 .push = on_push,
+	                                 .owner = stream};
 
 	if (!stream)
 		return NULL;
 	stream->identity = tls_identity_ref(identity);
-	if (gnutls_init(&stream->tls, GNUTLS_SERVER | GNUTLS_NONBLOCK) < 0) {
-		stream->tls = NULL;
-		tls_stream_free(stream);
-		return NULL;
-	}
-	if (gnutls_priority_set_direct(stream->tls, PRIORITY, NULL) < 0 ||
-	    gnutls_credentials_set(stream->tls, GNUTLS_CRD_CERTIFICATE, identity->credentials) < 0 ||
-	    gnutls_alpn_set_protocols(stream->tls, &protocol, 1, GNUTLS_ALPN_MANDATORY) < 0) {
-		tls_stream_free(stream);
-		return NULL;
-	}
-	gnutls_transport_set_ptr(stream->tls, stream);
-	gnutls_transport_set_push_function(stream->tls, on_push);
-	gnutls_transport_set_pull_function(stream->tls, on_pull);
-	return stream;
+	if (tls_line_open(&stream->line, &end) == 0)
+		return stream;
+	tls_stream_free(stream);
+	return NULL;
 }
 
 void tls_stream_free(struct tls_stream *stream)
 {
 	if (!stream)
 		return;
-	if (stream->tls)
-		gnutls_deinit(stream->tls);
+	tls_line_close(&stream->line);
 	tls_identity_unref(stream->identity);
 	free(stream->out);
 	free(stream);
@@ -139,79 +109,48 @@ void tls_stream_free(struct tls_stream *stream)
 
 void tls_stream_feed(struct tls_stream *stream, const uint8_t *octets, size_t length)
 {
-	stream->in = octets;
-	stream->in_length = length;
-}
-
-/* Whether the client has asked for the protocol: one that names none is not refused by GnuTLS. */
-static bool speaks_dns(struct tls_stream *stream)
-{
-	gnutls_datum_t chosen;
-
-	if (gnutls_alpn_get_selected_protocol(stream->tls, &chosen) == 0)
-		return true;
-	gnutls_alert_send(stream->tls, GNUTLS_AL_FATAL, GNUTLS_A_NO_APPLICATION_PROTOCOL);
-	return false;
+	tls_line_feed(&stream->line, octets, length);
 }
 
 /* Returns 1: done; 0: more has to come; -1: failed. */
 static int shake_hands(struct tls_stream *stream)
 {
-	int result;
+	int result = tls_line_handshake(&stream->line);
+	bool chosen;
 
-	do {
-		result = gnutls_handshake(stream->tls);
-	} while (result == GNUTLS_E_INTERRUPTED || result == GNUTLS_E_WARNING_ALERT_RECEIVED);
-	if (result == GNUTLS_E_AGAIN)
-		return 0;
-	if (result < 0) {
-		gnutls_alert_send_appropriate(stream->tls, result);
-		return -1;
-	}
+	if (result < 0)
+		return result == GNUTLS_E_AGAIN ? 0 : -1;
 	stream->ready = true;
-	return speaks_dns(stream) ? 1 : -1;
+	/* A client that names no protocol is not refused by GnuTLS. */
+	if (tls_line_speaks_dns(&stream->line, &chosen))
+		return 1;
+	gnutls_alert_send(stream->line.tls, GNUTLS_AL_FATAL, GNUTLS_A_NO_APPLICATION_PROTOCOL);
+	return -1;
 }
 
 ssize_t tls_stream_read(struct tls_stream *stream, uint8_t *octets, size_t room)
 {
+	ssize_t got;
+
 	if (!stream->ready) {
 		int result = shake_hands(stream);
 
 		if (result <= 0)
 			return result;
 	}
-	for (;;) {
-		size_t before = stream->in_length;
-		ssize_t got = gnutls_record_recv(stream->tls, octets, room);
-
-		if (got > 0)
-			return got;
-		if (got == 0 || gnutls_error_is_fatal((int)got))
-			return -1;
-		/* What was no data, a change of keys say, may have some behind it. */
-		if (stream->in_length == 0 || stream->in_length == before)
-			return 0;
-	}
+	got = tls_line_read(&stream->line, octets, room);
+	return got < 0 ? -1 : got;
 }
 
 int tls_stream_write(struct tls_stream *stream, const uint8_t *octets, size_t length)
 {
-	while (length > 0) {
-		/* It never has to wait: whatever comes out is taken. */
-		ssize_t sent = gnutls_record_send(stream->tls, octets, length);
-
-		if (sent <= 0)
-			return -1;
-		octets += sent;
-		length -= (size_t)sent;
-	}
-	return 0;
+	return tls_line_write(&stream->line, octets, length) > 0 ? 0 : -1;
 }
 
 void tls_stream_bye(struct tls_stream *stream)
 {
 	if (stream->ready)
-		gnutls_bye(stream->tls, GNUTLS_SHUT_WR);
+		gnutls_bye(stream->line.tls, GNUTLS_SHUT_WR);
 }
 
 uint8_t *tls_stream_take(struct tls_stream *stream, size_t *length)

@@ -219,15 +219,6 @@ struct follower *follower_new(struct schedule *schedule, const struct config_zon
 	return follower;
 }
 
-static bool same_key(const knot_tsig_key_t *one, const knot_tsig_key_t *other)
-{
-	if (one == NULL || other == NULL)
-		return one == other;
-	return one->algorithm == other->algorithm && knot_dname_is_equal(one->name, other->name) &&
-	       one->secret.size == other->secret.size &&
-	       memcmp(one->secret.data, other->secret.data, one->secret.size) == 0;
-}
-
 static bool same_reach(const struct config_reach *one, const struct config_reach *other)
 {
 	for (size_t i = 0; i < 2; i++)
@@ -240,7 +231,7 @@ static bool same_reach(const struct config_reach *one, const struct config_reach
 static bool same_primary(const struct config_primary *one, const struct config_primary *other)
 {
 	if (strcmp(one->name, other->name) != 0 || one->address_count != other->address_count ||
-	    !same_key(one->key, other->key))
+	    !tsig_key_same(one->key, other->key))
 		return false;
 	for (size_t i = 0; i < one->address_count; i++)
 		if (!exchange_same_address(&one->addresses[i], &other->addresses[i]))

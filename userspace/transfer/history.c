@@ -133,12 +133,9 @@ void history_begin(struct history *history, size_t primary, size_t address, enum
 	                                .transport = (uint8_t)transport,
 	                                .has_serial = again && before.has_serial,
 	                                .serial = before.serial,
-	                                .connect_ms = HISTORY_NEVER,
-	                                .first_ms = HISTORY_NEVER,
-	                                .transfer_ms = HISTORY_NEVER,
-	                                .build_ms = HISTORY_NEVER,
-	                                .verify_ms = HISTORY_NEVER,
-	                                .publish_ms = HISTORY_NEVER};
+	                                .first_ms = HISTORY_NEVER};
+	for (size_t i = 0; i < HISTORY_PHASES; i++)
+		entry->ms[i] = HISTORY_NEVER;
 	if (again && kind == HISTORY_AXFR && before.kind == HISTORY_IXFR)
 		entry->kind = HISTORY_IXFR_THEN_AXFR;
 	history->begun = history->phase_begun = now;
@@ -158,29 +155,10 @@ void history_message(struct history *history, size_t octets, uint64_t now)
 void history_enter(struct history *history, enum history_phase phase, uint64_t now)
 {
 	struct history_entry *entry = history_now(history);
-	uint32_t spent = (uint32_t)(now - history->phase_begun);
 
 	if (!entry)
 		return;
-	switch (entry->phase) {
-	case HISTORY_CONNECT:
-		entry->connect_ms = spent;
-		break;
-	case HISTORY_TRANSFER:
-		entry->transfer_ms = spent;
-		break;
-	case HISTORY_BUILD:
-		entry->build_ms = spent;
-		break;
-	case HISTORY_VERIFY:
-		entry->verify_ms = spent;
-		break;
-	case HISTORY_PUBLISH:
-		entry->publish_ms = spent;
-		break;
-	default:
-		break;
-	}
+	entry->ms[entry->phase] = (uint32_t)(now - history->phase_begun);
 	entry->phase = (uint8_t)phase;
 	history->phase_begun = now;
 }

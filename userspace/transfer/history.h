@@ -33,7 +33,7 @@ struct history_facts {
 	uint16_t rcode;
 	uint16_t tsig_error; /* as the primary says or as we find; 0: none */
 	uint16_t ede;        /* RFC 8914 */
-	char ede_text[64];   /* printable */
+	char ede_text[100];  /* printable */
 };
 
 struct history_entry {
@@ -49,8 +49,9 @@ struct history_entry {
 	int64_t good_at; /* when one last went well; 0: none since start */
 	uint64_t octets, records;
 	uint32_t messages;
-	uint32_t connect_ms, first_ms, transfer_ms, build_ms, verify_ms, publish_ms;
-	char *ede_text; /* these two NULL: none */
+	uint32_t ms[HISTORY_PHASES]; /* that each phase took */
+	uint32_t first_ms;           /* until the first octet */
+	char *ede_text;              /* these two NULL: none */
 	char *error;
 };
 
@@ -108,7 +109,7 @@ void history_begin(struct history *history, size_t primary, size_t address, enum
 void history_message(struct history *history, size_t octets, uint64_t now);
 /* The next phase begins: the time of the one before is noted. */
 void history_enter(struct history *history, enum history_phase phase, uint64_t now);
-/* `facts` of the last reply, `error` as one line; both may be NULL. */
+/* `facts` of the last reply; `error` as one line, or NULL. */
 void history_end(struct history *history, enum history_result result, const struct history_facts *facts,
                  const char *error, uint64_t now);
 /* It is not asked, as it does not answer anybody: what it said itself last is worth more. */

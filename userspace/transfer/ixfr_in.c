@@ -3,6 +3,7 @@
  * The differences of an IXFR (RFC 1995 section 4), behind the newest SOA: each an old SOA, what is taken away, a new
  * SOA, what is added; each from the serial that the one before led to; at the end the newest SOA again.
  */
+#include "rr_reader.h"
 #include "transfer_internal.h"
 
 static int fail_changes(struct transfer_in *in)
@@ -18,7 +19,7 @@ static int fail_serial(struct transfer_in *in, const char *what, uint32_t serial
 	return -1;
 }
 
-int ixfr_in_begin(struct transfer_in *in, const knot_rrset_t *rr, uint32_t serial)
+int ixfr_in_begin(struct transfer_in *in, const struct rr *rr, uint32_t serial)
 {
 	if (serial != in->have)
 		return fail_serial(in, "a difference starts from", serial, in->have);
@@ -30,46 +31,46 @@ int ixfr_in_begin(struct transfer_in *in, const knot_rrset_t *rr, uint32_t seria
 }
 
 /* The SOA between what is taken away and what is added. */
-static int take_new_soa(struct transfer_in *in, const knot_rrset_t *rr, const knot_rdata_t *rdata, uint32_t serial)
+static int take_new_soa(struct transfer_in *in, const struct rr *rr, uint32_t serial)
 {
 	if (!serial_newer(serial, in->reached))
 		return transfer_in_fail(in, rr, "a difference that does not lead to a later serial");
 	if (serial != in->soa.serial && !serial_newer(in->soa.serial, serial))
 		return transfer_in_fail(in, rr, "a difference that leads beyond the newest serial");
-	if (serial == in->soa.serial && !transfer_in_same_soa(in, rdata->data, rdata->len))
+	if (serial == in->soa.serial && !transfer_in_same_soa(in, rr->rdata, rr->rdata_length))
 		return transfer_in_fail(in, rr, "two different SOAs of the newest serial");
 	in->reached = serial;
 	in->adding = true;
-	return zone_changes_soa(in->changes, rr->ttl, rdata->data, rdata->len) != 0 ? fail_changes(in) : 0;
+	return zone_changes_soa(in->changes, rr->ttl, rr->rdata, rr->rdata_length) != 0 ? fail_changes(in) : 0;
 }
 
 /* The SOA behind what is added: the next difference starts, or it is all. */
-static int take_old_soa(struct transfer_in *in, const knot_rrset_t *rr, const knot_rdata_t *rdata, uint32_t serial)
+static int take_old_soa(struct transfer_in *in, const struct rr *rr, uint32_t serial)
 {
 	if (serial != in->reached)
 		return fail_serial(in, "behind a difference came", serial, in->reached);
 	in->adding = false;
 	if (serial != in->soa.serial)
 		return zone_changes_next(in->changes) != 0 ? fail_changes(in) : 0;
-	if (!transfer_in_same_soa(in, rdata->data, rdata->len))
+	if (!transfer_in_same_soa(in, rr->rdata, rr->rdata_length))
 		return transfer_in_fail(in, rr, "two different SOAs of the newest serial");
 	in->closed = true;
 	return 0;
 }
 
-int ixfr_in_record(struct transfer_in *in, const knot_rrset_t *rr, const knot_rdata_t *rdata)
+int ixfr_in_record(struct transfer_in *in, const struct rr *rr)
 {
 	struct soa_timers soa;
 	int result;
 
 	if (rr->type == KNOT_RRTYPE_SOA) {
-		if (soa_read(rdata->data, rdata->len, &soa) != 0)
+		if (soa_read(rr->rdata, rr->rdata_length, &soa) != 0)
 			return transfer_in_fail(in, rr, "malformed record");
-		return in->adding ? take_old_soa(in, rr, rdata, soa.serial) : take_new_soa(in, rr, rdata, soa.serial);
+		return in->adding ? take_old_soa(in, rr, soa.serial) : take_new_soa(in, rr, soa.serial);
 	}
 	if (in->adding)
-		result = zone_changes_add(in->changes, rr->owner, rr->type, rr->ttl, rdata->data, rdata->len);
+		result = zone_changes_add(in->changes, rr->owner, rr->type, rr->ttl, rr->rdata, rr->rdata_length);
 	else
-		result = zone_changes_remove(in->changes, rr->owner, rr->type, rdata->data, rdata->len);
+		result = zone_changes_remove(in->changes, rr->owner, rr->type, rr->rdata, rr->rdata_length);
 	return result != 0 ? fail_changes(in) : 0;
 }

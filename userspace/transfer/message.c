@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Queries to a primary, and what every reply has to have, whatever was asked. */
+#include "rr_reader.h"
 #include "transfer_internal.h"
 
-#include <ctype.h>
 #include <string.h>
 #include <sys/random.h>
-
-/* The smallest RR: root owner, type, class, TTL, no rdata. */
-#define RR_MIN 11
 
 #define OPT_LENGTH (11 + 4 + 4) /* with two empty options */
 #define UDP_PAYLOAD 1232        /* what passes everywhere */
@@ -112,106 +109,62 @@ static int check_header(const struct reply_expected *expected, const uint8_t *wi
 	return -1;
 }
 
-static bool question_fits(const struct reply_expected *expected, const knot_pkt_t *reply)
+static bool question_fits(const struct reply_expected *expected, const struct reply *reply)
 {
-	const knot_dname_t *qname = knot_pkt_qname(reply);
+	knot_dname_storage_t qname;
+	const uint8_t *behind = reply->wire + reply->answer_at - 4;
 
-	if (qname == NULL)
+	if (knot_wire_get_qdcount(reply->wire) == 0)
 		return !expected->first;
-	return knot_dname_is_equal(qname, expected->apex) && knot_pkt_qtype(reply) == expected->type &&
-	       knot_pkt_qclass(reply) == KNOT_CLASS_IN;
-}
-
-/* RFC 8914: why, in the primary's own words. Anyone may have written them. */
-static void note_ede(knot_pkt_t *reply, struct history_facts *facts)
-{
-	const uint8_t *option =
-	    reply->opt_rr != NULL ? knot_edns_get_option(reply->opt_rr, KNOT_EDNS_OPTION_EDE, NULL) : NULL;
-	size_t length = option != NULL ? knot_edns_opt_get_length(option) : 0;
-	size_t used = 0;
-
-	if (length < 2)
-		return;
-	facts->has_ede = true;
-	facts->ede = knot_wire_read_u16(knot_edns_opt_get_data((uint8_t *)option));
-	for (size_t i = 2; i < length && used < sizeof(facts->ede_text) - 1; i++)
-		facts->ede_text[used++] = isprint(option[4 + i]) ? (char)option[4 + i] : '?';
-	facts->ede_text[used] = '\0';
-}
-
-static void note_facts(const struct reply_expected *expected, unsigned rcode, knot_pkt_t *reply)
-{
-	struct history_facts *facts = expected->facts;
-
-	if (facts == NULL)
-		return;
-	*facts = (struct history_facts){.has_rcode = true, .rcode = (uint16_t)rcode};
-	if (reply == NULL)
-		return;
-	if (reply->tsig_rr != NULL)
-		facts->tsig_error = knot_tsig_rdata_error(reply->tsig_rr);
-	note_ede(reply, facts);
-}
-
-/* Names in rdata keep their case (NOCANON): lower-casing is for digests, and the primary's spelling is served. */
-static int parse(knot_pkt_t *reply)
-{
-	size_t records = (size_t)knot_wire_get_ancount(reply->wire) + knot_wire_get_nscount(reply->wire) +
-	                 knot_wire_get_arcount(reply->wire);
-
-	/* libknot allocates by the counts, so they have to be possible. */
-	if (KNOT_WIRE_HEADER_SIZE + records * RR_MIN > reply->size)
-		return KNOT_EMALF;
-	return knot_pkt_parse(reply, KNOT_PF_NOCANON);
+	memcpy(qname, reply->wire + KNOT_WIRE_HEADER_SIZE, (size_t)(behind - reply->wire) - KNOT_WIRE_HEADER_SIZE);
+	knot_dname_to_lower(qname);
+	return knot_dname_is_equal(qname, expected->apex) && knot_wire_read_u16(behind) == expected->type &&
+	       knot_wire_read_u16(behind + 2) == KNOT_CLASS_IN;
 }
 
 /* How long the server wants the connection to be kept, in units of 100 ms (RFC 7828). */
-static void keep_read(const knot_pkt_t *reply, struct keep_option *out)
+static void keep_read(const struct reply *reply, struct keep_option *out)
 {
-	uint8_t *option = knot_pkt_edns_option(reply, KNOT_EDNS_OPTION_TCP_KEEPALIVE);
+	size_t length;
+	const uint8_t *data = reply_option(reply, KNOT_EDNS_OPTION_TCP_KEEPALIVE, &length);
 
-	if (option == NULL || knot_edns_opt_get_length(option) != 2)
+	if (data == NULL || length != 2)
 		return;
 	out->given = true;
-	out->idle = knot_wire_read_u16(knot_edns_opt_get_data(option)) * 100ULL;
+	out->idle = knot_wire_read_u16(data) * 100ULL;
 }
 
-knot_pkt_t *reply_parse(const struct reply_expected *expected, uint8_t *wire, size_t length, struct tsig_session *tsig,
-                        char *why)
+int reply_open(struct reply *reply, const struct reply_expected *expected, uint8_t *wire, size_t length,
+               struct tsig_session *tsig, char *why)
 {
+	struct history_facts unasked, *facts = expected->facts != NULL ? expected->facts : &unasked;
 	char cause[TRANSFER_WHY - 32];
-	knot_pkt_t *reply;
 	unsigned rcode;
 	int result;
 
+	*reply = (struct reply){.wire = wire, .length = length};
 	if (check_header(expected, wire, length, why) != 0)
-		return NULL;
-	reply = knot_pkt_new(wire, (uint16_t)length, NULL);
-	if (reply == NULL) {
-		snprintf(why, TRANSFER_WHY, "%s failed: out of memory", expected->what);
-		return NULL;
-	}
+		return -1;
 	rcode = knot_wire_get_rcode(wire);
-	result = parse(reply);
-	note_facts(expected, rcode, result == KNOT_EOK ? reply : NULL);
+	result = reply_take_apart(reply);
+	refusal_note(rcode, result == KNOT_EOK ? reply : NULL, facts);
 	if (rcode != KNOT_RCODE_NOERROR) {
-		refusal_text(expected->what, rcode, result == KNOT_EOK ? reply : NULL, why);
+		refusal_text(expected->what, facts, result == KNOT_EOK ? reply : NULL, why);
 	} else if (result != KNOT_EOK) {
 		snprintf(why, TRANSFER_WHY, "%s failed: malformed reply (%s)", expected->what, knot_strerror(result));
 	} else if (!question_fits(expected, reply)) {
 		snprintf(why, TRANSFER_WHY, "%s failed: the reply is to another question", expected->what);
 	} else if (tsig_session_check(tsig, reply, why) != 0) {
-		if (expected->facts != NULL)
-			expected->facts->tsig_error = tsig->error;
+		facts->tsig_error = tsig->error;
 		snprintf(cause, sizeof(cause), "%s", why);
 		snprintf(why, TRANSFER_WHY, "%s failed: %s", expected->what, cause);
 	} else {
 		if (expected->keep != NULL)
 			keep_read(reply, expected->keep);
-		return reply;
+		return 0;
 	}
-	knot_pkt_free(reply);
-	return NULL;
+	reply_close(reply);
+	return -1;
 }
 
 int soa_read(const uint8_t *rdata, size_t length, struct soa_timers *out)
@@ -228,14 +181,15 @@ int soa_read(const uint8_t *rdata, size_t length, struct soa_timers *out)
 	return 0;
 }
 
-void expire_read(const knot_pkt_t *reply, struct expire_option *out)
+void expire_read(const struct reply *reply, struct expire_option *out)
 {
-	uint8_t *option = knot_pkt_edns_option(reply, KNOT_EDNS_OPTION_EXPIRE);
+	size_t length;
+	const uint8_t *data = reply_option(reply, KNOT_EDNS_OPTION_EXPIRE, &length);
 
-	if (option == NULL || knot_edns_opt_get_length(option) != 4)
+	if (data == NULL || length != 4)
 		return;
 	out->given = true;
-	out->seconds = knot_wire_read_u32(knot_edns_opt_get_data(option));
+	out->seconds = knot_wire_read_u32(data);
 }
 
 bool reply_refuses_edns(const struct reply_expected *expected, const uint8_t *wire, size_t length)
@@ -248,42 +202,41 @@ bool reply_refuses_edns(const struct reply_expected *expected, const uint8_t *wi
 	return rcode == KNOT_RCODE_FORMERR || rcode == KNOT_RCODE_NOTIMPL;
 }
 
-static const knot_rrset_t *find_soa(const struct reply_expected *expected, const knot_pkt_t *reply)
+/* The SOA of the zone in the answer. Returns 0, or -1 when there is none. */
+static int find_soa(const struct reply_expected *expected, const struct reply *reply, struct soa_timers *out)
 {
-	const knot_pktsection_t *answer = knot_pkt_section(reply, KNOT_ANSWER);
+	struct rr_reader reader;
+	struct rr rr;
 
-	for (uint16_t i = 0; i < answer->count; i++) {
-		const knot_rrset_t *rr = knot_pkt_rr(answer, i);
-
-		if (rr->type == KNOT_RRTYPE_SOA && rr->rclass == KNOT_CLASS_IN && rr->rrs.count == 1 &&
-		    knot_dname_is_case_equal(rr->owner, expected->apex))
-			return rr;
-	}
-	return NULL;
+	rr_reader_init(&reader, reply->wire, reply->length, reply->answer_at);
+	for (unsigned i = knot_wire_get_ancount(reply->wire); i > 0 && rr_read(&reader, &rr) == 0; i--)
+		if (rr.type == KNOT_RRTYPE_SOA && rr.rclass == KNOT_CLASS_IN &&
+		    knot_dname_is_equal(rr.owner, expected->apex))
+			return zone_rdata_ok(rr.type, rr.rdata, rr.rdata_length)
+			           ? soa_read(rr.rdata, rr.rdata_length, out)
+			           : -1;
+	return -1;
 }
 
 enum soa_verdict soa_reply(const struct reply_expected *expected, uint8_t *wire, size_t length,
                            struct tsig_session *tsig, struct soa_timers *out, struct expire_option *expire, char *why)
 {
-	const knot_rrset_t *soa;
 	enum soa_verdict verdict = SOA_FAILED;
-	knot_pkt_t *reply;
+	struct reply reply;
 
 	/* A truncated reply may be cut anywhere, its TSIG included: nothing in it is worth a look. */
 	if (reply_matches(expected, wire, length) && knot_wire_get_tc(wire))
 		return SOA_TRUNCATED;
-	reply = reply_parse(expected, wire, length, tsig, why);
-	if (reply == NULL)
+	if (reply_open(&reply, expected, wire, length, tsig, why) != 0)
 		return SOA_FAILED;
-	soa = find_soa(expected, reply);
 	if (!knot_wire_get_aa(wire))
 		snprintf(why, TRANSFER_WHY, "%s failed: the primary is not authoritative for the zone", expected->what);
-	else if (soa == NULL || soa_read(soa->rrs.rdata->data, soa->rrs.rdata->len, out) != 0)
+	else if (find_soa(expected, &reply, out) != 0)
 		snprintf(why, TRANSFER_WHY, "%s failed: no SOA of the zone in the reply", expected->what);
 	else
 		verdict = SOA_ANSWERED;
 	if (verdict == SOA_ANSWERED)
-		expire_read(reply, expire);
-	knot_pkt_free(reply);
+		expire_read(&reply, expire);
+	reply_close(&reply);
 	return verdict;
 }

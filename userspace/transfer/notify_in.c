@@ -5,6 +5,7 @@
  * but what is signed must be signed with that key. Whoever forges the address gains one SOA query, and the next not
  * within transfer_limits.notify_pause.
  */
+#include "common/packet.h"
 #include "transfer_internal.h"
 #include "tsig/tsig_server.h"
 
@@ -168,11 +169,7 @@ static bool judge(const struct config_zone *zone, const struct sockaddr_storage 
 	struct tsig_server session = {0};
 	unsigned rcode = KNOT_RCODE_NOERROR;
 
-	/* libknot allocates by the counts, so they have to be possible: a root owner's RR takes 11 octets. */
-	if (11U * knot_wire_get_ancount(message->wire) > message->size ||
-	    11U * knot_wire_get_nscount(message->wire) > message->size ||
-	    11U * knot_wire_get_arcount(message->wire) > message->size ||
-	    knot_pkt_parse(message, KNOT_PF_NOCANON) != KNOT_EOK || knot_pkt_qname(message) == NULL) {
+	if (packet_parse(message) != KNOT_EOK || knot_pkt_qname(message) == NULL) {
 		message->qname_size = 0; /* it may not be whole */
 		*reply_length = make_reply(message, KNOT_RCODE_FORMERR, reply);
 		return false;

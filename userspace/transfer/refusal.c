@@ -50,45 +50,54 @@ static void tsig_text(const knot_rrset_t *tsig, char *why)
 	}
 }
 
-/* RFC 8914. The text is the primary's, and goes into our log: printable ASCII alone. */
-static void extended_text(const knot_pkt_t *reply, char *why)
+/* RFC 8914: why, in the primary's own words. Anyone may have written them, and they go into our log. */
+static void note_extended(const struct reply *reply, struct history_facts *facts)
 {
-	uint8_t *option = reply->opt_rr != NULL ? knot_pkt_edns_option(reply, KNOT_EDNS_OPTION_EDE) : NULL;
-	uint16_t length = option != NULL ? knot_edns_opt_get_length(option) : 0;
-	const knot_lookup_t *name;
+	size_t length, used = 0;
 	const uint8_t *data;
-	unsigned code;
-	char text[100];
-	size_t size;
 
-	if (length < 2)
+	data = reply_option(reply, KNOT_EDNS_OPTION_EDE, &length);
+	if (data == NULL || length < 2)
 		return;
-	data = knot_edns_opt_get_data(option);
-	code = knot_wire_read_u16(data);
-	name = knot_lookup_by_id(knot_edns_ede_names, (int)code);
-	size = length - 2U < sizeof(text) - 1 ? length - 2U : sizeof(text) - 1;
-	for (size_t i = 0; i < size; i++)
-		text[i] = data[2 + i] < ' ' || data[2 + i] > '~' ? '?' : (char)data[2 + i];
-	text[size] = '\0';
-	add(why, ", extended error %u", code);
-	if (name != NULL)
-		add(why, " (%s)", name->name);
-	if (size > 0)
-		add(why, ": \"%s\"", text);
+	facts->has_ede = true;
+	facts->ede = knot_wire_read_u16(data);
+	for (size_t i = 2; i < length && used < sizeof(facts->ede_text) - 1; i++)
+		facts->ede_text[used++] = data[i] < ' ' || data[i] > '~' ? '?' : (char)data[i];
+	facts->ede_text[used] = '\0';
 }
 
-void refusal_text(const char *what, unsigned rcode, const knot_pkt_t *reply, char *why)
+void refusal_note(unsigned rcode, const struct reply *reply, struct history_facts *facts)
 {
-	const knot_lookup_t *name = knot_lookup_by_id(knot_rcode_names, (int)rcode);
+	*facts = (struct history_facts){.has_rcode = true, .rcode = (uint16_t)rcode};
+	if (reply == NULL)
+		return;
+	if (reply->tsig != NULL)
+		facts->tsig_error = knot_tsig_rdata_error(reply->tsig);
+	note_extended(reply, facts);
+}
+
+static void extended_text(const struct history_facts *facts, char *why)
+{
+	const knot_lookup_t *name = knot_lookup_by_id(knot_edns_ede_names, facts->ede);
+
+	add(why, ", extended error %u", facts->ede);
+	if (name != NULL)
+		add(why, " (%s)", name->name);
+	if (facts->ede_text[0] != '\0')
+		add(why, ": \"%s\"", facts->ede_text);
+}
+
+void refusal_text(const char *what, const struct history_facts *facts, const struct reply *reply, char *why)
+{
+	const knot_lookup_t *name = knot_lookup_by_id(knot_rcode_names, facts->rcode);
 
 	why[0] = '\0';
 	if (name != NULL)
 		add(why, "%s refused: %s", what, name->name);
 	else
-		add(why, "%s refused: RCODE %u", what, rcode);
-	if (reply == NULL)
-		return;
-	extended_text(reply, why);
-	if (reply->tsig_rr != NULL)
-		tsig_text(reply->tsig_rr, why);
+		add(why, "%s refused: RCODE %u", what, facts->rcode);
+	if (facts->has_ede)
+		extended_text(facts, why);
+	if (reply != NULL && reply->tsig != NULL)
+		tsig_text(reply->tsig, why);
 }

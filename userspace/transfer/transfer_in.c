@@ -5,6 +5,7 @@
  * Knows no sockets, so that it can be fed by a test or a fuzzer. Whatever comes in is untrusted until the last message
  * has been verified, and nothing of it is used before.
  */
+#include "rr_reader.h"
 #include "transfer_internal.h"
 
 #include <ctype.h>
@@ -53,7 +54,7 @@ void transfer_in_clear(struct transfer_in *in)
 	in->changes = NULL;
 }
 
-int transfer_in_fail(struct transfer_in *in, const knot_rrset_t *rr, const char *cause)
+int transfer_in_fail(struct transfer_in *in, const struct rr *rr, const char *cause)
 {
 	knot_dname_txt_storage_t name;
 	char type[16];
@@ -78,73 +79,74 @@ bool transfer_in_same_soa(const struct transfer_in *in, const uint8_t *rdata, si
 	return memcmp(rdata + length - 20, in->first_soa + length - 20, 20) == 0;
 }
 
-static int open_transfer(struct transfer_in *in, const knot_rrset_t *rr, const knot_rdata_t *rdata)
+static int open_transfer(struct transfer_in *in, const struct rr *rr)
 {
-	if (rdata->len > sizeof(in->first_soa) || soa_read(rdata->data, rdata->len, &in->soa) != 0)
+	if (rr->rdata_length > sizeof(in->first_soa) || !zone_rdata_ok(rr->type, rr->rdata, rr->rdata_length) ||
+	    soa_read(rr->rdata, rr->rdata_length, &in->soa) != 0)
 		return transfer_in_fail(in, rr, "malformed record");
-	memcpy(in->first_soa, rdata->data, rdata->len);
-	in->first_soa_length = rdata->len;
+	memcpy(in->first_soa, rr->rdata, rr->rdata_length);
+	in->first_soa_length = rr->rdata_length;
 	in->opened = true;
 	return 0;
 }
 
 /* A SOA: the first opens the transfer, the second, the same, closes it. Returns 1 when it closed, 0 to add it, -1. */
-static int take_soa(struct transfer_in *in, const knot_rrset_t *rr, const knot_rdata_t *rdata)
+static int take_soa(struct transfer_in *in, const struct rr *rr)
 {
 	struct soa_timers other;
 
 	if (!in->opened)
-		return open_transfer(in, rr, rdata);
-	if (transfer_in_same_soa(in, rdata->data, rdata->len)) {
+		return open_transfer(in, rr);
+	if (transfer_in_same_soa(in, rr->rdata, rr->rdata_length)) {
 		in->closed = true;
 		return 1;
 	}
-	if (soa_read(rdata->data, rdata->len, &other) != 0)
+	if (soa_read(rr->rdata, rr->rdata_length, &other) != 0)
 		other.serial = 0;
 	snprintf(in->why, sizeof(in->why), "%s failed: two different SOAs, serials %u and %u", in->expected.what,
 	         in->soa.serial, other.serial);
 	return -1;
 }
 
-static int add(struct transfer_in *in, const knot_rrset_t *rr, const knot_rdata_t *rdata)
+static int add(struct transfer_in *in, const struct rr *rr)
 {
-	if (zone_builder_add(in->builder, rr->owner, rr->type, rr->ttl, rdata->data, rdata->len) == 0)
+	if (zone_builder_add(in->builder, rr->owner, rr->type, rr->ttl, rr->rdata, rr->rdata_length) == 0)
 		return 0;
 	snprintf(in->why, sizeof(in->why), "%s failed: %s", in->expected.what, zone_builder_error(in->builder));
 	return -1;
 }
 
-static int take_full(struct transfer_in *in, const knot_rrset_t *rr, const knot_rdata_t *rdata)
+static int take_full(struct transfer_in *in, const struct rr *rr)
 {
-	int soa = rr->type == KNOT_RRTYPE_SOA ? take_soa(in, rr, rdata) : 0;
+	int soa = rr->type == KNOT_RRTYPE_SOA ? take_soa(in, rr) : 0;
 
 	if (soa != 0)
 		return soa < 0 ? -1 : 0;
-	return add(in, rr, rdata);
+	return add(in, rr);
 }
 
 /* The second record of an IXFR's answer tells what it is. */
-static int take_second(struct transfer_in *in, const knot_rrset_t *rr, const knot_rdata_t *rdata)
+static int take_second(struct transfer_in *in, const struct rr *rr)
 {
 	struct soa_timers soa;
 
-	if (rr->type == KNOT_RRTYPE_SOA && soa_read(rdata->data, rdata->len, &soa) == 0 &&
-	    !transfer_in_same_soa(in, rdata->data, rdata->len)) {
+	if (rr->type == KNOT_RRTYPE_SOA && soa_read(rr->rdata, rr->rdata_length, &soa) == 0 &&
+	    !transfer_in_same_soa(in, rr->rdata, rr->rdata_length)) {
 		in->shape = SHAPE_DIFFERENCES;
 		return ixfr_in_begin(in, rr, soa.serial);
 	}
 	in->shape = SHAPE_FULL;
-	return take_full(in, rr, rdata);
+	return take_full(in, rr);
 }
 
 /* What holds of every record, whatever it is part of. */
-static int check_record(struct transfer_in *in, const knot_rrset_t *rr)
+static int check_record(struct transfer_in *in, const struct rr *rr)
 {
 	if (in->closed)
 		return transfer_in_fail(in, rr, "a record after the closing SOA");
 	if (rr->rclass != KNOT_CLASS_IN)
 		return transfer_in_fail(in, rr, "a record of a class other than IN");
-	if (knot_dname_in_bailiwick(rr->owner, in->expected.apex) < 0)
+	if (!rr->same_owner && knot_dname_in_bailiwick(rr->owner, in->expected.apex) < 0)
 		return transfer_in_fail(in, rr, "a record outside the zone");
 	if (!in->opened && (rr->type != KNOT_RRTYPE_SOA || !knot_dname_is_case_equal(rr->owner, in->expected.apex)))
 		return transfer_in_fail(in, rr, "the first record is not the zone's SOA");
@@ -156,10 +158,10 @@ static int check_record(struct transfer_in *in, const knot_rrset_t *rr)
 }
 
 /* Counts a record, and checks the limits. */
-static int count_record(struct transfer_in *in, const knot_rrset_t *rr, const knot_rdata_t *rdata)
+static int count_record(struct transfer_in *in, const struct rr *rr)
 {
 	in->records++;
-	in->expanded += knot_dname_size(rr->owner) + rdata->len + RR_OVERHEAD;
+	in->expanded += (uint64_t)rr->owner_length + rr->rdata_length + RR_OVERHEAD;
 	if (in->records > in->max_records)
 		snprintf(in->why, sizeof(in->why), "%s failed: more than %llu records", in->expected.what,
 		         (unsigned long long)in->max_records);
@@ -171,36 +173,35 @@ static int count_record(struct transfer_in *in, const knot_rrset_t *rr, const kn
 	return -1;
 }
 
-static int take_record(struct transfer_in *in, const knot_rrset_t *rr, const knot_rdata_t *rdata)
+static int take_record(struct transfer_in *in, const struct rr *rr)
 {
 	int result;
 
 	if (check_record(in, rr) != 0)
 		return -1;
 	if (in->shape == SHAPE_DIFFERENCES)
-		result = ixfr_in_record(in, rr, rdata);
+		result = ixfr_in_record(in, rr);
 	else if (in->shape == SHAPE_UNKNOWN && in->opened)
-		result = take_second(in, rr, rdata);
+		result = take_second(in, rr);
 	else
-		result = take_full(in, rr, rdata);
-	return result != 0 || in->closed ? result : count_record(in, rr, rdata);
+		result = take_full(in, rr);
+	return result != 0 || in->closed ? result : count_record(in, rr);
 }
 
-/* The records of one message: the only place that knows how libknot gives them, so that another parser can take over.
- */
-static int take_records(struct transfer_in *in, const knot_pkt_t *message)
+static int take_records(struct transfer_in *in, const struct reply *reply)
 {
-	const knot_pktsection_t *answer = knot_pkt_section(message, KNOT_ANSWER);
+	struct rr_reader reader;
+	struct rr rr;
 
-	for (uint16_t i = 0; i < answer->count; i++) {
-		const knot_rrset_t *rr = knot_pkt_rr(answer, i);
-		knot_rdata_t *rdata = rr->rrs.rdata;
-
-		/* In bailiwick and equality are by octets in libknot, and the builder wants owners in lower case. */
-		knot_dname_to_lower(rr->owner);
-		for (uint16_t j = 0; j < rr->rrs.count; j++, rdata = knot_rdataset_next(rdata))
-			if (take_record(in, rr, rdata) != 0)
-				return -1;
+	rr_reader_init(&reader, reply->wire, reply->length, reply->answer_at);
+	for (unsigned count = knot_wire_get_ancount(reply->wire); count > 0; count--) {
+		if (rr_read(&reader, &rr) != 0) {
+			snprintf(in->why, sizeof(in->why), "%s failed: malformed reply (a record in it)",
+			         in->expected.what);
+			return -1;
+		}
+		if (take_record(in, &rr) != 0)
+			return -1;
 	}
 	return 0;
 }
@@ -213,23 +214,22 @@ static bool is_current(const struct transfer_in *in)
 
 enum transfer_result transfer_in_message(struct transfer_in *in, uint8_t *wire, size_t length)
 {
-	knot_pkt_t *message;
+	struct reply reply;
 	enum transfer_result result = TRANSFER_FAILED;
 
 	if (length >= KNOT_WIRE_HEADER_SIZE)
 		in->rcode = knot_wire_get_rcode(wire);
-	message = reply_parse(&in->expected, wire, length, in->tsig, in->why);
-	if (message == NULL)
+	if (reply_open(&reply, &in->expected, wire, length, in->tsig, in->why) != 0)
 		return TRANSFER_FAILED;
 	in->expected.first = false;
 	in->octets += length;
-	expire_read(message, &in->expire);
+	expire_read(&reply, &in->expire);
 	/* A message without records would be progress without end. */
-	if (knot_pkt_section(message, KNOT_ANSWER)->count == 0)
+	if (knot_wire_get_ancount(wire) == 0)
 		snprintf(in->why, sizeof(in->why), "%s failed: a message without records", in->expected.what);
-	else if (knot_pkt_section(message, KNOT_AUTHORITY)->count != 0)
+	else if (knot_wire_get_nscount(wire) != 0)
 		snprintf(in->why, sizeof(in->why), "%s failed: records in the authority section", in->expected.what);
-	else if (take_records(in, message) != 0)
+	else if (take_records(in, &reply) != 0)
 		result = TRANSFER_FAILED;
 	else if (!in->closed && !is_current(in))
 		result = TRANSFER_MORE;
@@ -239,6 +239,6 @@ enum transfer_result transfer_in_message(struct transfer_in *in, uint8_t *wire, 
 		result = TRANSFER_DONE;
 	if (result == TRANSFER_DONE && !in->closed)
 		in->shape = SHAPE_CURRENT;
-	knot_pkt_free(message);
+	reply_close(&reply);
 	return result;
 }

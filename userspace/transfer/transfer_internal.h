@@ -27,6 +27,7 @@
 #include "common/log.h"
 #include "transfer/schedule.h"
 #include "transfer/transfer.h"
+#include "tsig/tsig_key.h"
 
 #include <libknot/libknot.h>
 
@@ -72,9 +73,24 @@ extern struct transfer_limits transfer_limits;
 #define TRANSFER_QUERY 1024
 #define TRANSFER_MESSAGE 65535
 
-/* ---- tsig.c: RFC 8945 ---- */
+/* ---- reply.c ---- */
 
-#define TSIG_MAC_ROOM 64 /* HMAC-SHA512, the longest */
+/* A message of a primary, its records unread but for OPT and TSIG. */
+struct reply {
+	uint8_t *wire;
+	size_t length;            /* without TSIG */
+	size_t answer_at;         /* where the records of the answer section begin */
+	knot_rrset_t *opt, *tsig; /* or NULL */
+};
+
+/* Finds out what is where; `wire` and `length` are given, a header at least. Strips the TSIG record, to be checked.
+ * Returns KNOT_EOK, or what is wrong: then there is nothing to close. */
+int reply_take_apart(struct reply *reply);
+void reply_close(struct reply *reply);
+/* The data of an EDNS option, or NULL. */
+const uint8_t *reply_option(const struct reply *reply, uint16_t code, size_t *length);
+
+/* ---- tsig.c: RFC 8945 ---- */
 
 /* One signed query and the messages that answer it. */
 struct tsig_session {
@@ -95,7 +111,7 @@ void tsig_session_clear(struct tsig_session *session);
 /* Appends the signature to the query. Returns 0 or -1. */
 int tsig_session_sign(struct tsig_session *session, uint8_t *wire, size_t *length, size_t room);
 /* Verifies one more message, parsed and so stripped of its TSIG. Returns 0, or -1 with the reason. */
-int tsig_session_check(struct tsig_session *session, knot_pkt_t *message, char *why);
+int tsig_session_check(struct tsig_session *session, const struct reply *message, char *why);
 /* Whether all messages so far are covered by a signature. */
 bool tsig_session_covered(const struct tsig_session *session);
 /* "the primary's clock is 400 seconds ahead" */
@@ -103,9 +119,11 @@ void tsig_skew_text(uint64_t theirs, char *text, size_t size);
 
 /* ---- refusal.c ---- */
 
-/* "AXFR refused: NOTAUTH, TSIG BADKEY; ..." of a reply with another RCODE than NOERROR; `reply` NULL: it is malformed
- * besides. What stands there is what an unsigned reply claims, good enough for a reason. */
-void refusal_text(const char *what, unsigned rcode, const knot_pkt_t *reply, char *why);
+/* What a reply tells besides its records; `reply` NULL: it is malformed. It is what an unsigned one claims, good enough
+ * for a reason. */
+void refusal_note(unsigned rcode, const struct reply *reply, struct history_facts *facts);
+/* "AXFR refused: NOTAUTH, TSIG BADKEY; ..." of a reply with another RCODE than NOERROR. */
+void refusal_text(const char *what, const struct history_facts *facts, const struct reply *reply, char *why);
 
 /* ---- message.c ---- */
 
@@ -135,10 +153,10 @@ struct reply_expected {
 
 /* Whether this is a reply to this query at all: what a forger who sees nothing cannot know. */
 bool reply_matches(const struct reply_expected *expected, const uint8_t *wire, size_t length);
-/* Parses and judges header, question, rcode and TSIG. Returns the packet, which uses and changes `wire`, or NULL with
- * the reason. */
-knot_pkt_t *reply_parse(const struct reply_expected *expected, uint8_t *wire, size_t length, struct tsig_session *tsig,
-                        char *why);
+/* Takes a reply apart and judges header, question, rcode and TSIG; changes `wire`, which must outlive it. Returns 0, or
+ * -1 with the reason: then there is nothing to close. */
+int reply_open(struct reply *reply, const struct reply_expected *expected, uint8_t *wire, size_t length,
+               struct tsig_session *tsig, char *why);
 
 struct soa_timers {
 	uint32_t serial, refresh, retry, expire;
@@ -152,7 +170,7 @@ struct expire_option {
 	uint32_t seconds;
 };
 /* Takes it from a reply that has it; else leaves what there is. */
-void expire_read(const knot_pkt_t *reply, struct expire_option *out);
+void expire_read(const struct reply *reply, struct expire_option *out);
 
 enum soa_verdict { SOA_ANSWERED, SOA_TRUNCATED, SOA_FAILED };
 enum soa_verdict soa_reply(const struct reply_expected *expected, uint8_t *wire, size_t length,
@@ -212,12 +230,13 @@ void transfer_in_clear(struct transfer_in *in);
 enum transfer_result transfer_in_message(struct transfer_in *in, uint8_t *wire, size_t length);
 
 /* Between the two files. Both return -1 with the reason. */
-int transfer_in_fail(struct transfer_in *in, const knot_rrset_t *rr, const char *cause);
+struct rr;
+int transfer_in_fail(struct transfer_in *in, const struct rr *rr, const char *cause);
 bool transfer_in_same_soa(const struct transfer_in *in, const uint8_t *rdata, size_t length);
 /* The first SOA of the first difference. */
-int ixfr_in_begin(struct transfer_in *in, const knot_rrset_t *rr, uint32_t serial);
+int ixfr_in_begin(struct transfer_in *in, const struct rr *rr, uint32_t serial);
 /* What follows it. */
-int ixfr_in_record(struct transfer_in *in, const knot_rrset_t *rr, const knot_rdata_t *rdata);
+int ixfr_in_record(struct transfer_in *in, const struct rr *rr);
 
 /* ---- exchange.c, and below it pool.c, lane.c, channel.c: exchange.h ---- */
 

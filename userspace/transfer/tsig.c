@@ -18,11 +18,10 @@ int tsig_session_init(struct tsig_session *session, const knot_tsig_key_t *key, 
 		snprintf(why, TRANSFER_WHY, "the key's algorithm is not accepted; use hmac-sha256");
 		return -1;
 	}
-	if (knot_tsig_key_copy(&session->key, key) != KNOT_EOK) {
+	if (tsig_key_copy(&session->key, key) != 0) {
 		snprintf(why, TRANSFER_WHY, "out of memory");
 		return -1;
 	}
-	knot_dname_to_lower(session->key.name);
 	session->on = true;
 	return 0;
 }
@@ -44,18 +43,6 @@ int tsig_session_sign(struct tsig_session *session, uint8_t *wire, size_t *lengt
 	               KNOT_EOK
 	           ? 0
 	           : -1;
-}
-
-/* Checks key name and algorithm before libknot looks at the digest, which it sizes by the message's algorithm. */
-static int tsig_key_fits(knot_rrset_t *tsig, const knot_tsig_key_t *key)
-{
-	/* Names are compared without regard to case, but libknot compares octets. */
-	knot_dname_to_lower(tsig->owner);
-	if (!knot_dname_is_equal(tsig->owner, key->name))
-		return KNOT_TSIG_EBADKEY;
-	if (knot_tsig_rdata_alg(tsig) != key->algorithm)
-		return KNOT_TSIG_EBADKEY;
-	return KNOT_EOK;
 }
 
 void tsig_skew_text(uint64_t theirs, char *text, size_t size)
@@ -104,9 +91,9 @@ static void check_text(int result, const knot_rrset_t *tsig, char *why)
 }
 
 /* Keeps an unsigned message for the digest of the next signed one. */
-static int keep(struct tsig_session *session, const knot_pkt_t *message, char *why)
+static int keep(struct tsig_session *session, const struct reply *message, char *why)
 {
-	size_t need = session->unsigned_length + message->size;
+	size_t need = session->unsigned_length + message->length;
 
 	if (need > session->unsigned_room) {
 		size_t room = session->unsigned_room == 0 ? 2 * TRANSFER_MESSAGE : 2 * session->unsigned_room;
@@ -119,63 +106,61 @@ static int keep(struct tsig_session *session, const knot_pkt_t *message, char *w
 		session->unsigned_octets = more;
 		session->unsigned_room = room;
 	}
-	memcpy(session->unsigned_octets + session->unsigned_length, message->wire, message->size);
+	memcpy(session->unsigned_octets + session->unsigned_length, message->wire, message->length);
 	session->unsigned_length = need;
 	return 0;
 }
 
-static int check_signed(struct tsig_session *session, knot_pkt_t *message)
+static int check_signed(struct tsig_session *session, const struct reply *message)
 {
-	int result = tsig_key_fits(message->tsig_rr, &session->key);
-
-	if (result != KNOT_EOK)
-		return result;
+	if (!tsig_key_fits(&session->key, message->tsig))
+		return KNOT_TSIG_EBADKEY;
 	/* Ours is whole: nobody asked for less than that. */
-	if (knot_tsig_rdata_mac_length(message->tsig_rr) < session->mac_length)
+	if (knot_tsig_rdata_mac_length(message->tsig) < session->mac_length)
 		return KNOT_TSIG_EBADTRUNC;
 	/* The time of the query is not given: a primary whose clock is a second behind is within the fudge. */
 	if (!session->begun)
-		return knot_tsig_client_check(message->tsig_rr, message->wire, message->size, session->mac,
+		return knot_tsig_client_check(message->tsig, message->wire, message->length, session->mac,
 		                              session->mac_length, &session->key, 0);
-	return knot_tsig_client_check_next(message->tsig_rr, session->unsigned_octets, session->unsigned_length,
+	return knot_tsig_client_check_next(message->tsig, session->unsigned_octets, session->unsigned_length,
 	                                   session->mac, session->mac_length, &session->key, 0);
 }
 
-int tsig_session_check(struct tsig_session *session, knot_pkt_t *message, char *why)
+int tsig_session_check(struct tsig_session *session, const struct reply *message, char *why)
 {
 	int result;
 
 	if (!session->on) {
-		if (message->tsig_rr == NULL)
+		if (message->tsig == NULL)
 			return 0;
 		snprintf(why, TRANSFER_WHY, "the reply is signed, but no key is configured for this primary");
 		return -1;
 	}
-	if (message->tsig_rr == NULL && !session->begun) {
+	if (message->tsig == NULL && !session->begun) {
 		snprintf(why, TRANSFER_WHY, "the reply is not signed");
 		return -1;
 	}
-	if (message->tsig_rr == NULL && session->unsigned_count == UNSIGNED_MAX) {
+	if (message->tsig == NULL && session->unsigned_count == UNSIGNED_MAX) {
 		snprintf(why, TRANSFER_WHY, "%u messages without a signature", UNSIGNED_MAX + 1);
 		return -1;
 	}
 	if (session->begun && keep(session, message, why) != 0)
 		return -1;
-	if (message->tsig_rr == NULL) {
+	if (message->tsig == NULL) {
 		session->unsigned_count++;
 		return 0;
 	}
 	result = check_signed(session, message);
 	if (result != KNOT_EOK) {
 		session->error = check_error(result);
-		check_text(result, message->tsig_rr, why);
+		check_text(result, message->tsig, why);
 		return -1;
 	}
 	/* The check has made sure that the MAC has its algorithm's length, which fits. */
-	session->mac_length = knot_tsig_rdata_mac_length(message->tsig_rr);
+	session->mac_length = knot_tsig_rdata_mac_length(message->tsig);
 	if (session->mac_length > sizeof(session->mac))
 		session->mac_length = sizeof(session->mac);
-	memcpy(session->mac, knot_tsig_rdata_mac(message->tsig_rr), session->mac_length);
+	memcpy(session->mac, knot_tsig_rdata_mac(message->tsig), session->mac_length);
 	session->unsigned_length = 0;
 	session->unsigned_count = 0;
 	session->begun = true;

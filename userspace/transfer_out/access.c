@@ -73,12 +73,6 @@ void outgoing_bad_signature(const struct sockaddr_storage *from, const uint8_t *
 
 /* --- access --- */
 
-static bool same_key(const knot_tsig_key_t *wanted, const knot_tsig_key_t *key)
-{
-	return !wanted ||
-	       (key && wanted->algorithm == key->algorithm && knot_dname_is_case_equal(wanted->name, key->name));
-}
-
 unsigned outgoing_judge(const struct outgoing *outgoing, const uint8_t *apex, uint16_t type,
                         const struct sockaddr_storage *from, const knot_tsig_key_t *key)
 {
@@ -100,7 +94,7 @@ unsigned outgoing_judge(const struct outgoing *outgoing, const uint8_t *apex, ui
 		if (!config_access_from(access, address))
 			continue;
 		placed = true;
-		if (same_key(access->key, key))
+		if (!access->key || tsig_key_same(access->key, key))
 			return KNOT_RCODE_NOERROR;
 	}
 	complain(from, apex, what,

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "transfer_out/notify_message.h"
+#include "common/packet.h"
 
 #include <string.h>
-
-#define RR_MIN 11U /* the smallest RR: root owner, type, class, TTL, no rdata */
 
 size_t notify_message_make(struct notify_message *message, uint8_t wire[NOTIFY_MESSAGE_ROOM])
 {
@@ -44,9 +43,7 @@ static bool well_signed(const struct notify_message *message, knot_pkt_t *answer
 		return true;
 	if (!answer->tsig_rr)
 		return false;
-	knot_dname_to_lower(answer->tsig_rr->owner);
-	if (!knot_dname_is_equal(answer->tsig_rr->owner, message->key->name) ||
-	    knot_tsig_rdata_alg(answer->tsig_rr) != message->key->algorithm)
+	if (!tsig_key_fits(message->key, answer->tsig_rr))
 		return false;
 	if (knot_wire_get_rcode(answer->wire) == KNOT_RCODE_NOTAUTH && knot_tsig_rdata_mac_length(answer->tsig_rr) == 0)
 		return true;
@@ -56,22 +53,17 @@ static bool well_signed(const struct notify_message *message, knot_pkt_t *answer
 
 bool notify_message_answered(const struct notify_message *message, uint8_t *wire, size_t length, unsigned *rcode)
 {
-	size_t records;
 	knot_pkt_t *answer;
 	bool good;
 
 	if (length < KNOT_WIRE_HEADER_SIZE || length > UINT16_MAX || knot_wire_get_id(wire) != message->id ||
 	    !knot_wire_get_qr(wire) || knot_wire_get_opcode(wire) != KNOT_OPCODE_NOTIFY)
 		return false;
-	records = (size_t)knot_wire_get_ancount(wire) + knot_wire_get_nscount(wire) + knot_wire_get_arcount(wire);
-	/* libknot allocates by the counts, so they have to be possible. */
-	if (KNOT_WIRE_HEADER_SIZE + records * RR_MIN > length)
-		return false;
 	answer = knot_pkt_new(wire, (uint16_t)length, NULL);
 	if (!answer)
 		return false;
 	*rcode = knot_wire_get_rcode(wire);
-	good = knot_pkt_parse(answer, KNOT_PF_NOCANON) == KNOT_EOK;
+	good = packet_parse(answer) == KNOT_EOK;
 	/* Who does not know the opcode may leave the question away, and be unable to sign. */
 	if (good && knot_pkt_qname(answer))
 		good = knot_dname_is_equal(knot_pkt_qname(answer), message->apex);

@@ -3,7 +3,7 @@
 #ifndef PEREGRINE_NOTIFY_MESSAGE_H
 #define PEREGRINE_NOTIFY_MESSAGE_H
 
-#include "tsig/tsig_server.h"
+#include "tsig/tsig_key.h"
 
 #define NOTIFY_SOA_ROOM (2 * KNOT_DNAME_MAXLEN + 20)
 #define NOTIFY_MESSAGE_ROOM 1024U
@@ -14,7 +14,7 @@ struct notify_message {
 	const uint8_t *soa; /* rdata; NULL: none */
 	size_t soa_length;
 	const knot_tsig_key_t *key; /* its name in lower case; NULL: not signed */
-	uint8_t mac[TSIG_SERVER_MAC];
+	uint8_t mac[TSIG_MAC_ROOM];
 	size_t mac_length;
 };
 

@@ -103,6 +103,11 @@ static void try_once(struct entry *entry)
 		uv_udp_try_send(target->socket, &buffer, 1, NULL);
 }
 
+static const knot_tsig_key_t *key_of(const struct target *target)
+{
+	return target->signs ? &target->key : NULL;
+}
+
 static void begin(struct entry *entry)
 {
 	struct target *target = entry->target;
@@ -113,7 +118,7 @@ static void begin(struct entry *entry)
 	entry->message.apex = zone->apex;
 	entry->message.soa = zone->soa_length ? zone->soa : NULL;
 	entry->message.soa_length = zone->soa_length;
-	entry->message.key = target->signs ? &target->key : NULL;
+	entry->message.key = key_of(target);
 	entry->status.serial = zone->serial;
 	entry->status.tries = 0;
 	entry->under_way = true;
@@ -252,15 +257,6 @@ void notify_tick(uv_timer_t *timer)
 		target_look(target, uv_now(out->loop));
 }
 
-static bool same_key(const struct target *target, const knot_tsig_key_t *key)
-{
-	if (!target->signs || !key)
-		return !target->signs && !key;
-	return target->key.algorithm == key->algorithm && knot_dname_is_case_equal(target->key.name, key->name) &&
-	       target->key.secret.size == key->secret.size &&
-	       memcmp(target->key.secret.data, key->secret.data, key->secret.size) == 0;
-}
-
 struct target *target_get(struct notify_out *out, const struct config_secondary *secondary, size_t index)
 {
 	const struct sockaddr_storage *address = &secondary->addresses[index];
@@ -268,19 +264,18 @@ struct target *target_get(struct notify_out *out, const struct config_secondary 
 	struct target *target = out->targets;
 
 	while (target && (memcmp(&target->address, address, sizeof(*address)) != 0 ||
-	                  memcmp(&target->source, source, sizeof(*source)) != 0 || !same_key(target, secondary->key)))
+	                  memcmp(&target->source, source, sizeof(*source)) != 0 ||
+	                  !tsig_key_same(key_of(target), secondary->key)))
 		target = target->next;
 	if (target) {
 		target->users++;
 		return target;
 	}
 	target = calloc(1, sizeof(*target));
-	if (!target || (secondary->key && knot_tsig_key_copy(&target->key, secondary->key) != KNOT_EOK)) {
+	if (!target || (secondary->key && tsig_key_copy(&target->key, secondary->key) != 0)) {
 		free(target);
 		return NULL;
 	}
-	if (secondary->key)
-		knot_dname_to_lower(target->key.name);
 	target->signs = secondary->key;
 	target->out = out;
 	target->address = *address;

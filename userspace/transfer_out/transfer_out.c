@@ -11,6 +11,7 @@
 
 #include "common/log.h"
 #include "config/config.h"
+#include "zone/rdata.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,14 +99,6 @@ static int fail(struct transfer_out *transfer, const char *why)
 
 /* --- the order of the records --- */
 
-static uint16_t rdata_length(const uint8_t *rr)
-{
-	uint16_t length;
-
-	memcpy(&length, rr, sizeof(length));
-	return length;
-}
-
 static void take_rrset(struct transfer_out *transfer, const struct out_rrset *rrset)
 {
 	transfer->rrset = *rrset;
@@ -121,7 +114,7 @@ static int take_soa(struct transfer_out *transfer)
 
 	if (transfer->source->soa(transfer->snapshot, &soa) != 0 || soa.count != 1)
 		return fail(transfer, "the zone's SOA cannot be read from the store");
-	length = rdata_length(soa.rdata);
+	length = zone_rdata_length(soa.rdata);
 	if (length < 2 + SOA_NUMBERS || length > sizeof(transfer->soa) - sizeof(uint16_t))
 		return fail(transfer, "the zone's SOA in the store is malformed");
 	memcpy(transfer->soa, soa.rdata, sizeof(uint16_t) + length);
@@ -242,7 +235,7 @@ static void message_begin(struct transfer_out *transfer, struct message_out *mes
 /* Writes the record at hand behind the others. Returns 1; 0 when it has no room. */
 static int message_put(struct transfer_out *transfer, struct message_out *message)
 {
-	uint16_t length = rdata_length(transfer->rr);
+	uint16_t length = zone_rdata_length(transfer->rr);
 	/* The first record takes what it needs, those that follow what makes pointers useful. */
 	size_t limit = message->answers == 0 ? message->limit : OUT_MESSAGE_FILL;
 	knot_rrinfo_t hints = {0};

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "tsig/tsig_server.h"
+#include "common/packet.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* The smallest RR: root owner, type, class, TTL, no rdata. */
-#define RR_MIN 11U
 
 /* Takes what the answer's digests begin with from the record. Returns the TSIG error. */
 static unsigned verify(struct tsig_server *session, knot_pkt_t *query)
@@ -13,11 +11,7 @@ static unsigned verify(struct tsig_server *session, knot_pkt_t *query)
 	knot_rrset_t *record = query->tsig_rr;
 	int result;
 
-	/* Names are digested in lower case (section 4.3.3), but libknot takes the octets. It also sizes the digest by
-	 * the message's algorithm, so that has to be the key's. */
-	knot_dname_to_lower(record->owner);
-	if (!knot_dname_is_equal(record->owner, session->key.name) ||
-	    knot_tsig_rdata_alg(record) != session->key.algorithm)
+	if (!tsig_key_fits(&session->key, record))
 		return KNOT_RCODE_BADKEY;
 	session->time_signed = knot_tsig_rdata_time_signed(record);
 	session->mac_length = knot_tsig_rdata_mac_length(record);
@@ -33,9 +27,8 @@ static unsigned verify(struct tsig_server *session, knot_pkt_t *query)
 int tsig_server_verify(struct tsig_server *session, const knot_tsig_key_t *key, knot_pkt_t *query)
 {
 	memset(session, 0, sizeof(*session));
-	if (knot_tsig_key_copy(&session->key, key) != KNOT_EOK)
+	if (tsig_key_copy(&session->key, key) != 0)
 		return -1;
-	knot_dname_to_lower(session->key.name);
 	session->error = (uint16_t)verify(session, query);
 	session->on = knot_tsig_can_sign(session->error);
 	if (!session->on)
@@ -47,17 +40,12 @@ int tsig_server_check(struct tsig_server *session, const knot_tsig_key_t *key, u
 {
 	int result = -1;
 	knot_pkt_t *query;
-	size_t records;
 
 	memset(session, 0, sizeof(*session));
 	if (*length < KNOT_WIRE_HEADER_SIZE || *length > UINT16_MAX)
 		return -1;
-	records = (size_t)knot_wire_get_ancount(wire) + knot_wire_get_nscount(wire) + knot_wire_get_arcount(wire);
-	/* libknot allocates by the counts, so they have to be possible. */
-	if (KNOT_WIRE_HEADER_SIZE + records * RR_MIN > *length)
-		return -1;
 	query = knot_pkt_new(wire, (uint16_t)*length, NULL);
-	if (query && knot_pkt_parse(query, KNOT_PF_NOCANON) == KNOT_EOK && query->tsig_rr) {
+	if (query && packet_parse(query) == KNOT_EOK && query->tsig_rr) {
 		result = tsig_server_verify(session, key, query);
 		/* Parsing took the record off the message. */
 		*length = query->size;
@@ -68,7 +56,7 @@ int tsig_server_check(struct tsig_server *session, const knot_tsig_key_t *key, u
 
 int tsig_server_sign(struct tsig_server *session, uint8_t *wire, size_t *length, size_t room)
 {
-	uint8_t mac[TSIG_SERVER_MAC];
+	uint8_t mac[TSIG_MAC_ROOM];
 	size_t mac_length = sizeof(mac);
 	int result;
 
@@ -101,9 +89,7 @@ void tsig_server_move(struct tsig_server *to, struct tsig_server *from)
 
 void tsig_server_clear(struct tsig_server *session)
 {
-	if (session->on) {
-		explicit_bzero(session->key.secret.data, session->key.secret.size);
+	if (session->on)
 		knot_tsig_key_deinit(&session->key);
-	}
 	memset(session, 0, sizeof(*session));
 }

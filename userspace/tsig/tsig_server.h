@@ -6,21 +6,19 @@
 #ifndef PEREGRINE_TSIG_SERVER_H
 #define PEREGRINE_TSIG_SERVER_H
 
-#include <libknot/libknot.h>
-#include <stdbool.h>
+#include "tsig/tsig_key.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
-#define TSIG_SERVER_MAC 64 /* HMAC-SHA512, the longest */
-
 /* The TSIG record of one query, and the chain of digests of its answer. */
 struct tsig_server {
-	bool on;                      /* verified, or out of time: replies are signed */
-	uint16_t error;               /* TSIG error of the query: 0, BADSIG, BADKEY, BADTIME */
-	bool begun;                   /* the first message of the answer has been signed */
-	knot_tsig_key_t key;          /* a copy: the configuration may be replaced while an answer goes out */
-	uint64_t time_signed;         /* of the query */
-	uint8_t mac[TSIG_SERVER_MAC]; /* of the query, then of the last signed message */
+	bool on;                    /* verified, or out of time: replies are signed */
+	uint16_t error;             /* TSIG error of the query: 0, BADSIG, BADKEY, BADTIME */
+	bool begun;                 /* the first message of the answer has been signed */
+	knot_tsig_key_t key;        /* a copy: the configuration may be replaced while an answer goes out */
+	uint64_t time_signed;       /* of the query */
+	uint8_t mac[TSIG_MAC_ROOM]; /* of the query, then of the last signed message */
 	size_t mac_length;
 };
 

@@ -12,23 +12,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-const struct zone_rrset *canonical_find(const struct zone_name *name, uint16_t type)
-{
-	for (size_t i = 0; i < name->rrset_count; i++)
-		if (name->rrsets[i].type == type)
-			return &name->rrsets[i];
-	return NULL;
-}
-
 uint16_t canonical_covered(const uint8_t *item)
 {
-	return canonical_length(item) < 2 ? 0 : knot_wire_read_u16(item + 2);
+	return zone_rdata_length(item) < 2 ? 0 : knot_wire_read_u16(item + 2);
 }
 
 uint32_t canonical_ttl(const struct zone_name *name, const struct zone_rrset *rrset, const uint8_t *item)
 {
 	const struct zone_rrset *covered =
-	    rrset->type == KNOT_RRTYPE_RRSIG ? canonical_find(name, canonical_covered(item)) : NULL;
+	    rrset->type == KNOT_RRTYPE_RRSIG ? zone_find_rrset(name, canonical_covered(item)) : NULL;
 
 	return covered ? covered->ttl : rrset->ttl;
 }
@@ -91,11 +83,7 @@ static bool fold(uint16_t type, uint8_t *rdata, size_t length, bool change)
 
 static int compare_items(const void *left, const void *right)
 {
-	const uint8_t *a = *(const uint8_t *const *)left, *b = *(const uint8_t *const *)right;
-	uint16_t a_length = canonical_length(a), b_length = canonical_length(b);
-	int order = memcmp(a + 2, b + 2, a_length < b_length ? a_length : b_length);
-
-	return order ? order : (a_length > b_length) - (a_length < b_length);
+	return zone_compare_rdata(*(const uint8_t *const *)left, *(const uint8_t *const *)right);
 }
 
 static int make_room(struct canonical *canonical, size_t items, size_t octets)
@@ -122,7 +110,7 @@ static int make_room(struct canonical *canonical, size_t items, size_t octets)
 static void list_items(struct canonical *canonical, const struct zone_rrset *rrset, const uint8_t *rdata)
 {
 	canonical->count = 0;
-	for (uint32_t i = 0; i < rrset->count; i++, rdata += 2 + canonical_length(rdata))
+	for (uint32_t i = 0; i < rrset->count; i++, rdata += 2 + zone_rdata_length(rdata))
 		canonical->items[canonical->count++] = rdata;
 }
 
@@ -148,8 +136,8 @@ int canonical_make(struct canonical *canonical, const struct zone_rrset *rrset)
 	if (!has_folded_names(rrset->type))
 		return 0;
 	for (size_t i = 0; i < canonical->count && !folded; i++)
-		folded =
-		    fold(rrset->type, (uint8_t *)canonical->items[i] + 2, canonical_length(canonical->items[i]), false);
+		folded = fold(rrset->type, (uint8_t *)canonical->items[i] + 2, zone_rdata_length(canonical->items[i]),
+		              false);
 	if (!folded)
 		return 0;
 	if (make_room(canonical, rrset->count, rrset->size))
@@ -157,7 +145,7 @@ int canonical_make(struct canonical *canonical, const struct zone_rrset *rrset)
 	memcpy(canonical->octets, rrset->rdata, rrset->size);
 	list_items(canonical, rrset, canonical->octets);
 	for (size_t i = 0; i < canonical->count; i++)
-		fold(rrset->type, (uint8_t *)canonical->items[i] + 2, canonical_length(canonical->items[i]), true);
+		fold(rrset->type, (uint8_t *)canonical->items[i] + 2, zone_rdata_length(canonical->items[i]), true);
 	sort_folded(canonical);
 	return 0;
 }

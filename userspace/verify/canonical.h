@@ -3,6 +3,7 @@
 #ifndef PEREGRINE_VERIFY_CANONICAL_H
 #define PEREGRINE_VERIFY_CANONICAL_H
 
+#include "zone/rdata.h"
 #include "zone/zone.h"
 
 /* The RRs of an RRset: their rdata in canonical form and order, each once, a 16-bit length in host order before each.
@@ -17,17 +18,6 @@ struct canonical {
 /* Returns 0, or -1 when memory is short. The items are valid until the next call, and as long as the RRset. */
 int canonical_make(struct canonical *canonical, const struct zone_rrset *rrset);
 void canonical_free(struct canonical *canonical);
-
-static inline uint16_t canonical_length(const uint8_t *item)
-{
-	uint16_t length;
-
-	__builtin_memcpy(&length, item, sizeof(length));
-	return length;
-}
-
-/* The RRset of a type at a name, or NULL. */
-const struct zone_rrset *canonical_find(const struct zone_name *name, uint16_t type);
 
 /* The type that an RRSIG covers. */
 uint16_t canonical_covered(const uint8_t *item);

@@ -62,7 +62,7 @@ static void add_key(struct check *check, const uint8_t *item)
 {
 	struct key *key = &check->keys[check->key_count];
 	const uint8_t *rdata = item + 2;
-	size_t length = canonical_length(item);
+	size_t length = zone_rdata_length(item);
 	dnssec_binary_t octets = {.size = length, .data = (uint8_t *)rdata};
 	uint16_t flags = length > 4 ? knot_wire_read_u16(rdata) : 0;
 
@@ -92,10 +92,10 @@ static void free_keys(struct check *check)
 
 static int load_keys(struct check *check)
 {
-	const struct zone_rrset *rrset = canonical_find(&check->version->names[0], KNOT_RRTYPE_DNSKEY);
+	const struct zone_rrset *rrset = zone_find_rrset(&check->version->names[0], KNOT_RRTYPE_DNSKEY);
 	const uint8_t *item = rrset ? rrset->rdata : NULL;
 
-	for (uint32_t i = 0; rrset && i < rrset->count; i++, item += 2 + canonical_length(item))
+	for (uint32_t i = 0; rrset && i < rrset->count; i++, item += 2 + zone_rdata_length(item))
 		add_key(check, item);
 	if (check->key_count)
 		return 0;
@@ -109,7 +109,7 @@ static int load_keys(struct check *check)
 static int parse(const uint8_t *item, struct rrsig *out)
 {
 	const uint8_t *rdata = item + 2;
-	size_t length = canonical_length(item);
+	size_t length = zone_rdata_length(item);
 	int signer = length > RRSIG_FIXED ? knot_dname_wire_check(rdata + RRSIG_FIXED, rdata + length, NULL) : 0;
 
 	if (signer <= 0)
@@ -151,12 +151,12 @@ static int verify_with(const struct check *check, const struct key *key, const s
 		knot_wire_write_u16(fixed, type);
 		knot_wire_write_u16(fixed + 2, KNOT_CLASS_IN);
 		knot_wire_write_u32(fixed + 4, rrsig->ttl);
-		knot_wire_write_u16(fixed + 8, canonical_length(item));
+		knot_wire_write_u16(fixed + 8, zone_rdata_length(item));
 		error = add(key->context, name->owner, name->owner_length);
 		if (error == DNSSEC_EOK)
 			error = add(key->context, fixed, sizeof(fixed));
 		if (error == DNSSEC_EOK)
-			error = add(key->context, item + 2, canonical_length(item));
+			error = add(key->context, item + 2, zone_rdata_length(item));
 	}
 	return error == DNSSEC_EOK ? dnssec_sign_verify(key->context, false, &signature) : error;
 }
@@ -213,7 +213,7 @@ static bool is_signed_here(uint16_t type, bool cut)
 
 static int check_name(struct check *check, const struct zone_name *name, bool cut)
 {
-	const struct zone_rrset *rrsigs = canonical_find(name, KNOT_RRTYPE_RRSIG);
+	const struct zone_rrset *rrsigs = zone_find_rrset(name, KNOT_RRTYPE_RRSIG);
 
 	check->signatures.count = 0;
 	if (rrsigs && canonical_make(&check->signatures, rrsigs))
@@ -230,7 +230,7 @@ static int check_zone(struct check *check, const atomic_bool *cancelled)
 
 	for (size_t i = 0; i < check->version->name_count; i++) {
 		const struct zone_name *name = &check->version->names[i];
-		bool cut = i && canonical_find(name, KNOT_RRTYPE_NS) && !knot_dname_is_wildcard(name->owner);
+		bool cut = i && zone_find_rrset(name, KNOT_RRTYPE_NS) && !knot_dname_is_wildcard(name->owner);
 
 		if (cancelled && *cancelled) {
 			snprintf(check->why, VERIFY_WHY, "nobody waits for it any more");
@@ -238,7 +238,7 @@ static int check_zone(struct check *check, const atomic_bool *cancelled)
 		}
 		if (hidden && knot_dname_in_bailiwick(name->owner, hidden) > 0)
 			continue;
-		hidden = cut || canonical_find(name, KNOT_RRTYPE_DNAME) ? name->owner : NULL;
+		hidden = cut || zone_find_rrset(name, KNOT_RRTYPE_DNAME) ? name->owner : NULL;
 		/* The owners of NSEC3 records are below an apex's DNAME too, but that would hide all of the zone. */
 		if (!i)
 			hidden = NULL;

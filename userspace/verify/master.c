@@ -32,7 +32,7 @@ static int write_name(struct writer *writer, const struct zone_name *name)
 		const struct zone_rrset *rrset = &name->rrsets[i];
 		const uint8_t *item = rrset->rdata;
 
-		for (uint32_t j = 0; j < rrset->count && writer->left; j++, item += 2 + canonical_length(item))
+		for (uint32_t j = 0; j < rrset->count && writer->left; j++, item += 2 + zone_rdata_length(item))
 			if (write_record(writer, name, rrset, item))
 				return -1;
 	}
@@ -42,7 +42,7 @@ static int write_name(struct writer *writer, const struct zone_name *name)
 /* Programs that read master files want the SOA first. */
 static int write_soa(struct writer *writer, const struct zone_name *apex)
 {
-	const struct zone_rrset *soa = canonical_find(apex, KNOT_RRTYPE_SOA);
+	const struct zone_rrset *soa = zone_find_rrset(apex, KNOT_RRTYPE_SOA);
 
 	return write_record(writer, apex, soa, soa->rdata);
 }
@@ -50,7 +50,7 @@ static int write_soa(struct writer *writer, const struct zone_name *apex)
 static int write_apex(struct writer *writer, const struct zone_name *apex)
 {
 	struct zone_name rest = *apex;
-	size_t soa = canonical_find(apex, KNOT_RRTYPE_SOA) - apex->rrsets;
+	size_t soa = zone_find_rrset(apex, KNOT_RRTYPE_SOA) - apex->rrsets;
 
 	if (write_soa(writer, apex))
 		return -1;

@@ -14,8 +14,8 @@ bool verify_is_of_signing(uint16_t type)
 /* Whether names below it are another's business. NS at a wildcard makes no cut (RFC 4592 section 4.2). */
 static bool redirects(const struct zone_name *name, bool apex)
 {
-	return canonical_find(name, KNOT_RRTYPE_DNAME) ||
-	       (!apex && !knot_dname_is_wildcard(name->owner) && canonical_find(name, KNOT_RRTYPE_NS));
+	return zone_find_rrset(name, KNOT_RRTYPE_DNAME) ||
+	       (!apex && !knot_dname_is_wildcard(name->owner) && zone_find_rrset(name, KNOT_RRTYPE_NS));
 }
 
 struct verify_size verify_measure(const struct zone_version *version)
@@ -31,11 +31,14 @@ struct verify_size verify_measure(const struct zone_version *version)
 			records += verify_is_of_signing(name->rrsets[j].type) ? 0 : name->rrsets[j].count;
 		size.records += records;
 		/* The owner of an NSEC3 record is no name of the zone; what is below a cut or DNAME is not served. */
-		if ((!records && !canonical_find(name, KNOT_RRTYPE_NSEC)) ||
+		if ((!records && !zone_find_rrset(name, KNOT_RRTYPE_NSEC)) ||
 		    (cut && knot_dname_in_bailiwick(name->owner, cut) > 0))
 			continue;
 		/* Itself, and the empty non-terminals between it and the name before. */
-		size.names += i ? name->labels - knot_dname_matched_labels(last, name->owner) : 1;
+		if (name->labels <= version->names[0].labels + 1)
+			size.names++;
+		else
+			size.names += name->labels - knot_dname_matched_labels(last, name->owner);
 		last = name->owner;
 		cut = redirects(name, !i) ? last : NULL;
 	}

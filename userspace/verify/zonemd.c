@@ -56,7 +56,7 @@ static void put(struct digest *digest, const void *octets, size_t length)
 static void put_record(struct digest *digest, const struct zone_name *name, uint16_t type, uint32_t ttl,
                        const uint8_t *item)
 {
-	uint16_t length = canonical_length(item);
+	uint16_t length = zone_rdata_length(item);
 	uint8_t fixed[10];
 
 	knot_wire_write_u16(fixed, type);
@@ -111,8 +111,8 @@ static bool is_ambiguous(const struct zone_rrset *rrset, const uint8_t *item)
 {
 	const uint8_t *other = rrset->rdata;
 
-	for (uint32_t i = 0; i < rrset->count; i++, other += 2 + canonical_length(other))
-		if (other != item && canonical_length(other) >= ZONEMD_FIXED && !memcmp(other + 6, item + 6, 2))
+	for (uint32_t i = 0; i < rrset->count; i++, other += 2 + zone_rdata_length(other))
+		if (other != item && zone_rdata_length(other) >= ZONEMD_FIXED && !memcmp(other + 6, item + 6, 2))
 			return true;
 	return false;
 }
@@ -134,7 +134,7 @@ static int check_one(const struct zone_version *version, const struct zone_rrset
 		snprintf(why, VERIFY_WHY, "it has two ZONEMD records of the same scheme and hash");
 		return -1;
 	}
-	if (canonical_length(item) != ZONEMD_FIXED + gnutls_hash_get_len(algorithm)) {
+	if (zone_rdata_length(item) != ZONEMD_FIXED + gnutls_hash_get_len(algorithm)) {
 		snprintf(why, VERIFY_WHY, "the digest in its ZONEMD has not the length of its hash");
 		return -1;
 	}
@@ -151,14 +151,14 @@ static int check_one(const struct zone_version *version, const struct zone_rrset
 
 int verify_zonemd(const struct zone_version *version, enum config_zonemd rule, char *why)
 {
-	const struct zone_rrset *rrset = canonical_find(&version->names[0], KNOT_RRTYPE_ZONEMD);
+	const struct zone_rrset *rrset = zone_find_rrset(&version->names[0], KNOT_RRTYPE_ZONEMD);
 	const uint8_t *item = rrset ? rrset->rdata : NULL;
 	bool known = false;
 
 	if (rule == CONFIG_ZONEMD_OFF)
 		return 0;
-	for (uint32_t i = 0; rrset && i < rrset->count; i++, item += 2 + canonical_length(item)) {
-		if (canonical_length(item) < ZONEMD_FIXED || item[2 + 4] != SCHEME_SIMPLE ||
+	for (uint32_t i = 0; rrset && i < rrset->count; i++, item += 2 + zone_rdata_length(item)) {
+		if (zone_rdata_length(item) < ZONEMD_FIXED || item[2 + 4] != SCHEME_SIMPLE ||
 		    hash_of(item[2 + 5]) == GNUTLS_DIG_UNKNOWN)
 			continue;
 		known = true;

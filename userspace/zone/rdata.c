@@ -2,6 +2,7 @@
 #include "zone/rdata.h"
 
 #include <libknot/libknot.h>
+#include <string.h>
 
 /* Octets of an uncompressed name at `at`, or 0. */
 static size_t name_length(const uint8_t *at, const uint8_t *end)
@@ -11,8 +12,7 @@ static size_t name_length(const uint8_t *at, const uint8_t *end)
 	return length > 0 ? (size_t)length : 0;
 }
 
-/* Octets of the three character-strings and the two numbers that stand before the name of a NAPTR (RFC 3403), or 0. */
-static size_t naptr_header(const uint8_t *at, size_t rest)
+size_t zone_naptr_header(const uint8_t *at, size_t rest)
 {
 	size_t length = 4;
 
@@ -24,14 +24,19 @@ static size_t naptr_header(const uint8_t *at, size_t rest)
 	return length > rest ? 0 : length;
 }
 
-int zone_rdata_blocks(uint16_t type, const uint8_t *rdata, size_t length, struct zone_rdata_block *blocks)
+const knot_rdata_descriptor_t *zone_rdata_descriptor(uint16_t type)
 {
 	const knot_rdata_descriptor_t *descriptor = knot_get_rdata_descriptor(type);
+
+	return descriptor->type_name ? descriptor : knot_get_obsolete_rdata_descriptor(type);
+}
+
+int zone_rdata_blocks(uint16_t type, const uint8_t *rdata, size_t length, struct zone_rdata_block *blocks)
+{
+	const knot_rdata_descriptor_t *descriptor = zone_rdata_descriptor(type);
 	const uint8_t *at = rdata, *end = rdata + length;
 	int count = 0;
 
-	if (!descriptor->type_name)
-		descriptor = knot_get_obsolete_rdata_descriptor(type);
 	for (; descriptor->block_types[count] != KNOT_RDATA_WF_END; count++) {
 		struct zone_rdata_block *block = &blocks[count];
 		size_t rest = end - at;
@@ -51,7 +56,7 @@ int zone_rdata_blocks(uint16_t type, const uint8_t *rdata, size_t length, struct
 				return -1;
 			break;
 		case KNOT_RDATA_WF_NAPTR_HEADER:
-			block->length = naptr_header(at, rest);
+			block->length = zone_naptr_header(at, rest);
 			if (!block->length)
 				return -1;
 			break;
@@ -80,4 +85,12 @@ bool zone_rdata_ok(uint16_t type, const uint8_t *rdata, size_t length)
 	if (knot_rrtype_is_metatype(type) || type == 0)
 		return false;
 	return zone_rdata_blocks(type, rdata, length, blocks) >= 0;
+}
+
+int zone_compare_rdata(const uint8_t *left, const uint8_t *right)
+{
+	uint16_t l = zone_rdata_length(left), r = zone_rdata_length(right);
+	int order = memcmp(left + 2, right + 2, l < r ? l : r);
+
+	return order ? order : (l > r) - (l < r);
 }

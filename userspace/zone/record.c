@@ -122,24 +122,31 @@ static size_t key_length(const uint8_t *key)
 	return key[0] | (size_t)key[1] << 8;
 }
 
-/* Copies the owner in lower case and its sort key, unless the record before has the same owner, as is usual. */
+/* Whether the record before has this owner, as is usual. The sort key stands right behind the owner. */
+static bool same_owner(const struct record *last, const uint8_t *owner, size_t length)
+{
+	return (size_t)(last->key - last->owner) == length && !memcmp(last->owner, owner, length);
+}
+
+/* Copies the owner in lower case and its sort key, unless the record before has the same owner. */
 static int take_owner(struct record_list *list, const knot_dname_t *owner, struct record *record)
 {
+	const struct record *last = list->count ? &list->records[list->count - 1] : NULL;
 	knot_dname_storage_t lower;
 	uint8_t key[RECORD_KEY_ROOM];
 	size_t length = knot_dname_size(owner), key_size;
+	bool same = last && same_owner(last, owner, length);
 	uint8_t *copy;
 
-	memcpy(lower, owner, length);
-	knot_dname_to_lower(lower);
-	if (list->count) {
-		const struct record *last = &list->records[list->count - 1];
-
-		if (knot_dname_is_equal(last->owner, lower)) {
-			record->owner = last->owner;
-			record->key = last->key;
-			return 0;
-		}
+	if (!same) {
+		memcpy(lower, owner, length);
+		knot_dname_to_lower(lower);
+		same = last && same_owner(last, lower, length);
+	}
+	if (same) {
+		record->owner = last->owner;
+		record->key = last->key;
+		return 0;
 	}
 	if (knot_dname_in_bailiwick(lower, list->apex) < 0) {
 		char text[RECORD_TEXT];

@@ -17,8 +17,8 @@ void chunks_join(struct chunk **chunks, struct chunk *others);
 
 /* One RR as it came. Sorted by `key`, then type, then rdata. */
 struct record {
-	const uint8_t *key; /* owner in the form of record_put_key */
-	const uint8_t *owner;
+	const uint8_t *key;   /* owner in the form of record_put_key, right behind it */
+	const uint8_t *owner; /* lower case */
 	const uint8_t *rdata; /* 16-bit length in host order, then the octets */
 	uint32_t ttl;
 	uint16_t type;

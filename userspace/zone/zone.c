@@ -74,6 +74,16 @@ int zone_builder_add(struct zone_builder *builder, const knot_dname_t *owner, ui
 	return 0;
 }
 
+const struct zone_rrset *zone_find_rrset(const struct zone_name *name, uint16_t type)
+{
+	if (!name || !(name->types & zone_type_bit(type)))
+		return NULL;
+	for (size_t i = 0; i < name->rrset_count; i++)
+		if (name->rrsets[i].type == type)
+			return &name->rrsets[i];
+	return NULL;
+}
+
 int zone_compare_names(const uint8_t *left, const uint8_t *right)
 {
 	const uint8_t *labels[2][KNOT_DNAME_MAXLABELS], *names[2] = {left, right};
@@ -112,11 +122,15 @@ static size_t gather_rrset(struct zone_builder *builder, size_t from, struct zon
 		if (record->ttl < rrset->ttl)
 			rrset->ttl = record->ttl;
 	}
+	rrset->size = size;
+	/* One record is what it is already. */
+	rrset->rdata = first->rdata;
+	if (rrset->count == 1)
+		return to;
 	rdata = chunk_take(&builder->list.chunks, size);
 	if (!rdata)
 		return 0;
 	rrset->rdata = rdata;
-	rrset->size = size;
 	for (size_t i = from; i < to; i++) {
 		const struct record *record = &builder->list.records[i];
 		size_t octets = 2U + *(const uint16_t *)record->rdata;
@@ -174,12 +188,13 @@ static int gather_names(struct zone_builder *builder, struct zone_version *versi
 		const uint8_t *key = builder->list.records[at].key;
 
 		*name = (struct zone_name){.owner = builder->list.records[at].owner, .rrsets = &rrset[rrsets]};
-		name->owner_length = knot_dname_size(name->owner);
+		name->owner_length = key - name->owner;
 		name->labels = knot_dname_labels(name->owner, NULL);
 		while (at < builder->list.count && !record_compare_keys(builder->list.records[at].key, key)) {
-			at = gather_rrset(builder, at, &rrset[rrsets++]);
+			at = gather_rrset(builder, at, &rrset[rrsets]);
 			if (!at)
 				return record_list_fail(&builder->list, "out of memory");
+			name->types |= zone_type_bit(rrset[rrsets++].type);
 			name->rrset_count++;
 		}
 		if (check_name(builder, name))

@@ -27,8 +27,15 @@ struct zone_name {
 	uint8_t owner_length;
 	uint8_t labels; /* without the root */
 	uint16_t rrset_count;
+	uint32_t types;            /* zone_type_bit of each RRset */
 	struct zone_rrset *rrsets; /* sorted by type */
 };
+
+/* A bit that says whether a name may have a type; those that much is decided by have one each. */
+static inline uint32_t zone_type_bit(uint16_t type)
+{
+	return 1U << type % 32;
+}
 
 struct zone_version {
 	uint8_t *apex;                                    /* wire format, lower case */
@@ -36,6 +43,9 @@ struct zone_version {
 	size_t name_count;       /* names with data only; empty non-terminals are made by the compiler */
 	struct zone_name *names; /* in canonical order (RFC 4034 section 6.1): the apex first */
 };
+
+/* The RRset of a type at a name, or NULL; at a name that is NULL there is none. */
+const struct zone_rrset *zone_find_rrset(const struct zone_name *name, uint16_t type);
 
 /* Canonical order of names in lower case (RFC 4034 section 6.1). */
 int zone_compare_names(const uint8_t *left, const uint8_t *right);

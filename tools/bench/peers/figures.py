@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 SPREAD_MAX = 0.15
+OURS = "peregrine"
+BEST = "best"  # in the place of a server's name: the peer whose figure is the best
 
 
 @dataclass
@@ -44,6 +47,23 @@ class Series:
         return f"spread over {SPREAD_MAX:.0%}" if self.spread > SPREAD_MAX else ""
 
 
+@dataclass(frozen=True)
+class Aim:
+    """What is to be reached: `ours` by the figure of `other`, or `ours` itself where there is no other, is at least, or at
+    most, `bound`. `loop`: the ratio is meant as that of two closed loops on one CPU, whose other end costs what
+    reflecting costs (of a ratio R of the server's time alone: 2R / (1 + R)).
+    """
+
+    bound: float
+    other: str = ""
+    most: bool = False
+    loop: bool = False
+    ours: str = OURS
+
+    def met(self, figure: float) -> bool:
+        return figure <= self.bound if self.most else figure >= self.bound
+
+
 @dataclass
 class Row:
     """One line of a table: what is measured, in which unit, and a series of each server. `better` is `more` or `less`."""
@@ -53,22 +73,41 @@ class Row:
     unit: str
     better: str = "less"
     series: dict[str, Series] = field(default_factory=dict)
-    targets: dict[str, float] = field(default_factory=dict)  # ratios to be reached, by the server compared with
+    aims: tuple[Aim, ...] = ()
+    place: tuple[str, float] | None = None  # of a point: its curve, and where on that it is
 
     def add(self, server: str, value: float, doubt: str = "") -> None:
         self.series.setdefault(server, Series()).add(value, doubt)
 
     def ratio(self, server: str, other: str, force: bool = False) -> float | None:
-        """How many times `other`'s figure `server`'s is; None where that may not be said."""
+        """How many times `other`'s figure `server`'s is: the median of what it was round by round, since what disturbs a
+        machine for a while disturbs both. None where that may not be said.
+        """
         one, two = self.series.get(server), self.series.get(other)
-        if not one or not two or not one.values or not two.values or not two.median:
+        if not one or not two or not one.values or len(one.values) != len(two.values) or not all(two.values):
             return None
-        return None if not force and (one.refusal() or two.refusal()) else one.median / two.median
+        ratios = Series([a / b for a, b in zip(one.values, two.values)], [*one.doubts, *two.doubts])
+        return None if ratios.refusal() and not force else ratios.median
 
-    def doubted(self) -> bool:
-        return any(series.values and series.refusal() for series in self.series.values())
+    def reached(self, aim: Aim, peers: Sequence[str], force: bool = False) -> tuple[str, float | None]:
+        """With whom this aim compares here, and the figure that it is about; None where that may not be said."""
+        if not aim.other:
+            series = self.series.get(aim.ours)
+            sure = series and series.values and (force or not series.refusal())
+            return "", series.median if series and sure else None
+        other = self.best(peers) if aim.other == BEST else aim.other
+        ratio = self.ratio(aim.ours, other, force) if other else None
+        return other or aim.other, 2 * ratio / (1 + ratio) if ratio is not None and aim.loop else ratio
 
-    def best(self, servers: list[str]) -> str | None:
+    def doubted(self, peers: Sequence[str]) -> bool:
+        """Whether any figure is wrong, or an aim cannot be judged."""
+        wrong = any(series.doubts for series in self.series.values())
+        return wrong or any(
+            self.reached(aim, peers)[1] is None and aim.ours in self.series
+            for aim in self.aims if not aim.other or self.reached(aim, peers)[0] in self.series
+        )  # fmt: skip
+
+    def best(self, servers: Sequence[str]) -> str | None:
         """The one of these servers whose figure is the best, doubted or not."""
         known = [name for name in servers if name in self.series and self.series[name].values]
         choose = max if self.better == "more" else min

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from figures import Aim
 from frames import Query
 from place import Zone
 from zone_files import address, address6, host, plain_zone
@@ -46,8 +47,8 @@ class Load:
     make: Callable[[random.Random], Iterator[Query]]
     slot: int = 128
     learnt: bool = False
-    of_reflect: float = 0.0  # what is aimed at: the share of the reflecting program's rate
-    of_knot: float = 0.0  # and times Knot DNS over AF_XDP
+    zone: str = ""
+    aims: tuple[Aim, ...] = ()
 
 
 def _rrsig(owner: str, covered: str, zone: str) -> str:
@@ -146,22 +147,43 @@ def _mixed(zone: Zone, count: int) -> Callable[[random.Random], Iterator[Query]]
     return make
 
 
+def _aims(of_reflect: float, of_knot: float) -> tuple[Aim, ...]:
+    return Aim(of_reflect, "reflect", loop=True), Aim(of_knot, "knot-xdp")
+
+
+SOCKETS = (Aim(1, "knot", ours="fallback"), Aim(1, "nsd", ours="fallback"))
+
+
+def thousand(count: int) -> Load:
+    """The plainest of all, of so many queries."""
+    return Load("a-thousand", "A, 1,000 names", _existing(THOUSAND, 1000, count, False), zone=THOUSAND,
+                aims=(*_aims(0.75, 5), *SOCKETS))  # fmt: skip
+
+
+def missing_thousand(count: int) -> Load:
+    return Load("missing-thousand", "NXDOMAIN, 1,000 names", _missing(THOUSAND, 1000, count, False), zone=THOUSAND,
+                aims=(*_aims(0.70, 4.5), *SOCKETS))  # fmt: skip
+
+
+def random_names(zone: str, names: int, count: int, key: str = "a-many", aims: tuple[Aim, ...] = ()) -> Load:
+    return Load(key, f"A, {names:,} names, random", _existing(zone, names, count, False), zone=zone, aims=aims)
+
+
 def loads(size: Size, served: Sequence[Zone]) -> list[Load]:
-    """The rows, in their order; the targets are those of the project."""
+    """The rows, in their order; the aims are those of the project."""
     few, all_ = 1 << 12, size.queries
     some = min(1 << 16, all_)
     by_name = {zone.name: zone for zone in served}
     return [
-        Load("a-thousand", "A, 1,000 names", _existing(THOUSAND, 1000, few, False), of_reflect=0.75, of_knot=5),
-        Load("missing-thousand", "NXDOMAIN, 1,000 names", _missing(THOUSAND, 1000, few, False), of_reflect=0.70,
-             of_knot=4.5),
-        Load("a-many", f"A, {size.many:,} names, random", _existing(MANY, size.many, all_, False), of_reflect=0.50,
-             of_knot=5),
+        thousand(few),
+        missing_thousand(few),
+        random_names(MANY, size.many, all_, aims=_aims(0.50, 5)),
         Load("a-signed", f"A with DO, signed, {size.signed:,} names", _existing(NSEC, size.signed, some, True),
-             of_reflect=0.45, of_knot=4.5),
+             zone=NSEC, aims=_aims(0.45, 4.5)),
         Load("mix", "realistic mix, signed, EDNS, DO, cookies", _mixed(by_name[NSEC], min(some, 20_000)), slot=256,
-             learnt=True, of_reflect=0.45, of_knot=4.5),
-        Load("nsec", "NXDOMAIN with DO, NSEC", _missing(NSEC, size.signed, some, True), of_reflect=0.35, of_knot=3.5),
-        Load("nsec3", "NXDOMAIN with DO, NSEC3", _missing(NSEC3, size.signed, some, True), of_reflect=0.30,
-             of_knot=4.5),
+             learnt=True, zone=NSEC, aims=_aims(0.45, 4.5)),
+        Load("nsec", "NXDOMAIN with DO, NSEC", _missing(NSEC, size.signed, some, True), zone=NSEC,
+             aims=_aims(0.35, 3.5)),
+        Load("nsec3", "NXDOMAIN with DO, NSEC3", _missing(NSEC3, size.signed, some, True), zone=NSEC3,
+             aims=_aims(0.30, 4.5)),
     ]  # fmt: skip

@@ -7,27 +7,15 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import report
 from figures import Row
-from loads import FULL as FULL_SIZE
-from loads import QUICK as QUICK_SIZE
+from parts import DEFAULT, NAMES, make
 from place import LabError, sweep_accounts
 from progress import Progress, duration
-from rates import Plan as RatePlan
-from rates import Rates
 from subjects import Subject, all_subjects
-from transfers import Plan as TransferPlan
-from transfers import Transfers
-
-TRANSFERS_FULL = TransferPlan(names=1_000_000, rounds=3, changes=5, many=10_000)
-TRANSFERS_QUICK = TransferPlan(names=20_000, rounds=2, changes=2, many=10_000)
-RATES_FULL = RatePlan(FULL_SIZE, rounds=3, seconds=1.5, warm=0.5)
-RATES_QUICK = RatePlan(QUICK_SIZE, rounds=1, seconds=0.6, warm=0.2)
-PARTS = ("loads", "transfers")
 
 
 def options(words: Sequence[str]) -> argparse.Namespace:
@@ -35,15 +23,18 @@ def options(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tools/bench/peers/main.py", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small zones and few rounds: two minutes")
     parser.add_argument("--force", action="store_true", help="give ratios of figures that are in doubt, too")
-    parser.add_argument("--parts", metavar="NAMES", default=",".join(PARTS), help=f"of {','.join(PARTS)}, by commas")
+    parser.add_argument("--parts", metavar="NAMES", default=",".join(DEFAULT), help=f"of {','.join(NAMES)}, by commas")
     parser.add_argument("--servers", metavar="NAMES", help=f"of {','.join(kinds)}, by commas")
     parser.add_argument("--load", metavar="WORD", default="", help="only loads whose key has this in it")
+    parser.add_argument("--members", type=int, metavar="N", help="of the catalog; 100000 takes some minutes")
+    parser.add_argument("--largest", type=int, metavar="N", help="names of the largest zone of part growth")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="write figures (CSV) and plots (SVG) there")
     given = parser.parse_args(words)
     given.kinds = list(_chosen(parser, kinds, given.servers))
-    for part in given.parts.split(","):
-        if part not in PARTS:
-            parser.error(f"there is no part {part}; there are {', '.join(PARTS)}")
+    given.parts = given.parts.split(",")
+    for part in given.parts:
+        if part not in NAMES:
+            parser.error(f"there is no part {part}; there are {', '.join(NAMES)}")
     return given
 
 
@@ -66,28 +57,6 @@ def available(kinds: Sequence[type[Subject]]) -> list[type[Subject]]:
     return found
 
 
-@dataclass
-class Part:
-    """A part of the run, and what came of it."""
-
-    title: str
-    runner: Rates | Transfers
-    rows: list[Row] = field(default_factory=list)
-
-
-def parts(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Callable[[float, str], None]) -> list[Part]:
-    made = []
-    if "loads" in given.parts:
-        plan = RATES_QUICK if given.quick else RATES_FULL
-        made.append(Part("Replies a second of one serving CPU", Rates(plan, kinds, step, given.load)))
-    if "transfers" in given.parts:
-        follow = TRANSFERS_QUICK if given.quick else TRANSFERS_FULL
-        made.append(
-            Part("Being a secondary", Transfers(follow, [kind for kind in kinds if kind.transfers], step))
-        )
-    return made
-
-
 def bench(given: argparse.Namespace) -> bool:
     """Runs all; True when every ratio could be given."""
     kinds = available(given.kinds)
@@ -97,20 +66,25 @@ def bench(given: argparse.Namespace) -> bool:
         if progress:
             progress.step(weight, what)
 
-    made = parts(given, kinds, step)
-    total = sum(part.runner.seconds() for part in made)
+    made = make(given, kinds, step)
+    total = sum(part.seconds() for part in made)
     print(f"{report.heading()}; about {duration(total)}", flush=True)
     progress = Progress(total)
+    tables: list[tuple[str, Sequence[Row]]] = []
     try:
         for part in made:
-            part.rows = part.runner.run()
+            rows = part.run()
+            tables.append((part.title, rows))
             progress.clear()
-            print("\n".join(["", part.title, *report.lines(part.rows, kinds, given.force)]), flush=True)
+            print("\n".join(["", part.title, *report.lines(rows, kinds, given.force)]), flush=True)
+            if given.output:  # part by part: what has been measured is kept, whatever comes
+                report.write(given.output, tables, kinds)
     finally:
         progress.clear()
     if given.output:
-        report.write(given.output, [(part.title, part.rows) for part in made], kinds)
-    return not any(row.doubted() for part in made for row in part.rows)
+        print(f"\nfigures and plots: {given.output}")
+    peers = [kind.name for kind in kinds if kind.is_peer]
+    return not any(row.doubted(peers) for _, rows in tables for row in rows)
 
 
 def main() -> int:

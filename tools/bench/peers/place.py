@@ -20,13 +20,18 @@ ROOT = Path(__file__).resolve().parents[3]
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(ROOT / "tests/integration"))
 
-from lab import BUILD, BPFFS, Lab, LabError, Process, Zone, agent_settings, run, yaml  # noqa: E402
-from servers import Knot, soa_serial  # noqa: E402
+from lab import BUILD, BPFFS, Lab, LabError, Namespace, Process, Zone, agent_settings, run, yaml  # noqa: E402
+from lab import _link as link  # noqa: E402
+from servers import Knot, NameServer, soa_serial  # noqa: E402
+from test_xot import SERVER as CERTIFIED  # noqa: E402
+from test_xot import certificate  # noqa: E402
 
 __all__ = ["BUILD", "BPFFS", "Lab", "LabError", "Process", "Zone", "agent_settings", "run", "soa_serial", "yaml"]
-__all__ += ["Account", "Primary", "ROOT", "sweep_accounts"]
+__all__ += ["Account", "CERTIFIED", "Primary", "ROOT", "SIDE", "SideClient", "TLS_PORT", "TlsFront", "sweep_accounts"]
 
 PREFIX = "pgbench-"
+TLS_PORT = 853
+SIDE = "side"
 ROOTS = (Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup"))
 
 
@@ -39,9 +44,42 @@ class Primary(Knot):
     def __init__(self, lab: Lab, zones: Sequence[Zone]) -> None:
         super().__init__(lab, lab.primary, zones, allow=lab.back_addresses, ixfr=True)
 
+    def start(self, timeout: float = 300.0) -> NameServer:
+        return super().start(timeout)
+
     def configuration(self) -> str:
         known = "    zonefile-sync: -1"
         return super().configuration().replace(known, f"{known}\n    journal-max-usage: 1G")
+
+
+class TlsFront:
+    """TLS in front of the primary, and the certificate by which its secondaries know it."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab, self.place = lab, lab.make_directory("tls")
+        authority = certificate("authority")
+        files = certificate(CERTIFIED, authority).write(self.place, "primary")
+        self.authority = authority.write(self.place, "authority")[0]
+        script = str(Path(__file__).with_name("tls_front.py"))
+        argv = [sys.executable, script, lab.primary_addresses[0], str(TLS_PORT), *map(str, files)]
+        self.process = lab.start(lab.primary, argv, self.place / "log", "tls_front")
+
+    def stop(self) -> None:
+        self.process.stop()
+
+
+class SideClient:
+    """A second client, whose link to the server is its own: what the first one sends fills no queue of its."""
+
+    addresses = ("198.51.100.1", "2001:db8:0:3::1")
+
+    def __init__(self, lab: Lab) -> None:
+        self.namespace: Namespace = lab.namespace("second")
+        nets = [(self.addresses[0], "198.51.100.53", 25), (self.addresses[1], "2001:db8:0:3::53", 64)]
+        link(self.namespace, SIDE, lab.server, SIDE, nets)
+        for net in (f"{lab.service[0]}/32", f"{lab.service[1]}/128"):
+            self.namespace.ip("route", "add", net, "dev", SIDE)
+        lab.attach_pass(self.namespace, SIDE)
 
 
 # --------------------------------------------------------------------------------------------------------------- memory

@@ -8,14 +8,14 @@ import os
 import platform
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import plot
 from figures import Row
 from subjects import Subject
 
-OURS = "peregrine"
+Table = tuple[str, Sequence[Row]]  # a part's title and its rows
 
 
 def machine() -> str:
@@ -39,10 +39,6 @@ def number(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def thousands(value: float) -> str:
-    return number(value / 1000)
-
-
 def table(cells: Sequence[Sequence[str]]) -> list[str]:
     """Lines of a table; the first column is text, the others are aligned to the right."""
     widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
@@ -54,57 +50,42 @@ def table(cells: Sequence[Sequence[str]]) -> list[str]:
 
 
 def lines(rows: Sequence[Row], kinds: Sequence[type[Subject]], force: bool) -> list[str]:
-    """A table with one line a row: each server's median; what ours is to the best peer, or what has been aimed at; and
-    below it why a figure has a question mark.
+    """A table with one line a row, each server's median; below it what is aimed at, and why a figure has a question
+    mark.
     """
-    shown = [kind for kind in kinds if any(kind.name in row.series for row in rows)]
-    titles = {kind.name: kind.title for kind in shown}
-    if any(row.targets for row in rows):
-        cells = _rates(rows, titles, force)
-    else:
-        cells = _transfers(rows, titles, [kind.name for kind in shown if kind.is_peer], force)
+    titles = {kind.name: kind.title for kind in kinds if any(kind.name in row.series for row in rows)}
+    cells = [["", "unit", *titles.values()]]
+    cells += [[row.title, row.unit, *(_cell(row, name) for name in titles)] for row in rows]
+    aimed = [[title, figure, f"× {other}" if other else "", aim, said] for title, other, figure, aim, said in
+             aims(rows, kinds, force)]  # fmt: skip
+    below = table([["aims", "", "", "", ""], *aimed]) if aimed else []
     notes = _doubts(rows, titles)
-    return table(cells) + (["", *notes] if notes else [])
+    return [*table(cells), *([""] if below else []), *below, *(["", *notes] if notes else [])]
 
 
-def _rates(rows: Sequence[Row], titles: Mapping[str, str], force: bool) -> list[list[str]]:
-    """“Of its loop” is the share of the rate that a closed loop has on one CPU, whose other end costs what reflecting
-    costs: that is how the aims were set.
-    """
-    cells = [
-        ["thousands of replies a second", *titles.values(), "of reflect", "of its loop", "aim", "× Knot AF_XDP", "aim"]
-    ]
+def aims(rows: Sequence[Row], kinds: Sequence[type[Subject]], force: bool) -> Iterator[tuple[str, str, str, str, str]]:
+    """Of every aim: its row, with whom it compares, the figure, the bound, and whether that is met."""
+    titles = {kind.name: kind.title for kind in kinds}
+    peers = [kind.name for kind in kinds if kind.is_peer]
     for row in rows:
-        reflect, knot = row.ratio(OURS, "reflect", force), row.ratio(OURS, "knot-xdp", force)
-        loop = 2 * reflect / (1 + reflect) if reflect is not None else None
-        cells.append([
-            row.title, *(_cell(row, name, thousands) for name in titles), _said(reflect), _said(loop),
-            f"{row.targets['reflect']:g}", _said(knot), f"{row.targets['knot-xdp']:g}",
-        ])  # fmt: skip
-    return cells
+        for aim in row.aims:
+            if aim.ours not in row.series:
+                continue
+            other, figure = row.reached(aim, peers, force)
+            said = "in doubt" if figure is None else "met" if aim.met(figure) else "not met"
+            if other and other not in row.series:
+                said = "not measured"
+            title = row.title if aim.ours == kinds[0].name else f"{titles.get(aim.ours, aim.ours)}: {row.title}"
+            compared = titles.get(other, other) + (", its loop" if aim.loop else "")
+            bound = f"{'≤' if aim.most else '≥'} {aim.bound:g}"
+            yield title, compared, "–" if figure is None else number(figure), bound, said
 
 
-def _said(ratio: float | None) -> str:
-    return "–" if ratio is None else number(ratio)
-
-
-def _transfers(
-    rows: Sequence[Row], titles: Mapping[str, str], peers: Sequence[str], force: bool
-) -> list[list[str]]:
-    cells = [["", "unit", *titles.values(), "× the best peer"]]
-    for row in rows:
-        best = row.best(list(peers))
-        ratio = row.ratio(OURS, best, force) if best else None
-        said = f"{number(ratio)} {titles[best]}" if ratio is not None and best else "–"
-        cells.append([row.title, row.unit, *(_cell(row, name, number) for name in titles), said])
-    return cells
-
-
-def _cell(row: Row, name: str, spell: Callable[[float], str]) -> str:
+def _cell(row: Row, name: str) -> str:
     series = row.series.get(name)
     if not series or not series.values:
         return "–"
-    return spell(series.median) + ("?" if series.refusal() else "")
+    return number(series.median) + ("?" if series.refusal() else "")
 
 
 def _doubts(rows: Sequence[Row], titles: Mapping[str, str]) -> list[str]:
@@ -126,27 +107,38 @@ def _doubts(rows: Sequence[Row], titles: Mapping[str, str]) -> list[str]:
 # ---------------------------------------------------------------------------------------------------------------- files
 
 
-def write(folder: Path, tables: Sequence[tuple[str, Sequence[Row]]], kinds: Sequence[type[Subject]]) -> None:
-    """figures.csv, and a plot for each table, into `folder`."""
+def write(folder: Path, tables: Sequence[Table], kinds: Sequence[type[Subject]]) -> None:
+    """All that came of a run, into `folder`: when and where it was made, figures and aims as CSV, and plots."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_csv(folder / "figures.csv", (row for _, rows in tables for row in rows))
+    (folder / "machine.txt").write_text(heading() + "\n")
     titles = {kind.name: kind.title for kind in kinds}
+    write_figures(folder / "figures.csv", tables, titles)
+    with (folder / "aims.csv").open("w", newline="") as out:
+        writer = csv.writer(out)
+        writer.writerow(["part", "title", "other", "figure", "aim", "said"])
+        writer.writerows([part, *aim] for part, rows in tables for aim in aims(rows, kinds, False))
     for title, rows in tables:
-        name = re.sub(r"[^a-z]+", "-", title.lower()).strip("-")
-        (folder / f"{name}.svg").write_text(plot.bars(title, heading(), rows, titles))
-    print(f"\nfigures and plots: {folder}")
+        name = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+        curved = [row for row in rows if row.place is not None]
+        if curved:
+            (folder / f"{name}.svg").write_text(plot.curves(title, heading(), curved, titles))
+        else:
+            (folder / f"{name}.svg").write_text(plot.bars(title, heading(), rows, titles))
 
 
-def write_csv(path: Path, rows: Iterable[Row]) -> None:
+def write_figures(path: Path, tables: Iterable[Table], titles: Mapping[str, str]) -> None:
     """A line for each row and server: all values, so that others may judge them otherwise."""
     with path.open("w", newline="") as out:
         writer = csv.writer(out)
-        writer.writerow(["row", "title", "unit", "server", "median", "least", "most", "spread", "doubt", "values"])
-        for row in rows:
-            for name, series in row.series.items():
-                if series.values:
-                    values = " ".join(f"{value:.6g}" for value in series.values)
-                    writer.writerow(
-                        [row.key, row.title, row.unit, name, f"{series.median:.6g}", f"{min(series.values):.6g}",
-                         f"{max(series.values):.6g}", f"{series.spread:.3f}", series.refusal(), values]
-                    )  # fmt: skip
+        writer.writerow(["part", "row", "title", "unit", "server", "server_title", "median", "least", "most", "spread",
+                         "doubt", "values"])  # fmt: skip
+        for part, rows in tables:
+            for row in rows:
+                for name, series in row.series.items():
+                    if series.values:
+                        values = " ".join(f"{value:.6g}" for value in series.values)
+                        writer.writerow(
+                            [part, row.key, row.title, row.unit, name, titles.get(name, name), f"{series.median:.6g}",
+                             f"{min(series.values):.6g}", f"{max(series.values):.6g}", f"{series.spread:.3f}",
+                             series.refusal(), values]
+                        )  # fmt: skip

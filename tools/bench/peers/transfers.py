@@ -9,13 +9,14 @@ notified when the primary has it and is at rest. The end of all is the first rep
 from __future__ import annotations
 
 import itertools
+import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from figures import Row
+from figures import BEST, Aim, Row
 from knot_control import Control
-from place import Lab, LabError, Primary, soa_serial
+from place import Lab, LabError, Primary, TlsFront, soa_serial
 from subjects import Subject
 from zone_files import address, host, plain_zone
 
@@ -43,31 +44,41 @@ class Plan:
         """What one server's turn takes, about."""
         return 4 + self.names / 1e5 + self.changes * 2 * (REST + 0.2) + self.many / 4000
 
+    def tls_seconds(self) -> float:
+        return 3 + self.names / 2e5
+
 
 def rows(plan: Plan) -> list[Row]:
     names = f"{plan.names:,} names"
     return [
-        Row("axfr", f"AXFR, {names}, until served", "ms"),
-        Row("one-large", f"1 record changed of {names}, NOTIFY to served", "ms"),
-        Row("one-small", f"1 record changed of {SMALL_NAMES:,} names, NOTIFY to served", "ms"),
-        Row("many", f"{plan.many:,} records changed of {names}, NOTIFY to served", "ms"),
-        Row("memory", "memory after the AXFR", "MB"),
+        Row("axfr", f"AXFR, {names}, until served", "ms", aims=(Aim(0.6, BEST, most=True),)),
+        Row("axfr-tls", f"AXFR over TLS, {names}, until served", "ms"),
+        Row("tls-ratio", "… by that over TCP", "×", aims=(Aim(2, most=True),)),
+        Row("one-large", f"1 record changed of {names}, NOTIFY to served", "ms", aims=(Aim(1, BEST, most=True),)),
+        Row("one-small", f"1 record changed of {SMALL_NAMES:,} names, NOTIFY to served", "ms",
+            aims=(Aim(1, BEST, most=True),)),
+        Row("many", f"{plan.many:,} records changed of {names}, NOTIFY to served", "ms",
+            aims=(Aim(0.5, BEST, most=True),)),
+        Row("memory", f"memory with {names}, after the AXFR", "MB", aims=(Aim(0.6, "knot", most=True),)),
         Row("memory-peak", "most memory during the updates", "MB"),
-        Row("memory-ratio", "… by that before", "×"),
+        Row("memory-ratio", "… by that before", "×", aims=(Aim(1.3, most=True),)),
         Row("resident-peak", "most memory, resident, all processes", "MB"),
-    ]
+    ]  # fmt: skip
 
 
 class Transfers:
     """The part of the bench that transfers. `step` is told what begins, with its weight in seconds."""
 
+    title = "Being a secondary"
+
     def __init__(self, plan: Plan, kinds: Sequence[type[Subject]], step: Callable[[float, str], None]) -> None:
-        self.plan, self.kinds, self.step = plan, list(kinds), step
+        self.plan, self.kinds, self.step = plan, [kind for kind in kinds if kind.transfers], step
         self.rows = {row.key: row for row in rows(plan)}
         self.versions = itertools.count(1)
 
     def seconds(self) -> float:
-        return self.plan.names / 2e5 + 2 + self.plan.rounds * len(self.kinds) * self.plan.seconds()
+        over_tls = sum(kind.over_tls for kind in self.kinds) * self.plan.tls_seconds()
+        return self.plan.names / 2e5 + 2 + self.plan.rounds * (len(self.kinds) * self.plan.seconds() + over_tls)
 
     def run(self) -> list[Row]:
         """Measures; gives the rows."""
@@ -76,7 +87,8 @@ class Transfers:
             place = lab.make_directory("zones")
             zones = [plain_zone(place, LARGE, self.plan.names), plain_zone(place, SMALL, SMALL_NAMES)]
             primary = Primary(lab, zones)
-            primary.start(timeout=300)
+            primary.start()
+            front = TlsFront(lab)
             try:
                 for number in range(self.plan.rounds):
                     # Each begins a round once: who follows whom is no advantage.
@@ -85,9 +97,14 @@ class Transfers:
                         self.step(
                             self.plan.seconds(), f"transfers: round {number + 1} of {self.plan.rounds}, {kind.title}"
                         )
-                        with Way(lab) as way, kind(lab, [LARGE, SMALL]) as subject:
+                        with Way(lab) as way, kind(lab, zones) as subject:
                             self.one(lab, primary, subject, way)
+                        if kind.over_tls:
+                            self.step(self.plan.tls_seconds(), f"transfers: {kind.title}, over TLS")
+                            with Way(lab) as way, kind(lab, zones, tls=front) as subject:
+                                self.encrypted(lab, primary, subject, way)
             finally:
+                front.stop()
                 primary.stop()
         return list(self.rows.values())
 
@@ -104,8 +121,11 @@ class Transfers:
         before = subject.account.now()
         subject.account.begin_peak()
         with Control(primary.directory / "control") as control:
+            took: dict[str, list[float]] = {}
             for key, zone, count in self.updates():
-                add[key](self.update(control, primary, watch, zone, count) * 1000)
+                took.setdefault(key, []).append(self.update(control, primary, watch, zone, count) * 1000)
+        for key, values in took.items():
+            add[key](statistics.median(values))
         peak = subject.account.peak()
         if before and peak:
             add["memory"](before / MEGABYTE)
@@ -113,6 +133,17 @@ class Transfers:
             add["memory-ratio"](max(peak / before, 1.0))
             add["resident-peak"](subject.account.process_peak() / MEGABYTE)
         watch.close()
+
+    def encrypted(self, lab: Lab, primary: Primary, subject: Subject, way: Way) -> None:
+        """The first AXFR alone."""
+        watch = Watch(lab, subject, self.plan.limit)
+        subject.wait_answering()
+        time.sleep(SETTLE)
+        way.open()
+        took = watch.until(LARGE, primary.serial(LARGE)) * 1000
+        watch.close()
+        self.rows["axfr-tls"].add(subject.name, took)
+        self.rows["tls-ratio"].add(subject.name, took / self.rows["axfr"].series[subject.name].values[-1])
 
     def update(self, control: Control, primary: Primary, watch: Watch, zone: str, count: int) -> float:
         """Seconds from the NOTIFY of one change until it is served."""

@@ -4,17 +4,23 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import os
 import pkgutil
+import resource
+import signal
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from place import Account, Lab, LabError, Process, run, soa_serial
+from place import Account, Lab, LabError, Process, TlsFront, Zone, run, soa_serial
 
 from ask import ask, udp_socket
 from wire import SOA, wire
+
+
+FILES = min(100_000, resource.getrlimit(resource.RLIMIT_NOFILE)[1])  # descriptors that a server may have
 
 
 class Subject:
@@ -29,12 +35,24 @@ class Subject:
     in_driver = False  # replies leave from an XDP program, in the frames that brought the queries
     outstanding = 48  # queries under way: what a socket's buffer takes, in which each counts with its page
     is_peer = True  # compared with; False for the server that this bench belongs to
-    transfers = True  # takes part in the part about transfers
     answers = True  # is a nameserver at all
+    transferring = True  # has its zones from a primary
+    transfers = True  # is measured as a secondary; `over_tls`, `follows_catalogs`: also in that
+    over_tls = follows_catalogs = False
+    loads: tuple[str, ...] = ()  # the keys of those that it is asked; empty: of all
 
-    def __init__(self, lab: Lab, zones: Sequence[str], cpu: int | None = None) -> None:
-        """`cpu`: all its threads stay there."""
-        self.lab, self.zones, self.cpu = lab, list(zones) if self.answers else [], cpu
+    def __init__(
+        self, lab: Lab, zones: Sequence[Zone], cpu: int | None = None, interfaces: Sequence[str] = ("front",),
+        tls: TlsFront | None = None, catalog: str = "", connections: int = 0,
+    ) -> None:  # fmt: skip
+        """`cpu`: all its threads stay there. `interfaces`: where queries come in. `tls`: how the primary is asked.
+        `catalog`: the zone that lists others, which have to be served too. `connections`: how many over TCP have to be
+        possible, where that is more than usual.
+        """
+        self.lab, self.cpu, self.interfaces = lab, cpu, list(interfaces)
+        self.tls, self.catalog, self.connections = tls, catalog, connections
+        self.zones = [zone.name for zone in zones] if self.answers else []
+        self.files = {zone.name: zone.path for zone in zones}
         self.service, self.primary = lab.service[0], lab.primary_addresses[0]
         self.addresses = list(lab.service)  # IPv4 and IPv6
         self.directory = lab.make_directory(self.name)
@@ -48,13 +66,18 @@ class Subject:
     def after_stop(self) -> None:
         """Takes away what outlives the process."""
 
+    @classmethod
+    def takes(cls, load: str) -> bool:
+        """Whether it is asked the load of that key."""
+        return not cls.loads or load in cls.loads
+
     @staticmethod
     def missing() -> str | None:
         """Why it cannot be run on this machine; None when it can."""
         return None
 
     def start(self) -> Subject:
-        argv = self.account.wrap(self.command())
+        argv = ["prlimit", f"--nofile={FILES}", *self.account.wrap(self.command())]
         if self.cpu is not None:
             argv = ["taskset", "-c", str(self.cpu), *argv]
         self.process = self.lab.start(self.lab.server, argv, self.directory / "log", self.name)
@@ -120,12 +143,20 @@ class Subject:
     def log_tail(self) -> str:
         return self.process.tail() if self.process else ""
 
+    def kill(self) -> None:
+        """Ends it as a failing machine does: at once, and nothing of it is left in the kernel."""
+        for pid in self.pids():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.stop()
+
     def stop(self) -> None:
         if self.process:
             self.process.stop(30.0)
             self.process = None
-        for mode in ("xdpdrv", "xdpgeneric"):  # knotd leaves its program where it was, as one that is killed does
-            run("ip", "-n", self.lab.server.name, "link", "set", "dev", "front", mode, "off", check=False)
+        for interface, mode in itertools.product(self.interfaces, ("xdpdrv", "xdpgeneric")):
+            # knotd leaves its program where it was, as one that is killed does
+            run("ip", "-n", self.lab.server.name, "link", "set", "dev", interface, mode, "off", check=False)
         self.after_stop()
         self.account.close()
 

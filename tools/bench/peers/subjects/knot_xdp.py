@@ -9,11 +9,12 @@ class KnotXdp(Knot):
     """The same over AF_XDP: queries pass by the kernel's network stack. Transfers are as over sockets."""
 
     name, title, order = "knot-xdp", "Knot AF_XDP", 10
-    transfers = False
+    transfers = follows_catalogs = False
     outstanding = 128
 
     def sections(self) -> list[str]:
-        return ["xdp:", '  listen: [ "front@53" ]']
+        listen = ", ".join(f'"{interface}@53"' for interface in self.interfaces)
+        return ["xdp:", f"  listen: [ {listen} ]"]
 
     @staticmethod
     def missing() -> str | None:

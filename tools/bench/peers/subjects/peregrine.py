@@ -2,8 +2,9 @@
 from __future__ import annotations
 
 import shutil
+from typing import Any
 
-from place import BUILD, agent_settings, yaml
+from place import BUILD, TLS_PORT, agent_settings, yaml
 from subjects import Subject
 
 
@@ -11,22 +12,32 @@ class Peregrine(Subject):
     name, title, order = "peregrine", "Peregrine", 0
     in_driver, is_peer = True, False
     outstanding = 128
+    over_tls = follows_catalogs = True
 
-    def command(self) -> list[str]:
-        for place in ("state", "run"):
-            (self.directory / place).mkdir()
-        settings = agent_settings(
+    def settings(self) -> dict[str, Any]:
+        made = agent_settings(
             self.zones,
-            primary_addresses=[self.primary],
+            primary_addresses=[f"{self.primary}@{TLS_PORT}" if self.tls else self.primary],
             listen=self.lab.service,
-            interfaces=["front"],
+            interfaces=self.interfaces,
             state=str(self.directory / "state"),
             run=str(self.directory / "run"),
             pins=str(self.lab.pins),
-            memory="2GiB",
+            memory="4GiB",
         )
+        made["fallback"] = {"udp-workers": 1, **({"tcp-clients": self.connections} if self.connections else {})}
+        if self.tls:
+            made["tls"] = [{"name": "any"}]
+            made["primaries"][0]["tls"] = "any"
+        if self.catalog:
+            made["catalogs"] = [{"name": self.catalog, "primaries": ["origin"]}]
+        return made
+
+    def command(self) -> list[str]:
+        for place in ("state", "run"):
+            (self.directory / place).mkdir(exist_ok=True)
         config = self.directory / "peregrine.yaml"
-        config.write_text(yaml(settings) + "\n")
+        config.write_text(yaml(self.settings()) + "\n")
         return [str(BUILD / "peregrined"), "-c", str(config)]
 
     def after_stop(self) -> None:

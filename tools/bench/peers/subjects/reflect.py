@@ -9,7 +9,7 @@ class Reflect(Subject):
     """No nameserver: an XDP program that sends each frame back. What any of them could do at most here."""
 
     name, title, order = "reflect", "reflect", 5
-    in_driver, is_peer, transfers, answers = True, False, False, False
+    in_driver, is_peer, transferring, transfers, answers = True, False, False, False, False
     outstanding = 128
 
     def command(self) -> list[str]:

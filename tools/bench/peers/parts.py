@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The parts of a run, in their order, and how large each is: by default, and with --quick."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import loads
+import pressure
+import rates
+import tcp
+import transfers
+from figures import Row
+from subjects import Subject
+
+Step = Callable[[float, str], None]
+
+
+class Part(Protocol):
+    title: str
+
+    def seconds(self) -> float:
+        """What it takes, about."""
+
+    def run(self) -> list[Row]:
+        """Measures."""
+
+
+def _loads(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Step) -> Part:
+    full, quick = rates.Plan(loads.FULL, 5, 0.5, 0.15), rates.Plan(loads.QUICK, 2, 0.3, 0.1)
+    return rates.Rates(quick if given.quick else full, kinds, step, given.load)
+
+
+def _pressure(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Step) -> Part:
+    return pressure.Pressure(pressure.Plan(1, 0.5) if given.quick else pressure.Plan(3, 1.0), kinds, step)
+
+
+def _tcp(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Step) -> Part:
+    return tcp.Tcp(tcp.Plan(1, 0.5, 1000) if given.quick else tcp.Plan(4, 0.7, 10_000), kinds, step)
+
+
+def _transfers(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Step) -> Part:
+    full = transfers.Plan(names=1_000_000, rounds=4, changes=3, many=10_000)
+    quick = transfers.Plan(names=20_000, rounds=1, changes=1, many=10_000)
+    return transfers.Transfers(quick if given.quick else full, kinds, step)
+
+
+NAMES = {"loads": _loads, "pressure": _pressure, "tcp": _tcp, "transfers": _transfers}
+DEFAULT = list(NAMES)
+
+
+def make(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Step) -> list[Part]:
+    """Those that are asked for."""
+    return [part(given, kinds, step) for name, part in NAMES.items() if name in given.parts]

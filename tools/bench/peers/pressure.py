@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Under pressure: how long replies take at half of the rate that a server can do, and what a flood does to others.
+
+Queries leave from CPU 0, in a busy loop, which sends each when it is due. What comes back is taken on the serving CPU,
+in the same interrupt that sends it: nobody has to be woken for it, so that the time is the server's alone.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from figures import Aim, Row
+from loads import THOUSAND, missing_thousand, thousand
+from place import SIDE, Lab, LabError, Primary, SideClient
+from rates import SERVER_CPU
+from rates import Plan as RatePlan
+from rates import Prepared, Threads, command, counters, doubt, framer, generate, link_framer, prepare, wrong_samples
+from subjects import Subject
+from zone_files import plain_zone
+
+QUERIES = 1 << 16  # no query of them is asked again before its reply is long there
+SHARE = 0.5
+STEADY = 10_000  # queries a second of the second client
+SKIPPED_MOST = 0.05
+NEVER = 0.002  # so many lost, and a thousandth of the replies cannot be said to have come within any time
+
+
+@dataclass(frozen=True)
+class Plan:
+    rounds: int
+    seconds: float
+    warm: float = 0.2
+
+    def turn(self) -> float:
+        """What one server's turn takes, about."""
+        return 3.5 + 3 * (self.seconds + self.warm + 0.8)
+
+
+def rows() -> list[Row]:
+    return [
+        Row("loop", "A, 1,000 names, closed loop, both its ends on the serving CPU", "thousand/s", "more"),
+        Row("latency", "A, 1,000 names, at half of that rate: 99.9 % of the replies within", "µs",
+            aims=(Aim(1, "knot-xdp", most=True),)),
+        Row("latency-median", "… half of the replies within", "µs"),
+        Row("flood", "random names that are missing, a flood that never waits: answered", "thousand/s", "more"),
+        Row("steady", f"… beside it, a second client's steady {STEADY:,} queries/s: lost", "%", aims=(Aim(0, most=True),)),
+    ]  # fmt: skip
+
+
+class Pressure:
+    """The part of the bench. `step` is told what begins, with its weight in seconds."""
+
+    title = "Under pressure"
+
+    def __init__(self, plan: Plan, kinds: Sequence[type[Subject]], step: Callable[[float, str], None]) -> None:
+        self.plan, self.step = plan, step
+        self.kinds = [kind for kind in kinds if kind.takes("a-thousand") and kind.takes("missing-thousand")]
+        self.rows = {row.key: row for row in rows()}
+        self.lost: dict[str, tuple[int, int]] = {}  # of the steady client, and how many it sent, by server
+
+    def seconds(self) -> float:
+        return 5 + self.plan.rounds * len(self.kinds) * self.plan.turn()
+
+    def run(self) -> list[Row]:
+        """Measures; gives the rows."""
+        with Lab() as lab:
+            self.step(5, "pressure: zones and queries are made")
+            place = lab.make_directory("loads")
+            zone = plain_zone(place, THOUSAND, 1000)
+            Primary(lab, [zone]).start()
+            side = SideClient(lab)
+            made, threads = framer(lab), Threads(lab, ("front", SIDE), client=False)
+            beside = link_framer(lab, side.namespace, side.addresses, SIDE)
+            asked = prepare(lab, thousand(QUERIES), place / "front", made)
+            flood = prepare(lab, missing_thousand(QUERIES), place / "flood", made)
+            steady = prepare(lab, thousand(QUERIES), place / "side", beside)
+            for number in range(self.plan.rounds):
+                turn = number % len(self.kinds)
+                for kind in self.kinds[turn:] + self.kinds[:turn]:
+                    self.step(self.plan.turn(), f"pressure: round {number + 1} of {self.plan.rounds}, {kind.title}")
+                    with kind(lab, [zone], SERVER_CPU, ("front", SIDE)) as subject:
+                        if subject.answers:
+                            subject.wait_serving()
+                        subject.settle()
+                        self.latency(lab, subject, asked, threads)
+                        if subject.answers:
+                            self.flood(lab, side, subject, flood, steady, threads)
+                        subject.check()
+        for name, (lost, sent) in self.lost.items():
+            self.rows["steady"].add(name, 100 * lost / sent)
+        return list(self.rows.values())
+
+    def latency(self, lab: Lab, subject: Subject, asked: Prepared, threads: Threads) -> None:
+        """The rate of a closed loop, then an open one at half of it."""
+        samples = asked.path.with_suffix(".samples")
+
+        def run(*more: str) -> tuple[Any, str]:
+            subject.pin()
+            pids = [*threads.pin(), *subject.pids()]
+            plan = RatePlan(None, 1, self.plan.seconds, self.plan.warm)
+            seen = generate(lab, asked, plan, subject, pids, samples, *more)
+            bad = wrong_samples(asked, samples) if subject.answers else []
+            return seen, doubt(seen, subject, bad) if not more else open_doubt(seen, subject, bad)
+
+        seen, why = run()
+        rate = seen["replies"] / seen["seconds"]
+        self.rows["loop"].add(subject.name, rate / 1000, why)
+        if rate < 1:
+            raise LabError(f"{subject.title} answers nothing\n{subject.log_tail()}")
+        seen, why = run("--rate", str(round(rate * SHARE)))
+        self.rows["latency"].add(subject.name, seen["slowest_thousandth"], why)
+        self.rows["latency-median"].add(subject.name, seen["median"], why)
+
+    def flood(self, lab: Lab, side: SideClient, subject: Subject, flood: Prepared, steady: Prepared, threads: Threads) -> None:
+        """The flood from the one client, and the other's queries from when it is there until before it ends. The steady
+        client is woken at once when it is time: what it does not send would not be lost.
+        """
+        subject.pin()
+        threads.pin()
+        warm, seconds = self.plan.warm, self.plan.seconds
+        pouring = subprocess.Popen(
+            lab.client.command(*command(flood, subject, seconds, 3 * warm, "--flood")), stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        try:
+            argv = ["chrt", "-f", "10", *command(steady, subject, seconds, warm, "--rate", str(STEADY), link=SIDE)]
+            beside = counters(subprocess.run(
+                side.namespace.command(*argv), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
+            ))  # fmt: skip
+        finally:
+            out, err = pouring.communicate(timeout=60)
+        seen = counters(subprocess.CompletedProcess(pouring.args, pouring.returncode, out, err))
+        why = "wrong replies" if seen["wrong"] or seen["strange"] else ""
+        self.rows["flood"].add(subject.name, seen["replies"] / seen["seconds"] / 1000, why)
+        sent = round(STEADY * (seconds + warm))
+        lost = max(beside["lost"], 0)
+        if beside["wrong"] or beside["strange"] or beside["sent"] < 0.95 * STEADY * seconds:
+            raise LabError(f"{subject.title}: the steady client's replies were wrong, or it was held up: {beside}")
+        before = self.lost.get(subject.name, (0, 0))
+        self.lost[subject.name] = (before[0] + lost, before[1] + sent)
+
+
+def open_doubt(seen: Any, subject: Subject, samples: Sequence[str]) -> str:
+    """Why an open loop at half of the rate says nothing; empty when it does."""
+    if subject.answers and (seen["wrong"] or seen["strange"]):
+        return "wrong replies"
+    if samples:
+        return "wrong records"
+    if seen["skipped"] > SKIPPED_MOST * max(seen["sent"], 1):
+        return "the generator was the limit"
+    if seen["lost"] > NEVER * seen["sent"]:
+        return "queries were lost"
+    return ""

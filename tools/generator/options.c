@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "options.h"
+
+#include "generator_shared.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RATE_MOST 1e7
+
+static int parse_pids(struct options *options, char *text)
+{
+	for (char *word = strtok(text, ","); word; word = strtok(NULL, ",")) {
+		if (options->pid_count == ACCOUNT_TASKS)
+			return -1;
+		options->pids[options->pid_count++] = (int)strtol(word, NULL, 10);
+	}
+	return 0;
+}
+
+static void usage(FILE *out)
+{
+	fputs("usage: peregrine-generator --interface NAME --queries FILE [options]\n"
+	      "       peregrine-generator --interface NAME --reflect\n"
+	      "\n"
+	      "  --queries FILE     records as in generator_shared.h, of --slot octets each (128)\n"
+	      "  --outstanding N    queries under way (128)\n"
+	      "  --rate N           so many queries a second instead, whatever comes back\n"
+	      "  --flood            as many queries as can be sent, whatever comes back\n"
+	      "  --room OCTETS      the room for a reply that each frame must have\n"
+	      "  --warm S           seconds before the time that counts (0.5)\n"
+	      "  --seconds S        the time that counts (2)\n"
+	      "  --cpu N            the serving CPU, whose time is accounted (1)\n"
+	      "  --pids N,N...      processes whose time is the server's\n"
+	      "  --samples FILE     writes the sampled replies there\n"
+	      "  --reflect          be the other end: reflect until SIGTERM\n",
+	      out);
+}
+
+static int take(struct options *options, int letter, char *value)
+{
+	switch (letter) {
+	case 'i':
+		options->interface = value;
+		return 0;
+	case 'q':
+		options->queries = value;
+		return 0;
+	case 'z':
+		options->slot = (unsigned)strtoul(value, NULL, 10);
+		return 0;
+	case 'o':
+		options->outstanding = (unsigned)strtoul(value, NULL, 10);
+		return 0;
+	case 'a':
+		options->open = true;
+		options->rate = strtod(value, NULL);
+		return options->rate >= 1 && options->rate <= RATE_MOST ? 0 : -1;
+	case 'f':
+		options->open = true;
+		return 0;
+	case 'r':
+		options->room = (unsigned)strtoul(value, NULL, 10);
+		return 0;
+	case 'w':
+		options->warm = strtod(value, NULL);
+		return 0;
+	case 's':
+		options->seconds = strtod(value, NULL);
+		return 0;
+	case 'c':
+		options->cpu = (unsigned)strtoul(value, NULL, 10);
+		return 0;
+	case 'p':
+		return parse_pids(options, value);
+	case 'S':
+		options->samples = value;
+		return 0;
+	case 'R':
+		options->reflect = true;
+		return 0;
+	default:
+		return -1;
+	}
+}
+
+int options_read(struct options *options, int argc, char **argv)
+{
+	static const struct option known[] = {{"interface", required_argument, NULL, 'i'},
+	                                      {"queries", required_argument, NULL, 'q'},
+	                                      {"slot", required_argument, NULL, 'z'},
+	                                      {"outstanding", required_argument, NULL, 'o'},
+	                                      {"rate", required_argument, NULL, 'a'},
+	                                      {"flood", no_argument, NULL, 'f'},
+	                                      {"room", required_argument, NULL, 'r'},
+	                                      {"warm", required_argument, NULL, 'w'},
+	                                      {"seconds", required_argument, NULL, 's'},
+	                                      {"cpu", required_argument, NULL, 'c'},
+	                                      {"pids", required_argument, NULL, 'p'},
+	                                      {"samples", required_argument, NULL, 'S'},
+	                                      {"reflect", no_argument, NULL, 'R'},
+	                                      {"help", no_argument, NULL, 'h'},
+	                                      {0}};
+	bool good = true;
+	int letter;
+
+	*options =
+	    (struct options){.slot = GENERATOR_SLOT_LEAST, .outstanding = 128, .warm = 0.5, .seconds = 2, .cpu = 1};
+	while (good && (letter = getopt_long(argc, argv, "h", known, NULL)) != -1) {
+		if (letter == 'h') {
+			usage(stdout);
+			exit(0);
+		}
+		good = take(options, letter, optarg) == 0;
+	}
+	if (good && options->interface && options->slot >= GENERATOR_SLOT_LEAST &&
+	    options->slot <= GENERATOR_SLOT_MOST && options->outstanding > 0 && options->outstanding <= 4096)
+		return 0;
+	usage(stderr);
+	return -1;
+}

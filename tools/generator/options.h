@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef PEREGRINE_GENERATOR_OPTIONS_H
+#define PEREGRINE_GENERATOR_OPTIONS_H
+
+#include "account.h"
+
+#include <stdbool.h>
+
+struct options {
+	const char *interface, *queries, *samples;
+	unsigned slot, outstanding, room, cpu;
+	double warm, seconds;
+	bool open;   /* an open loop: */
+	double rate; /* so many queries a second; 0: as many as can be sent */
+	bool reflect;
+	int pids[ACCOUNT_TASKS];
+	unsigned pid_count;
+};
+
+/* What the command line says; where it says nothing good, usage is printed and -1 returned. */
+int options_read(struct options *options, int argc, char **argv);
+
+#endif
