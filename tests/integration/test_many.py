@@ -182,9 +182,14 @@ def test_many_members(lab: Lab) -> None:
             notify_to_served(many, figures, "nothing else to do")
             with waiting(agent, figures, "zone-status of all"):
                 subprocess.run(agent.command("zone-status"), stdout=subprocess.DEVNULL, check=True)
+            with waiting(agent, figures, "catalog-status"):
+                agent.cli("catalog-status")
             with waiting(agent, figures, "reload"):
                 agent.cli("reload")
             sweep(many, figures)
+            with waiting(agent, figures, "zone-reload of all"):
+                agent.cli("zone-reload")
+            notify_to_served(many, figures, "behind a zone-reload of all")
         many.wait_stored()
 
         agent.kill()
