@@ -19,7 +19,7 @@ from loads import THOUSAND, missing_thousand, thousand
 from place import SIDE, SIDE_ADDRESSES, Lab, LabError, Primary, second_link
 from rates import SERVER_CPU
 from rates import Plan as RatePlan
-from rates import LIMITED, Prepared, Threads, command, counters, doubt, framer, generate, link_framer, prepare, wrong_samples
+from rates import DISTURBED, LIMITED, OTHERS_MOST, STOLEN_MOST, TRIES, Prepared, Threads, command, counters, doubt, framer, generate, link_framer, prepare, wrong_samples
 from subjects import Subject
 from zone_files import plain_zone
 
@@ -107,9 +107,13 @@ class Pressure:
             subject.pin()
             pids = [*threads.pin(), *subject.pids()]
             plan = RatePlan(None, 1, self.plan.seconds, self.plan.warm)
-            seen = generate(lab, asked, plan, subject, pids, samples, *more)
-            bad = wrong_samples(asked, samples) if subject.answers else []
-            return seen, doubt(seen, subject, bad) if not more else open_doubt(seen, subject, bad)
+            for _ in range(TRIES):
+                seen = generate(lab, asked, plan, subject, pids, samples, *more)
+                bad = wrong_samples(asked, samples) if subject.answers else []
+                why = doubt(seen, subject, bad) if not more else open_doubt(seen, subject, bad)
+                if why not in (DISTURBED, LIMITED):
+                    break
+            return seen, why
 
         seen, why = run()
         rate = seen["replies"] / seen["seconds"]
@@ -143,6 +147,9 @@ def open_doubt(seen: Any, subject: Subject, samples: Sequence[str]) -> str:
         return "wrong replies"
     if samples:
         return "wrong records"
+    seconds = seen["seconds"]
+    if seen["stolen"] > STOLEN_MOST * seconds or seen["busy"] - seen["tasks"] > OTHERS_MOST * seconds:
+        return DISTURBED
     if seen["skipped"] > SKIPPED_MOST * max(seen["sent"], 1):
         return LIMITED
     if seen["lost"] > NEVER * seen["sent"]:
