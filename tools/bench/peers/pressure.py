@@ -17,9 +17,9 @@ from figures import Aim, Row
 from frames import write_queries
 from loads import THOUSAND, missing_thousand, thousand
 from place import SIDE, SIDE_ADDRESSES, Lab, LabError, Primary, second_link
-from rates import SERVER_CPU
+from rates import DISTURBED, LIMITED, OTHERS_MOST, SERVER_CPU, STOLEN_MOST, TRIES, Prepared, Threads, command, counters
 from rates import Plan as RatePlan
-from rates import DISTURBED, LIMITED, OTHERS_MOST, STOLEN_MOST, TRIES, Prepared, Threads, command, counters, doubt, framer, generate, link_framer, prepare, wrong_samples
+from rates import doubt, framer, generate, link_framer, prepare, wrong_samples
 from subjects import Subject
 from zone_files import plain_zone
 
@@ -61,7 +61,7 @@ class Pressure:
 
     def __init__(self, plan: Plan, kinds: Sequence[type[Subject]], step: Callable[[float, str], None]) -> None:
         self.plan, self.step = plan, step
-        self.kinds = [kind for kind in kinds if kind.takes("a-thousand") and kind.takes("missing-thousand")]
+        self.kinds = [kind for kind in kinds if kind.answers and (kind.is_peer or kind.in_driver)]
         self.rows = {row.key: row for row in rows()}
         self.steady: dict[str, list[tuple[int, int, str]]] = {}  # queries lost, and sent, and doubts; by server
 
@@ -87,12 +87,10 @@ class Pressure:
                 for kind in self.kinds[turn:] + self.kinds[:turn]:
                     self.step(self.plan.turn(), f"pressure: round {number + 1} of {self.plan.rounds}, {kind.title}")
                     with kind(lab, [zone], SERVER_CPU, ("front", SIDE)) as subject:
-                        if subject.answers:
-                            subject.wait_serving()
+                        subject.wait_serving()
                         subject.settle()
                         self.latency(lab, subject, asked, threads)
-                        if subject.answers:
-                            self.flood(lab, subject, flood, threads)
+                        self.flood(lab, subject, flood, threads)
                         subject.check()
         for name, seen in self.steady.items():  # one figure of all rounds: a loss in any of them is one
             lost, sent = sum(one[0] for one in seen), sum(one[1] for one in seen)
@@ -109,8 +107,8 @@ class Pressure:
             plan = RatePlan(None, 1, self.plan.seconds, self.plan.warm)
             for _ in range(TRIES):
                 seen = generate(lab, asked, plan, subject, pids, samples, *more)
-                bad = wrong_samples(asked, samples) if subject.answers else []
-                why = doubt(seen, subject, bad) if not more else open_doubt(seen, subject, bad)
+                bad = wrong_samples(asked, samples)
+                why = doubt(seen, subject, bad) if not more else open_doubt(seen, bad)
                 if why not in (DISTURBED, LIMITED):
                     break
             return seen, why
@@ -141,9 +139,9 @@ class Pressure:
         self.steady.setdefault(subject.name, []).append((seen["beside_lost"], seen["beside_sent"], why))
 
 
-def open_doubt(seen: Any, subject: Subject, samples: Sequence[str]) -> str:
+def open_doubt(seen: Any, samples: Sequence[str]) -> str:
     """Why an open loop at half of the rate says nothing; empty when it does."""
-    if subject.answers and (seen["wrong"] or seen["strange"]):
+    if seen["wrong"] or seen["strange"]:
         return "wrong replies"
     if samples:
         return "wrong records"
