@@ -158,7 +158,8 @@ static int put_in(struct xdp_md *ctx, __u32 number, __u32 to)
 {
 	int length = (int)bpf_xdp_get_buff_len(ctx);
 
-	return send(ctx, number, length, false) == XDP_TX ? bpf_redirect(to, 0) : XDP_DROP;
+	/* A frame of our own has a page. */
+	return send(ctx, number, length, true) == XDP_TX ? bpf_redirect(to, 0) : XDP_DROP;
 }
 
 SEC("xdp")

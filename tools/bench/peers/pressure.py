@@ -17,9 +17,9 @@ from figures import Aim, Row
 from frames import write_queries
 from loads import THOUSAND, missing_thousand, thousand
 from place import SIDE, SIDE_ADDRESSES, Lab, LabError, Primary, second_link
-from rates import SERVER_CPU
+from rates import DISTURBED, LIMITED, OTHERS_MOST, SERVER_CPU, STOLEN_MOST, TRIES, Prepared, Threads, command, counters
 from rates import Plan as RatePlan
-from rates import LIMITED, Prepared, Threads, command, counters, doubt, framer, generate, link_framer, prepare, wrong_samples
+from rates import doubt, framer, generate, link_framer, prepare, wrong_samples
 from subjects import Subject
 from zone_files import plain_zone
 
@@ -61,7 +61,7 @@ class Pressure:
 
     def __init__(self, plan: Plan, kinds: Sequence[type[Subject]], step: Callable[[float, str], None]) -> None:
         self.plan, self.step = plan, step
-        self.kinds = [kind for kind in kinds if kind.takes("a-thousand") and kind.takes("missing-thousand")]
+        self.kinds = [kind for kind in kinds if kind.answers and (kind.is_peer or kind.in_driver)]
         self.rows = {row.key: row for row in rows()}
         self.steady: dict[str, list[tuple[int, int, str]]] = {}  # queries lost, and sent, and doubts; by server
 
@@ -87,12 +87,10 @@ class Pressure:
                 for kind in self.kinds[turn:] + self.kinds[:turn]:
                     self.step(self.plan.turn(), f"pressure: round {number + 1} of {self.plan.rounds}, {kind.title}")
                     with kind(lab, [zone], SERVER_CPU, ("front", SIDE)) as subject:
-                        if subject.answers:
-                            subject.wait_serving()
+                        subject.wait_serving()
                         subject.settle()
                         self.latency(lab, subject, asked, threads)
-                        if subject.answers:
-                            self.flood(lab, subject, flood, threads)
+                        self.flood(lab, subject, flood, threads)
                         subject.check()
         for name, seen in self.steady.items():  # one figure of all rounds: a loss in any of them is one
             lost, sent = sum(one[0] for one in seen), sum(one[1] for one in seen)
@@ -107,9 +105,13 @@ class Pressure:
             subject.pin()
             pids = [*threads.pin(), *subject.pids()]
             plan = RatePlan(None, 1, self.plan.seconds, self.plan.warm)
-            seen = generate(lab, asked, plan, subject, pids, samples, *more)
-            bad = wrong_samples(asked, samples) if subject.answers else []
-            return seen, doubt(seen, subject, bad) if not more else open_doubt(seen, subject, bad)
+            for _ in range(TRIES):
+                seen = generate(lab, asked, plan, subject, pids, samples, *more)
+                bad = wrong_samples(asked, samples)
+                why = doubt(seen, subject, bad) if not more else open_doubt(seen, bad)
+                if why not in (DISTURBED, LIMITED):
+                    break
+            return seen, why
 
         seen, why = run()
         rate = seen["replies"] / seen["seconds"]
@@ -137,12 +139,15 @@ class Pressure:
         self.steady.setdefault(subject.name, []).append((seen["beside_lost"], seen["beside_sent"], why))
 
 
-def open_doubt(seen: Any, subject: Subject, samples: Sequence[str]) -> str:
+def open_doubt(seen: Any, samples: Sequence[str]) -> str:
     """Why an open loop at half of the rate says nothing; empty when it does."""
-    if subject.answers and (seen["wrong"] or seen["strange"]):
+    if seen["wrong"] or seen["strange"]:
         return "wrong replies"
     if samples:
         return "wrong records"
+    seconds = seen["seconds"]
+    if seen["stolen"] > STOLEN_MOST * seconds or seen["busy"] - seen["tasks"] > OTHERS_MOST * seconds:
+        return DISTURBED
     if seen["skipped"] > SKIPPED_MOST * max(seen["sent"], 1):
         return LIMITED
     if seen["lost"] > NEVER * seen["sent"]:
