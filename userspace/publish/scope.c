@@ -85,12 +85,26 @@ static uint32_t *find_slot(const struct scope *scope, uint64_t hash, const uint8
 	return &scope->table[at];
 }
 
+static bool is_number(const struct scope *scope, size_t number, const uint8_t *name, size_t length)
+{
+	return number < scope->count && scope->names[number].length == length &&
+	       !memcmp(scope->names[number].name, name, length);
+}
+
 struct scope_name *scope_find(const struct scope *scope, const uint8_t *name)
 {
-	size_t length = knot_dname_size(name);
-	uint32_t number = *find_slot(scope, hash_of(scope, name, length), name, length);
+	size_t length = knot_dname_size(name), number = *scope->guess;
 
-	return number ? &scope->names[number - 1] : NULL;
+	/* The apex is the first, and names are mostly asked for in the order in which they came. */
+	if (is_number(scope, 0, name, length))
+		return &scope->names[0];
+	if (!is_number(scope, number, name, length) && !is_number(scope, ++number, name, length)) {
+		number = *find_slot(scope, hash_of(scope, name, length), name, length);
+		if (!number--)
+			return NULL;
+	}
+	*scope->guess = number;
+	return &scope->names[number];
 }
 
 static int make_room(struct scope *scope)
@@ -372,6 +386,7 @@ static int read_others(struct scope *scope, char *why, size_t why_size)
 static void begin(struct scope *scope, const struct image *image, uint32_t slot, pg_ref head, const uint8_t *apex)
 {
 	*scope = (struct scope){.image = image, .slot = slot, .data = &image->zone_data[slot]};
+	scope->guess = &scope->guessed;
 	scope->head = segments_at(&image->segments, head);
 	scope->apex = apex;
 	/* Where most of the zone changes, the whole way is the shorter one. */
