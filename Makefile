@@ -57,7 +57,7 @@ export PEREGRINE_BUILD = $(abspath $(BUILD))
 .SECONDARY:
 .DEFAULT_GOAL = all
 .PHONY: all deps demo test install clean unit asan test-bpf lint fuzz integration vm bench format
-.PHONY: bench-quick bench-kernel verifier-record unit-programs bpf-programs fuzz-programs tidy
+.PHONY: bench-quick bench-readme bench-kernel verifier-record unit-programs bpf-programs fuzz-programs tidy
 
 all: $(BUILD)/peregrined $(BUILD)/peregrine $(BUILD)/peregrine-verifier
 
@@ -83,11 +83,15 @@ fuzz: export FUZZ_SECONDS ?= 600
 # What a reply costs in the kernel; then Peregrine and its peers, side by side; BENCH= takes further
 # options. Both run, whatever comes of the first.
 bench: all $(BUILD)/peregrine-bench $(BUILD)/peregrine-generator
-	$(Q)$(BUILD)/peregrine-bench $(if $(QUICK),--quick); status=$$?; \
+	$(Q)$(BUILD)/peregrine-bench $(if $(QUICK),--quick,--rounds 5); status=$$?; \
 	$(PYTHON) tools/bench/peers/main.py $(if $(QUICK),--quick) --output $(BUILD)/bench $(BENCH) && exit $$status
 
 bench-quick:
 	$(Q)$(MAKE) --no-print-directory QUICK=1 bench
+
+# What the last `make bench` came to, into README.md and docs/plots.
+bench-readme:
+	$(Q)$(PYTHON) tools/bench/peers/readme.py $(BUILD)/bench
 
 bench-kernel: $(BUILD)/peregrine-bench
 	$(Q)$< $(if $(QUICK),--quick --force)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,11 +18,17 @@ from lab import BUILD, ROOT, Lab, run
 PEERS = ROOT / "tools/bench/peers"
 sys.path.insert(0, str(PEERS))
 
+import catalogs  # noqa: E402
+import growth  # noqa: E402
+import pressure  # noqa: E402
 import rates  # noqa: E402
+import readme  # noqa: E402
 import report  # noqa: E402
-from figures import Row  # noqa: E402
+import tcp  # noqa: E402
+from figures import Aim, Row  # noqa: E402
 from frames import Query  # noqa: E402
 from loads import QUICK, Load  # noqa: E402
+from parts import Part  # noqa: E402
 from place import Primary  # noqa: E402
 from subjects import all_subjects  # noqa: E402
 from transfers import Plan, Transfers  # noqa: E402
@@ -37,6 +44,14 @@ PLAN = rates.Plan(QUICK, rounds=1, seconds=0.2, warm=0.1)
 @pytest.fixture(scope="module", autouse=True)
 def built() -> None:
     run("make", "--no-print-directory", "-C", str(ROOT), f"BUILD={BUILD}", "generator", timeout=100)
+
+
+def untold(weight: float, what: str) -> None:
+    """Nobody is told how far it is."""
+
+
+def rows_of(part: Part) -> dict[str, Row]:
+    return {row.key: row for row in part.run()}
 
 
 def asking(rcode: int, answers: int | None) -> Load:
@@ -55,7 +70,8 @@ def test_every_reply_is_checked() -> None:
     """
     with Lab() as lab:
         place = lab.make_directory("bench")
-        Primary(lab, [plain_zone(place, ZONE, 100)]).start()
+        zone = plain_zone(place, ZONE, 100)
+        Primary(lab, [zone]).start()
         made, threads = rates.framer(lab), rates.Threads(lab)
         samples = place / "samples"
 
@@ -68,7 +84,7 @@ def test_every_reply_is_checked() -> None:
             quiet = {**seen, "idle": 0, "stolen": 0, "busy": seen["tasks"]}
             return seen, rates.doubt(quiet, subject, rates.wrong_samples(prepared, samples))
 
-        with KINDS["peregrine"](lab, [ZONE], rates.SERVER_CPU) as subject:
+        with KINDS["peregrine"](lab, [zone], rates.SERVER_CPU) as subject:
             subject.wait_serving()
             seen, why = measured(asking(0, 1))
             assert seen["replies"] > 1000 and seen["tasks"] > 0 and not seen["lost"]
@@ -85,15 +101,68 @@ def test_every_reply_is_checked() -> None:
 def test_transfers_are_timed() -> None:
     """One server's turn, with small zones: every row gets its figure."""
     plan = Plan(names=500, rounds=1, changes=1, many=100)
-    rows = {row.key: row for row in Transfers(plan, [KINDS["peregrine"]], lambda weight, what: None).run()}
-    for key in ("axfr", "one-large", "one-small", "many"):
+    rows = rows_of(Transfers(plan, [KINDS["peregrine"]], untold))
+    for key in ("axfr", "axfr-tls", "one-large", "one-small", "many"):
         assert 0 < rows[key].series["peregrine"].median < 60_000, key
     if "memory" in rows and rows["memory"].series:
         assert rows["memory-ratio"].series["peregrine"].median >= 1
 
 
+def test_under_pressure() -> None:
+    """An open loop at a rate and a flood with another client beside it: all are answered, counted and timed."""
+    rows = rows_of(pressure.Pressure(pressure.Plan(1, 1, 0.3), [KINDS["peregrine"]], untold))
+    assert rows["loop"].series["peregrine"].median > 1
+    assert 0 < rows["latency-median"].series["peregrine"].median <= rows["latency"].series["peregrine"].median
+    assert rows["flood"].series["peregrine"].median > 1
+    assert rows["steady"].series["peregrine"].median < 100
+    for row in rows.values():
+        assert not any("wrong" in why for why in row.series["peregrine"].doubts), row
+
+
+def test_over_tcp() -> None:
+    rows = rows_of(tcp.Tcp(tcp.Plan(1, 0.2, 50), [KINDS["peregrine"]], untold))
+    assert rows["tcp"].series["peregrine"].median > 1
+    assert "wrong replies" not in rows["tcp"].series["peregrine"].doubts
+    with socket.socket() as one, socket.socket() as other:
+        one.bind(("127.0.0.1", 0))
+        one.listen()
+        other.connect(one.getsockname())
+        with one.accept()[0] as server:
+            server.sendall(tcp.framed(tcp.question(0)))
+            asked = tcp.Connection(other, 0)
+    asked.taken = [tcp.framed(tcp.question(number)) for number in range(3)]
+    assert (asked.wrong(), asked.replies) == (3, 3)  # queries are no answers
+
+
+def test_growth_and_catalogs() -> None:
+    rows = rows_of(growth.Growth(growth.Plan((500,), 100, 1, 0.2), [KINDS["peregrine"]], untold))
+    for key in ("growth-time-500", "growth-load-500", "signed-load"):
+        assert rows[key].series["peregrine"].median > 0, key
+    rows = rows_of(catalogs.Catalogs(catalogs.Plan(50, 1, 30), [KINDS["peregrine"]], untold))
+    for key in ("catalog-all", "catalog-added", "catalog-restart"):
+        assert 0 < rows[key].series["peregrine"].median < 30_000, key
+
+
+def test_what_a_run_came_to_is_put_into_the_readme(tmp_path: Path) -> None:
+    row, point = Row("a", "A of all", "ms", aims=(Aim(0.6, "knot", most=True),)), Row("b", "B", "ns", place=("time", 1000))
+    for value in (1.0, 1.1, 1.2, 1.1):
+        row.add("peregrine", value)
+        row.add("knot", 2 * value)
+        point.add("peregrine", value)
+    kinds = [KINDS["peregrine"], KINDS["knot"]]
+    report.write(tmp_path / "bench", [("Part one", [row]), ("Growth", [point])], kinds)
+    (tmp_path / "README.md").write_text(f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n")
+    readme.main(tmp_path / "bench", tmp_path)
+    text = (tmp_path / "README.md").read_text()
+    assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
+    assert "| A of all | ms | 1.10 | 2.20 |" in text and "| A of all | × Knot DNS" not in text
+    assert "| A of all | Knot DNS | 0.50 | ≤ 0.6 | met |" in text and report.heading() in text
+    for name in ("part-one.svg", "growth.svg"):
+        assert f"docs/plots/{name}" in text and (tmp_path / "docs/plots" / name).read_text().startswith("<svg")
+
+
 def test_nothing_is_compared_that_is_in_doubt() -> None:
-    row = Row("a", "A", "replies/s", "more", targets={"reflect": 0.5, "knot-xdp": 5})
+    row = Row("a", "A", "thousand/s", "more", aims=(Aim(0.6, "reflect", loop=True), Aim(5, "knot-xdp")))
     for value in (100.0, 101.0, 102.0):
         row.add("peregrine", value)
         row.add("reflect", 2 * value)
@@ -101,10 +170,17 @@ def test_nothing_is_compared_that_is_in_doubt() -> None:
     assert row.ratio("peregrine", "reflect") == 0.5
     assert row.ratio("peregrine", "knot-xdp") is None and row.ratio("peregrine", "knot-xdp", force=True) == 10
     kinds = [KINDS[name] for name in ("peregrine", "reflect", "knot-xdp")]
+    peers = ["knot-xdp"]
     shown = "\n".join(report.lines([row], kinds, force=False))
-    assert "spread over 15%" in shown and "?" in shown and "0.67" in shown  # of its loop: 2 × 0.5 / 1.5
+    assert "spread over 15%" in shown and "?" in shown
+    said = [(figure, said) for _, _, figure, _, said in report.aims([row], kinds, force=False)]
+    assert said == [("0.67", "met"), ("–", "in doubt")]  # of its loop: 2 × 0.5 / 1.5
+    assert row.doubted(peers)
+    row.aims = row.aims[:1]
+    assert not row.doubted(peers)  # what is common to both servers' rounds is not the ratio's
     row.add("peregrine", 101, "wrong replies")
-    assert row.ratio("peregrine", "reflect") is None and row.doubted()
+    row.add("reflect", 202)
+    assert row.ratio("peregrine", "reflect") is None and row.doubted(peers)
     assert replace(row, series={}).best(["reflect"]) is None
 
 

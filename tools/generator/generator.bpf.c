@@ -34,12 +34,19 @@ const volatile __u32 frame_most = GENERATOR_SLOT_LEAST - GENERATOR_HEAD;
 const volatile __u32 room;
 
 const volatile bool open_loop;
-/* Between two queries of an open loop, in nanoseconds; 0: one after another, and nobody asks how long replies take. */
+/* Between two queries of an open loop, in nanoseconds; 0: one after another. */
 const volatile __u32 interval;
+/* An open loop that is so much behind lets go of what it should have sent, rather than send it at once. */
+const volatile __u32 late;
+/* The interface by which a second client asks, at the interval, while the first one does not wait; 0: there is none. */
+const volatile __u32 beside;
+/* From here on the queries are the second client's. */
+const volatile __u32 beside_from = ~0u;
 
 bool stop;      /* all replies are dropped */
 __u64 deadline; /* nanoseconds of CLOCK_MONOTONIC; then, too */
-__u32 next;
+__u32 next, beside_next;
+__u64 beside_sent, beside_replies;
 __u64 due;     /* when the open loop's next query is, nanoseconds of CLOCK_MONOTONIC */
 __u64 skipped; /* queries that an open loop should have sent, and had no time to */
 __u64 sent, replies, wrong, truncated, octets, without_room, strange;
@@ -111,13 +118,20 @@ static int resize(struct xdp_md *ctx, int length, int wanted, bool turned)
 	return bpf_xdp_adjust_tail(ctx, wanted - (int)room);
 }
 
-/* Lays the next query into the frame and sends it out. */
-static int send(struct xdp_md *ctx, int length, bool turned)
+static __u32 take_next(void)
 {
-	__u32 number = next, size;
-	const struct generator_query *query = bpf_map_lookup_elem(&queries, &number);
+	__u32 number = next;
 
-	next = number + 1 < query_count ? number + 1 : 0;
+	next = number + 1 < query_count && number + 1 < beside_from ? number + 1 : 0;
+	return number;
+}
+
+/* Lays a query into the frame and sends it out. */
+static int send(struct xdp_md *ctx, __u32 number, int length, bool turned)
+{
+	const struct generator_query *query = bpf_map_lookup_elem(&queries, &number);
+	__u32 size;
+
 	if (!query)
 		return XDP_ABORTED;
 	size = query->length;
@@ -140,40 +154,62 @@ static bool is_over(void)
 	return stop;
 }
 
-static int put_in(struct xdp_md *ctx)
+static int put_in(struct xdp_md *ctx, __u32 number, __u32 to)
 {
 	int length = (int)bpf_xdp_get_buff_len(ctx);
 
-	return send(ctx, length, false) == XDP_TX ? bpf_redirect(interface, 0) : XDP_DROP;
+	/* A frame of our own has a page. */
+	return send(ctx, number, length, true) == XDP_TX ? bpf_redirect(to, 0) : XDP_DROP;
 }
 
 SEC("xdp")
 int inject(struct xdp_md *ctx)
 {
-	return put_in(ctx);
+	return put_in(ctx, take_next(), interface);
 }
 
-/* Lets the queries of an open loop go when they are due. A busy loop calls this: see main.c. */
+static bool is_due(__u64 now)
+{
+	if (now < due)
+		return false;
+	due += interval;
+	if (now > due + late) {
+		skipped += (now - due) / interval;
+		due = now;
+	}
+	return true;
+}
+
+static int ask_beside(struct xdp_md *ctx)
+{
+	__u32 number = beside_from + beside_next;
+
+	beside_next = number + 1 < query_count ? beside_next + 1 : 0;
+	beside_sent++;
+	return put_in(ctx, number, beside);
+}
+
+/* Lets the queries of an open loop go when they are due; a busy loop calls this. */
 SEC("xdp")
 int pace(struct xdp_md *ctx)
 {
-	__u32 number = next;
 	__u64 now, *stamp;
+	__u32 number;
 
+	if (stop)
+		return XDP_DROP;
 	if (interval) {
 		now = bpf_ktime_get_ns();
-		if (now < due)
+		if (beside && is_due(now))
+			return ask_beside(ctx);
+		if (!beside && !is_due(now))
 			return XDP_DROP;
-		due += interval;
-		if (now > due + GENERATOR_LATE) {
-			skipped += (now - due) / interval;
-			due = now;
-		}
-		stamp = bpf_map_lookup_elem(&sent_at, &number);
-		if (stamp)
-			*stamp = now;
 	}
-	return put_in(ctx);
+	number = take_next();
+	stamp = interval && !beside ? bpf_map_lookup_elem(&sent_at, &number) : NULL;
+	if (stamp)
+		*stamp = now;
+	return put_in(ctx, number, interface);
 }
 
 static void count_step(__u32 query)
@@ -204,7 +240,9 @@ static void judge(struct xdp_md *ctx, __u32 number, const struct dns *dns, __u32
 		strange++;
 		return;
 	}
-	if (interval)
+	if (number >= beside_from)
+		beside_replies++;
+	else if (interval && !beside)
 		count_step(number);
 	sample = query->sample;
 	if (!(flags & FLAGS_QR) || (flags & 15) != query->rcode ||
@@ -245,7 +283,7 @@ int turn(struct xdp_md *ctx)
 	judge(ctx, (__u32)(port - GENERATOR_PORT) << 16 | bpf_ntohs(dns->id), dns, length);
 	if (open_loop || is_over())
 		return XDP_DROP;
-	if (send(ctx, (int)length, turned) != XDP_TX)
+	if (send(ctx, take_next(), (int)length, turned) != XDP_TX)
 		return XDP_DROP;
 	/* Only an end that has a program itself is woken by XDP_TX. */
 	return room ? XDP_TX : bpf_redirect(interface, 0);

@@ -19,4 +19,4 @@ generator: $(BUILD)/peregrine-generator
 
 $(BUILD)/peregrine-generator: $(addprefix $(BUILD)/tools/generator/,main.o options.o account.o)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(SANITIZE) -o $@ $^ $(shell pkg-config --libs libbpf jansson 2>/dev/null)
+	$(Q)$(CC) $(SANITIZE) -o $@ $^ $(shell pkg-config --libs libbpf jansson 2>/dev/null) -lpthread

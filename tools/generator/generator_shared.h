@@ -39,9 +39,6 @@ static const __u8 generator_mac[6] __attribute__((aligned(4), unused)) = {0x02, 
 #define GENERATOR_STEP 250 /* nanoseconds */
 #define GENERATOR_STEPS 65536
 
-/* An open loop that is so much behind lets go of what it should have sent, rather than send it at once. */
-#define GENERATOR_LATE 20000 /* nanoseconds */
-
 /* The last reply to a query that is sampled: the frame, from its Ethernet header on. */
 struct generator_sample {
 	__u32 query;

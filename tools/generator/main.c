@@ -15,8 +15,10 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <jansson.h>
+#include <limits.h>
 #include <linux/if_link.h>
 #include <net/if.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,15 +31,14 @@
 #define FRAME_FIRST 1514 /* of an injected frame, before its query is laid into it */
 #define DRAIN 0.2
 #define CHUNK 0.02
-#define TICK 0.001          /* an open loop that is slow enough sends what is due, and sleeps so long */
-#define BUSY 50000          /* queries a second from which on it does not sleep */
-#define BUSY_RUNS (1 << 19) /* of the program that paces, most of which send nothing: a tenth of a second, about */
-#define FLOOD_RUNS (1 << 16)
+#define RUNS INT_MAX    /* of the program that sends an open loop: until it is told to end */
+#define LATE 20000      /* nanoseconds: what else is sent at once would be waiting for itself */
+#define LATE_BESIDE 5e6 /* who asks so slowly fills no queue */
 
 struct run {
 	struct generator_bpf *programs;
-	int interface;
-	int before; /* the program that was on the interface; -1: none */
+	int interface, beside;     /* 0: there is no second one */
+	int before, before_beside; /* the programs that were on the interfaces; -1: none */
 	uint32_t query_count;
 };
 
@@ -46,6 +47,10 @@ static volatile sig_atomic_t ended;
 static void end(int number)
 {
 	ended = 1;
+}
+
+static void wake(int number)
+{
 }
 
 static void fail(const char *what)
@@ -109,11 +114,6 @@ static int count_queries(struct run *run, const struct options *options)
 	return 0;
 }
 
-static bool is_timed(const struct options *options)
-{
-	return options->open && options->rate >= BUSY;
-}
-
 static int load(struct run *run, const struct options *options)
 {
 	run->programs = generator_bpf__open();
@@ -124,7 +124,10 @@ static int load(struct run *run, const struct options *options)
 	run->programs->rodata->frame_most = options->slot - GENERATOR_HEAD;
 	run->programs->rodata->room = options->room;
 	run->programs->rodata->open_loop = options->open;
-	run->programs->rodata->interval = is_timed(options) ? (uint32_t)(1e9 / options->rate) : 0;
+	run->programs->rodata->interval = options->rate > 0 ? (uint32_t)(1e9 / options->rate) : 0;
+	run->programs->rodata->late = run->beside ? (uint32_t)LATE_BESIDE : LATE;
+	run->programs->rodata->beside = run->beside;
+	run->programs->rodata->beside_from = run->beside ? options->beside_from : ~0u;
 	if (bpf_map__set_value_size(run->programs->maps.queries, options->slot) ||
 	    bpf_map__set_max_entries(run->programs->maps.queries, run->query_count) ||
 	    bpf_map__set_max_entries(run->programs->maps.sent_at, run->query_count) ||
@@ -135,24 +138,24 @@ static int load(struct run *run, const struct options *options)
 	return 0;
 }
 
-static int attach(struct run *run, const struct bpf_program *program)
+static int attach(int interface, int *before, const struct bpf_program *program)
 {
 	uint32_t id = 0;
 
-	bpf_xdp_query_id(run->interface, XDP_FLAGS_DRV_MODE, &id);
-	run->before = id ? bpf_prog_get_fd_by_id(id) : -1;
-	if (bpf_xdp_attach(run->interface, bpf_program__fd(program), XDP_FLAGS_DRV_MODE, NULL)) {
+	bpf_xdp_query_id(interface, XDP_FLAGS_DRV_MODE, &id);
+	*before = id ? bpf_prog_get_fd_by_id(id) : -1;
+	if (bpf_xdp_attach(interface, bpf_program__fd(program), XDP_FLAGS_DRV_MODE, NULL)) {
 		fail("its program cannot be attached");
 		return -1;
 	}
 	return 0;
 }
 
-static void detach(const struct run *run)
+static void detach(int interface, int before)
 {
-	bpf_xdp_attach(run->interface, run->before, XDP_FLAGS_DRV_MODE, NULL);
-	if (run->before >= 0)
-		close(run->before);
+	bpf_xdp_attach(interface, before, XDP_FLAGS_DRV_MODE, NULL);
+	if (before >= 0)
+		close(before);
 }
 
 /* Runs a program on so many frames of its own. What is sent leaves with the batch that it belongs to. */
@@ -164,7 +167,7 @@ static int run_on_frames(const struct bpf_program *program, unsigned count, unsi
 
 	if (count == 0)
 		return 0;
-	if (bpf_prog_test_run_opts(bpf_program__fd(program), &options) && !ended) {
+	if (bpf_prog_test_run_opts(bpf_program__fd(program), &options) && errno != EINTR) {
 		fail("frames cannot be injected");
 		return -1;
 	}
@@ -183,40 +186,32 @@ static int go_on(const struct run *run, double seconds, uint64_t *refilled)
 		uint64_t lost = run->programs->bss->without_room;
 
 		rest(CHUNK);
-		if (inject(run, (unsigned)(lost - *refilled)))
+		if (!run->programs->rodata->open_loop && inject(run, (unsigned)(lost - *refilled)))
 			return -1;
 		*refilled = lost;
 	}
 	return 0;
 }
 
-/* Sends for so long, whatever comes back. */
-static int send_open(const struct run *run, const struct options *options, double seconds)
+/* The thread of an open loop. A second call would leave a gap of tens of milliseconds, so there is one, which ends by a
+ * signal. What is timed leaves at once, or next to it, a flood in batches.
+ */
+static void *send_open(void *argument)
 {
-	const struct bpf_program *program = run->programs->progs.pace;
-	uint64_t begun = monotonic(), now = begun, sent = 0;
+	const struct run *run = argument;
+	bool timed = run->programs->rodata->interval && !run->beside;
 
-	while ((now = monotonic()) < begun + (uint64_t)(seconds * 1e9) && !ended) {
-		unsigned count = FLOOD_RUNS, batch = 64;
-
-		if (is_timed(options)) {
-			count = BUSY_RUNS;
-			batch = 1;
-		} else if (options->rate > 0) {
-			count = (unsigned)((double)(now - begun) / 1e9 * options->rate - (double)sent);
-		}
-		if (run_on_frames(program, count, batch))
-			return -1;
-		sent += count;
-		if (options->rate > 0 && !is_timed(options))
-			rest(TICK);
-	}
-	return 0;
+	run_on_frames(run->programs->progs.pace, RUNS, timed ? 4 : 64);
+	return NULL;
 }
 
-static int drive(const struct run *run, const struct options *options, double seconds, uint64_t *refilled)
+static void end_open(pthread_t thread)
 {
-	return options->open ? send_open(run, options, seconds) : go_on(run, seconds, refilled);
+	/* A signal that comes before the call would be lost. */
+	while (pthread_tryjoin_np(thread, NULL) == EBUSY) {
+		pthread_kill(thread, SIGUSR1);
+		rest(CHUNK);
+	}
 }
 
 static void write_samples(const struct run *run, const char *path)
@@ -256,13 +251,15 @@ static void print(const struct run *run, const struct account *from, const struc
 	const struct generator_bpf__bss *all = run->programs->bss;
 	uint64_t lost = all->sent - all->replies;
 	json_t *made = json_pack(
-	    "{s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f}", "seconds", to->now - from->now,
-	    "sent", (json_int_t)(last->sent - first->sent), "replies", (json_int_t)(last->replies - first->replies),
-	    "octets", (json_int_t)(last->octets - first->octets), "wrong", (json_int_t)all->wrong, "strange",
-	    (json_int_t)all->strange, "truncated", (json_int_t)(last->truncated - first->truncated), "lost",
-	    (json_int_t)lost, "without_room", (json_int_t)all->without_room, "skipped",
-	    (json_int_t)(last->skipped - first->skipped), "busy", to->busy - from->busy, "idle", to->idle - from->idle,
-	    "stolen", to->stolen - from->stolen, "tasks", to->tasks - from->tasks);
+	    "{s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f}", "seconds",
+	    to->now - from->now, "sent", (json_int_t)(last->sent - first->sent), "replies",
+	    (json_int_t)(last->replies - first->replies), "octets", (json_int_t)(last->octets - first->octets), "wrong",
+	    (json_int_t)all->wrong, "strange", (json_int_t)all->strange, "truncated",
+	    (json_int_t)(last->truncated - first->truncated), "lost", (json_int_t)lost, "without_room",
+	    (json_int_t)all->without_room, "skipped", (json_int_t)(last->skipped - first->skipped), "beside_sent",
+	    (json_int_t)all->beside_sent, "beside_lost", (json_int_t)(all->beside_sent - all->beside_replies), "busy",
+	    to->busy - from->busy, "idle", to->idle - from->idle, "stolen", to->stolen - from->stolen, "tasks",
+	    to->tasks - from->tasks);
 
 	if (steps) {
 		json_object_set_new(made, "median", json_real(within(steps, lost, 500)));
@@ -281,61 +278,89 @@ static uint64_t *map_steps(const struct run *run)
 	return place == MAP_FAILED ? NULL : place;
 }
 
+static void take_all(const struct run *run, const struct options *options, struct account *account,
+                     struct generator_bpf__bss *counts)
+{
+	account_take(account, (int)options->cpu, options->pids, options->pid_count);
+	*counts = *run->programs->bss;
+}
+
+/* The warm part and the one that counts, between two accounts; queries are sent meanwhile. */
+static int watch(const struct run *run, const struct options *options, uint64_t *steps)
+{
+	struct generator_bpf__bss first, last;
+	struct account from, to;
+	uint64_t refilled = 0;
+
+	if (go_on(run, options->warm, &refilled))
+		return -1;
+	memset(steps, 0, sizeof(*steps) * GENERATOR_STEPS);
+	take_all(run, options, &from, &first);
+	if (go_on(run, options->seconds, &refilled))
+		return -1;
+	take_all(run, options, &to, &last);
+	run->programs->bss->stop = true;
+	rest(DRAIN);
+	if (ended)
+		return -1;
+	print(run, &from, &to, &first, &last, run->programs->rodata->interval && !run->beside ? steps : NULL);
+	return 0;
+}
+
 static int measure(const struct run *run, const struct options *options)
 {
 	struct generator_bpf__bss *counts = run->programs->bss;
-	struct generator_bpf__bss first, last;
 	uint64_t *steps = map_steps(run);
-	struct account from, to;
-	uint64_t refilled = 0;
+	pthread_t thread;
+	int failed;
 
 	if (!steps)
 		return -1;
 	/* A closed loop's own end, some seconds after the latest at which it should be ended from here. */
 	counts->deadline = monotonic() + (uint64_t)((options->warm + options->seconds + 10) * 1e9);
-	if ((!options->open && inject(run, options->outstanding)) || drive(run, options, options->warm, &refilled))
+	counts->due = monotonic();
+	if (!options->open && inject(run, options->outstanding))
 		return -1;
-	memset(steps, 0, sizeof(*steps) * GENERATOR_STEPS);
-	account_take(&from, (int)options->cpu, options->pids, options->pid_count);
-	first = *counts;
-	if (drive(run, options, options->seconds, &refilled))
+	if (options->open && pthread_create(&thread, NULL, send_open, (void *)run))
 		return -1;
-	last = *counts;
-	account_take(&to, (int)options->cpu, options->pids, options->pid_count);
+	failed = watch(run, options, steps);
 	counts->stop = true;
-	rest(DRAIN);
-	if (ended)
-		return -1;
-	print(run, &from, &to, &first, &last, is_timed(options) ? steps : NULL);
-	if (options->samples)
+	if (options->open)
+		end_open(thread);
+	if (!failed && options->samples)
 		write_samples(run, options->samples);
-	return 0;
+	return failed;
 }
 
 static int reflect(struct run *run)
 {
 	sigset_t none;
 
-	if (attach(run, run->programs->progs.reflect))
+	if (attach(run->interface, &run->before, run->programs->progs.reflect))
 		return 1;
 	sigemptyset(&none);
 	while (!ended)
 		sigsuspend(&none);
-	detach(run);
+	detach(run->interface, run->before);
 	return 0;
 }
 
 static int generate(struct run *run, const struct options *options)
 {
+	const struct bpf_program *turn = run->programs->progs.turn;
 	int failed = 1;
 
 	if (read_queries(run, options))
 		return 1;
-	if (attach(run, run->programs->progs.turn))
+	if (attach(run->interface, &run->before, turn))
 		return 1;
-	failed = measure(run, options) != 0;
-	run->programs->bss->stop = true;
-	detach(run);
+	if (!run->beside || !attach(run->beside, &run->before_beside, turn)) {
+		failed = measure(run, options) != 0;
+		run->programs->bss->stop = true;
+		if (run->beside)
+			detach(run->beside, run->before_beside);
+	}
+	detach(run->interface, run->before);
 	return failed;
 }
 
@@ -350,8 +375,11 @@ int main(int argc, char **argv)
 		return 2;
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
+	action.sa_handler = wake;
+	sigaction(SIGUSR1, &action, NULL);
 	run.interface = (int)if_nametoindex(options.interface);
-	if (run.interface == 0) {
+	run.beside = options.beside ? (int)if_nametoindex(options.beside) : 0;
+	if (run.interface == 0 || (options.beside && run.beside == 0)) {
 		fail(options.interface);
 		return 1;
 	}

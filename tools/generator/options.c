@@ -22,21 +22,24 @@ static int parse_pids(struct options *options, char *text)
 
 static void usage(FILE *out)
 {
-	fputs("usage: peregrine-generator --interface NAME --queries FILE [options]\n"
-	      "       peregrine-generator --interface NAME --reflect\n"
-	      "\n"
-	      "  --queries FILE     records as in generator_shared.h, of --slot octets each (128)\n"
-	      "  --outstanding N    queries under way (128)\n"
-	      "  --rate N           so many queries a second instead, whatever comes back\n"
-	      "  --flood            as many queries as can be sent, whatever comes back\n"
-	      "  --room OCTETS      the room for a reply that each frame must have\n"
-	      "  --warm S           seconds before the time that counts (0.5)\n"
-	      "  --seconds S        the time that counts (2)\n"
-	      "  --cpu N            the serving CPU, whose time is accounted (1)\n"
-	      "  --pids N,N...      processes whose time is the server's\n"
-	      "  --samples FILE     writes the sampled replies there\n"
-	      "  --reflect          be the other end: reflect until SIGTERM\n",
-	      out);
+	fputs(
+	    "usage: peregrine-generator --interface NAME --queries FILE [options]\n"
+	    "       peregrine-generator --interface NAME --reflect\n"
+	    "\n"
+	    "  --queries FILE     records as in generator_shared.h, of --slot octets each (128)\n"
+	    "  --outstanding N    queries under way (128)\n"
+	    "  --rate N           so many queries a second instead, whatever comes back\n"
+	    "  --flood            as many queries as can be sent, whatever comes back\n"
+	    "  --beside NAME      a flood, beside which those from --beside-from N on are asked by this interface, at\n"
+	    "                     --rate\n"
+	    "  --room OCTETS      the room for a reply that each frame must have\n"
+	    "  --warm S           seconds before the time that counts (0.5)\n"
+	    "  --seconds S        the time that counts (2)\n"
+	    "  --cpu N            the serving CPU, whose time is accounted (1)\n"
+	    "  --pids N,N...      processes whose time is the server's\n"
+	    "  --samples FILE     writes the sampled replies there\n"
+	    "  --reflect          be the other end: reflect until SIGTERM\n",
+	    out);
 }
 
 static int take(struct options *options, int letter, char *value)
@@ -60,6 +63,12 @@ static int take(struct options *options, int letter, char *value)
 		return options->rate >= 1 && options->rate <= RATE_MOST ? 0 : -1;
 	case 'f':
 		options->open = true;
+		return 0;
+	case 'b':
+		options->beside = value;
+		return 0;
+	case 'B':
+		options->beside_from = (unsigned)strtoul(value, NULL, 10);
 		return 0;
 	case 'r':
 		options->room = (unsigned)strtoul(value, NULL, 10);
@@ -94,6 +103,8 @@ int options_read(struct options *options, int argc, char **argv)
 	                                      {"outstanding", required_argument, NULL, 'o'},
 	                                      {"rate", required_argument, NULL, 'a'},
 	                                      {"flood", no_argument, NULL, 'f'},
+	                                      {"beside", required_argument, NULL, 'b'},
+	                                      {"beside-from", required_argument, NULL, 'B'},
 	                                      {"room", required_argument, NULL, 'r'},
 	                                      {"warm", required_argument, NULL, 'w'},
 	                                      {"seconds", required_argument, NULL, 's'},
@@ -116,6 +127,7 @@ int options_read(struct options *options, int argc, char **argv)
 		good = take(options, letter, optarg) == 0;
 	}
 	if (good && options->interface && options->slot >= GENERATOR_SLOT_LEAST &&
+	    (!options->beside || (options->rate > 0 && options->beside_from > 0)) &&
 	    options->slot <= GENERATOR_SLOT_MOST && options->outstanding > 0 && options->outstanding <= 4096)
 		return 0;
 	usage(stderr);

@@ -10,8 +10,10 @@ struct options {
 	const char *interface, *queries, *samples;
 	unsigned slot, outstanding, room, cpu;
 	double warm, seconds;
-	bool open;   /* an open loop: */
-	double rate; /* so many queries a second; 0: as many as can be sent */
+	bool open;            /* an open loop: */
+	double rate;          /* so many queries a second; 0: as many as can be sent */
+	const char *beside;   /* or as many as can be sent, and so many a second by this interface: */
+	unsigned beside_from; /* those from this one on */
 	bool reflect;
 	int pids[ACCOUNT_TASKS];
 	unsigned pid_count;

@@ -236,6 +236,29 @@ static uint32_t next_serial(const struct produced *produced)
 	return (int32_t)(now - produced->serial) > 0 ? now : produced->serial + 1;
 }
 
+/* Whether zones of a catalog that is followed stand in it. */
+static bool takes_from(const struct produced *produced, const struct config_catalog *config)
+{
+	bool takes = config->members.catalog == produced->config;
+
+	for (size_t i = 0; i < config->group_count; i++)
+		takes |= config->groups[i].settings->catalog == produced->config;
+	return takes;
+}
+
+/* At start it is not known yet which these are: secondaries would drop what is not listed for a moment. */
+static bool is_too_early(const struct produced *produced)
+{
+	const struct agent *agent = produced->agent;
+
+	if (agent->swept || !produced->catalog)
+		return false;
+	for (const struct agent_catalog *catalog = agent->catalogs; catalog; catalog = catalog->next)
+		if ((!catalog->catalog || catalog->at_work) && takes_from(produced, catalog->config))
+			return true;
+	return false;
+}
+
 static void on_made(uv_work_t *work, int status)
 {
 	struct making *making = work->data;
@@ -265,6 +288,10 @@ static void make(struct produced *produced)
 	produced->again = produced->busy;
 	if (produced->busy || !agent_find_zone(produced->agent, produced->config->zone.apex))
 		return;
+	if (is_too_early(produced)) {
+		produce_later(produced->agent);
+		return;
+	}
 	making = calloc(1, sizeof(*making));
 	if (making) {
 		making->work.data = making;

@@ -382,10 +382,11 @@ void publisher_remove_zone(struct publisher *publisher, const uint8_t *apex)
 	struct job *job = calloc(1, sizeof(*job));
 	int64_t slot;
 
+	/* It is not answered any more in any case; without a job its memory stays taken until the next start. */
 	pthread_mutex_lock(&publisher->image->zones_lock);
-	slot = job ? image_hide_zone(publisher->image, apex) : -1;
+	slot = image_hide_zone(publisher->image, apex);
 	pthread_mutex_unlock(&publisher->image->zones_lock);
-	if (slot < 0) {
+	if (slot < 0 || !job) {
 		free(job);
 		return;
 	}
@@ -483,27 +484,7 @@ void publisher_make(struct publisher *publisher, struct zone_changes *changes, p
 	queue_put(publisher, &publisher->jobs, job);
 }
 
-void publisher_set_policy(struct publisher *publisher, const struct pg_policy *policy)
-{
-	image_set_policy(publisher->image, policy);
-}
-
-void publisher_set_clock(struct publisher *publisher)
-{
-	image_set_clock(publisher->image);
-}
-
 struct image *publisher_image(struct publisher *publisher)
 {
 	return publisher->image;
-}
-
-bool publisher_adopted(const struct publisher *publisher)
-{
-	return publisher->image->adopted;
-}
-
-uint64_t publisher_memory(const struct publisher *publisher)
-{
-	return image_memory_used(publisher->image);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What the publisher tells of zones, and lets be set of them, without a job: under the lock of their records. */
+/* What the publisher does at once, in the caller's thread: words of a zone record, under the lock that the publisher's
+ * thread takes too, and what can be told of zones. */
 #include "publish/image_internal.h"
 #include "publish/publish.h"
 
@@ -111,4 +112,24 @@ void publisher_set_expiry(struct publisher *publisher, const uint8_t *apex, uint
 	if (slot >= 0)
 		__atomic_store_n(&image_zone(image, slot)->expires_at, expires_at, __ATOMIC_RELEASE);
 	pthread_mutex_unlock(&image->zones_lock);
+}
+
+void publisher_set_policy(struct publisher *publisher, const struct pg_policy *policy)
+{
+	image_set_policy(publisher_image(publisher), policy);
+}
+
+void publisher_set_clock(struct publisher *publisher)
+{
+	image_set_clock(publisher_image(publisher));
+}
+
+bool publisher_adopted(struct publisher *publisher)
+{
+	return publisher_image(publisher)->adopted;
+}
+
+uint64_t publisher_memory(struct publisher *publisher)
+{
+	return image_memory_used(publisher_image(publisher));
 }

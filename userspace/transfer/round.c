@@ -217,12 +217,11 @@ void round_address_failed(struct follower *follower, const char *why)
 
 /* The primary answered well, with a serial before ours. It is not wrong as such (it may be a secondary that lags), but
  * somebody has to see it: a primary set back to an old serial is never followed. */
-void round_address_older(struct follower *follower, uint32_t serial)
+void round_address_older(struct follower *follower, const char *why)
 {
-	char source[160], why[TRANSFER_WHY];
+	char source[160];
 
 	source_text(follower, round_source(follower), source, sizeof(source));
-	snprintf(why, sizeof(why), "its serial %u is older than the one served", serial);
 	transfer_log_repeated(follower, LOG_LEVEL_NOTICE, source, why);
 	round_address_good(follower);
 	follower->round.older = true;

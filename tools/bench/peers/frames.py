@@ -72,11 +72,15 @@ class Framer:
         return self.macs + b"\x86\xdd" + head + self.ends6 + ports + struct.pack("!H", check or 0xFFFF) + message
 
 
-def write_queries(path: Path, queries: Iterable[Query], sampled: Sequence[int], framer: Framer, slot: int) -> None:
-    """The generator's file. The queries with the numbers `sampled` have their replies kept."""
+def write_queries(
+    path: Path, queries: Iterable[Query], sampled: Sequence[int], framer: Framer, slot: int, first: int = 0
+) -> None:
+    """The generator's file. The queries with the numbers `sampled` have their replies kept. With `first`, they are put
+    behind as many that the file has already.
+    """
     places = {number: 1 + i for i, number in enumerate(sampled[:SAMPLES])}
-    with path.open("wb") as out:
-        for number, query in enumerate(queries):
+    with path.open("ab" if first else "wb") as out:
+        for number, query in enumerate(queries, first):
             frame = framer.frame(query.wire, number, query.ipv6)
             if len(frame) > slot - HEAD:
                 raise ValueError(f"a query's frame has {len(frame)} octets, and {slot - HEAD} are the most")

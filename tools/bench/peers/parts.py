@@ -7,6 +7,8 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+import catalogs
+import growth
 import loads
 import pressure
 import rates
@@ -34,7 +36,7 @@ def _loads(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Step
 
 
 def _pressure(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Step) -> Part:
-    return pressure.Pressure(pressure.Plan(1, 0.5) if given.quick else pressure.Plan(3, 1.0), kinds, step)
+    return pressure.Pressure(pressure.Plan(1, 1, 0.3) if given.quick else pressure.Plan(2, 3, 0.4), kinds, step)
 
 
 def _tcp(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Step) -> Part:
@@ -47,7 +49,19 @@ def _transfers(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: 
     return transfers.Transfers(quick if given.quick else full, kinds, step)
 
 
-NAMES = {"loads": _loads, "pressure": _pressure, "tcp": _tcp, "transfers": _transfers}
+def _growth(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Step) -> Part:
+    names = [1000, 10_000] if given.quick else [1000, 10_000, 100_000, 1_000_000]
+    more = [given.largest] if given.largest and given.largest > names[-1] else []
+    return growth.Growth(growth.Plan((*names, *more), 5_000 if given.quick else 1_000_000, 1), kinds, step)
+
+
+def _catalog(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Step) -> Part:
+    members = given.members or (500 if given.quick else 10_000)
+    return catalogs.Catalogs(catalogs.Plan(members, 1 if given.quick else 3), kinds, step)
+
+
+NAMES = {"loads": _loads, "pressure": _pressure, "tcp": _tcp, "transfers": _transfers, "growth": _growth,
+         "catalog": _catalog}  # fmt: skip
 DEFAULT = list(NAMES)
 
 

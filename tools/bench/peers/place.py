@@ -26,12 +26,13 @@ from servers import Knot, NameServer, soa_serial  # noqa: E402
 from test_xot import SERVER as CERTIFIED  # noqa: E402
 from test_xot import certificate  # noqa: E402
 
-__all__ = ["BUILD", "BPFFS", "Lab", "LabError", "Process", "Zone", "agent_settings", "run", "soa_serial", "yaml"]
-__all__ += ["Account", "CERTIFIED", "Primary", "ROOT", "SIDE", "SideClient", "TLS_PORT", "TlsFront", "sweep_accounts"]
+__all__ = ["BUILD", "BPFFS", "Lab", "LabError", "Namespace", "Process", "Zone", "agent_settings", "run", "soa_serial", "yaml"]
+__all__ += ["Account", "CERTIFIED", "Primary", "ROOT", "SIDE", "SIDE_ADDRESSES", "TLS_PORT", "TlsFront"]
+__all__ += ["second_link", "sweep_accounts"]
 
 PREFIX = "pgbench-"
 TLS_PORT = 853
-SIDE = "side"
+SIDE, SIDE_ADDRESSES = "side", ("198.51.100.1", "198.51.100.53")
 ROOTS = (Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup"))
 
 
@@ -42,7 +43,7 @@ class Primary(Knot):
     """
 
     def __init__(self, lab: Lab, zones: Sequence[Zone]) -> None:
-        super().__init__(lab, lab.primary, zones, allow=lab.back_addresses, ixfr=True)
+        super().__init__(lab, lab.primary, zones, allow=lab.back_addresses + lab.primary_addresses, ixfr=True)
 
     def start(self, timeout: float = 300.0) -> NameServer:
         return super().start(timeout)
@@ -68,18 +69,12 @@ class TlsFront:
         self.process.stop()
 
 
-class SideClient:
-    """A second client, whose link to the server is its own: what the first one sends fills no queue of its."""
-
-    addresses = ("198.51.100.1", "2001:db8:0:3::1")
-
-    def __init__(self, lab: Lab) -> None:
-        self.namespace: Namespace = lab.namespace("second")
-        nets = [(self.addresses[0], "198.51.100.53", 25), (self.addresses[1], "2001:db8:0:3::53", 64)]
-        link(self.namespace, SIDE, lab.server, SIDE, nets)
-        for net in (f"{lab.service[0]}/32", f"{lab.service[1]}/128"):
-            self.namespace.ip("route", "add", net, "dev", SIDE)
-        lab.attach_pass(self.namespace, SIDE)
+def second_link(lab: Lab) -> None:
+    """A link of its own from the client to the server, for a second client: what the first one sends fills no queue of
+    it, as if the two came in by different queues of a card.
+    """
+    link(lab.client, SIDE, lab.server, SIDE, [(*SIDE_ADDRESSES, 25)])
+    lab.attach_pass(lab.client, SIDE)
 
 
 # --------------------------------------------------------------------------------------------------------------- memory
@@ -101,6 +96,8 @@ class Account:
         root = _account_root()
         self.place = root / f"{PREFIX}{os.getpid()}-{name}" if root else None
         self.first = root == ROOTS[0]
+
+    def open(self) -> None:
         if self.place:
             self.place.mkdir(exist_ok=True)
 

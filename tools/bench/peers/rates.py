@@ -110,16 +110,16 @@ def _mac(namespace: Namespace, link: str) -> bytes:
 
 
 def framer(lab: Lab) -> Framer:
-    return link_framer(lab, lab.client, lab.client_addresses, "front")
+    return link_framer(lab, lab.client_addresses, "front")
 
 
-def link_framer(lab: Lab, client: Namespace, addresses: tuple[str, str], link: str) -> Framer:
-    """For queries that come in by that link."""
-    macs = _mac(client, link), _mac(lab.server, link)
-    for name, other, known in ((client, macs[1], lab.service), (lab.server, macs[0], addresses)):
-        for address in known:  # nobody waits for a neighbour
-            name.ip("neighbour", "replace", address, "lladdr", other.hex(":"), "dev", link, "nud", "permanent")
-    return Framer(Path4and6(macs[1], addresses, lab.service))
+def link_framer(lab: Lab, addresses: Sequence[str], link: str) -> Framer:
+    """For queries that come in by that link, from these addresses of the client's: of IPv4, and perhaps of IPv6."""
+    macs = _mac(lab.client, link), _mac(lab.server, link)
+    for namespace, other, known in ((lab.client, macs[1], lab.service), (lab.server, macs[0], addresses)):
+        for address in known if link == "front" or namespace is lab.server else ():  # nobody waits for a neighbour
+            namespace.ip("neighbour", "replace", address, "lladdr", other.hex(":"), "dev", link, "nud", "permanent")
+    return Framer(Path4and6(macs[1], (addresses[0], addresses[-1] if ":" in addresses[-1] else "::"), lab.service))
 
 
 # ------------------------------------------------------------------------------------------------------------ the loads

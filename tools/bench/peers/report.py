@@ -120,10 +120,8 @@ def write(folder: Path, tables: Sequence[Table], kinds: Sequence[type[Subject]])
     for title, rows in tables:
         name = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
         curved = [row for row in rows if row.place is not None]
-        if curved:
-            (folder / f"{name}.svg").write_text(plot.curves(title, heading(), curved, titles))
-        else:
-            (folder / f"{name}.svg").write_text(plot.bars(title, heading(), rows, titles))
+        made = plot.curves(title, heading(), curved, titles) if curved else plot.bars(title, heading(), rows, titles)
+        (folder / f"{name}.svg").write_text(made)
 
 
 def write_figures(path: Path, tables: Iterable[Table], titles: Mapping[str, str]) -> None:

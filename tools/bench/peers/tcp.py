@@ -17,14 +17,14 @@ from pathlib import Path
 from figures import Aim, Row
 from loads import THOUSAND
 from place import Lab, LabError, Primary
-from rates import CLIENT_CPU, DISTURBED, OTHERS_MOST, SERVER_CPU, STOLEN_MOST, TRIES, Threads
+from rates import CLIENT_CPU, DISTURBED, IDLE_MOST, LIMITED, OTHERS_MOST, SERVER_CPU, STOLEN_MOST, TRIES, Threads
 from subjects import Subject
 from zone_files import address, host, plain_zone
 
 from ask import in_namespace
 from wire import A, parse, wire
 
-CONNECTIONS, AT_ONCE = 16, 100  # connections that ask, and queries under way on each
+CONNECTIONS, AT_ONCE = 16, 400  # connections that ask, and queries under way on each
 MEGABYTE = 1_000_000
 KERNEL_TICK = os.sysconf("SC_CLK_TCK")
 
@@ -98,7 +98,7 @@ class Tcp:
             wrong = sum(one.wrong() for one in asked)
             why = "wrong replies" if wrong else why
             value = sum(one.replies for one in asked) / max(ran, 0.001) / 1000
-            if why != DISTURBED:
+            if why not in (DISTURBED, LIMITED):
                 break
         return value, why
 
@@ -231,8 +231,9 @@ class Spent:
         """Seconds that they ran, and why that says nothing; empty when it does."""
         ran, busy, stolen = (now - before for now, before in zip((self.tasks(), *cpu_times()), self.before))
         seconds = time.monotonic() - self.begun
-        disturbed = stolen > STOLEN_MOST * seconds or busy - ran > OTHERS_MOST * seconds
-        return ran, DISTURBED if disturbed else ""
+        if stolen > STOLEN_MOST * seconds or busy - ran > OTHERS_MOST * seconds:
+            return ran, DISTURBED
+        return ran, LIMITED if ran < (1 - 2 * IDLE_MOST) * seconds else ""
 
 
 def cpu_times() -> tuple[float, float]:

@@ -77,6 +77,7 @@ class Subject:
         return None
 
     def start(self) -> Subject:
+        self.account.open()
         argv = ["prlimit", f"--nofile={FILES}", *self.account.wrap(self.command())]
         if self.cpu is not None:
             argv = ["taskset", "-c", str(self.cpu), *argv]

@@ -25,8 +25,9 @@ class Knot(Subject):
         lines += ["acl:", "  - id: notify", f'    address: "{self.primary}"', "    action: notify"]
         lines += ["template:", "  - id: default", "    master: primary", "    acl: notify", "    zonefile-sync: -1"]
         lines += ["    semantic-checks: off", "    journal-max-usage: 1G"]
-        if self.catalog:
-            lines += ["  - id: members", "    master: primary", "    acl: notify", "    zonefile-sync: -1"]
+        if self.catalog:  # what it serves must be there after a start
+            kept = ["    journal-content: all", "    zonefile-load: none"]
+            lines += [*kept, "  - id: members", "    master: primary", "    acl: notify", "    zonefile-sync: -1", *kept]
         lines += ["zone:", *(f'  - domain: "{zone}"' for zone in self.zones)]
         if self.catalog:
             lines += [f'  - domain: "{self.catalog}"', "    catalog-role: interpret", "    catalog-template: members"]

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-from place import CERTIFIED, TLS_PORT
 from subjects import Subject, program_missing
 
 
@@ -9,7 +8,6 @@ class Nsd(Subject):
     """Its response rate limit, on in Debian's build, is off; the zone is not written to a file at each change."""
 
     name, title, order = "nsd", "NSD", 30
-    over_tls = True
 
     def command(self) -> list[str]:
         place = self.directory
@@ -21,16 +19,10 @@ class Nsd(Subject):
         lines += ["  reuseport: no", "  minimal-responses: yes", "  zonefiles-write: 0", "  xfrd-reload-timeout: 0"]
         lines += [f'  pidfile: "{place}/pid"', f'  zonelistfile: "{place}/zones.list"']
         lines += [f'  xfrdfile: "{place}/xfrd.state"', f'  zonesdir: "{place}"', f'  xfrdir: "{place}"']
-        way = f"{self.primary} NOKEY"
-        if self.tls:
-            lines.append(f'  tls-cert-bundle: "{self.tls.authority}"')
-            way = f"{self.primary}@{TLS_PORT} NOKEY primary"
         lines += ["remote-control:", "  control-enable: no"]
-        if self.tls:  # it verifies its primary always
-            lines += ["tls-auth:", "  name: primary", f'  auth-domain-name: "{CERTIFIED}"']
         for zone in self.zones:
             lines += ["zone:", f'  name: "{zone}"', f'  zonefile: "{zone}zone"']
-            lines += [f"  request-xfr: {way}", f"  allow-notify: {self.primary} NOKEY"]
+            lines += [f"  request-xfr: {self.primary} NOKEY", f"  allow-notify: {self.primary} NOKEY"]
         config = place / "nsd.conf"
         config.write_text("\n".join(lines) + "\n")
         return ["nsd", "-d", "-c", str(config)]
