@@ -29,7 +29,7 @@
 #include <unistd.h>
 
 #define FRAME_FIRST 1514 /* of an injected frame, before its query is laid into it */
-#define DRAIN 0.2
+#define DRAIN 0.1
 #define CHUNK 0.02
 #define RUNS INT_MAX    /* of the program that sends an open loop: until it is told to end */
 #define LATE 20000      /* nanoseconds: what else is sent at once would be waiting for itself */

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import report
 from figures import Row
-from parts import DEFAULT, NAMES, make
+from parts import NAMES, make
 from place import LabError, sweep_accounts
 from progress import Progress, duration
 from subjects import Subject, all_subjects
@@ -23,7 +23,7 @@ def options(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tools/bench/peers/main.py", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small zones and few rounds: two minutes")
     parser.add_argument("--force", action="store_true", help="give ratios of figures that are in doubt, too")
-    parser.add_argument("--parts", metavar="NAMES", default=",".join(DEFAULT), help=f"of {','.join(NAMES)}, by commas")
+    parser.add_argument("--parts", metavar="NAMES", default="", help=f"of {','.join(NAMES)}, by commas; all, but for quick")
     parser.add_argument("--servers", metavar="NAMES", help=f"of {','.join(kinds)}, by commas")
     parser.add_argument("--load", metavar="WORD", default="", help="only loads whose key has this in it")
     parser.add_argument("--members", type=int, metavar="N", help="of the catalog; 100000 takes some minutes")
@@ -31,7 +31,7 @@ def options(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="write figures (CSV) and plots (SVG) there")
     given = parser.parse_args(words)
     given.kinds = list(_chosen(parser, kinds, given.servers))
-    given.parts = given.parts.split(",")
+    given.parts = [part for part in given.parts.split(",") if part]
     for part in given.parts:
         if part not in NAMES:
             parser.error(f"there is no part {part}; there are {', '.join(NAMES)}")

@@ -31,20 +31,20 @@ class Part(Protocol):
 
 
 def _loads(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Step) -> Part:
-    full, quick = rates.Plan(loads.FULL, 5, 0.5, 0.15), rates.Plan(loads.QUICK, 2, 0.3, 0.1)
+    full, quick = rates.Plan(loads.FULL, 4, 0.5, 0.15), rates.Plan(loads.QUICK, 1, 0.2, 0.1)
     return rates.Rates(quick if given.quick else full, kinds, step, given.load)
 
 
 def _pressure(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Step) -> Part:
-    return pressure.Pressure(pressure.Plan(1, 1, 0.3) if given.quick else pressure.Plan(2, 3, 0.4), kinds, step)
+    return pressure.Pressure(pressure.Plan(1, 1, 0.2) if given.quick else pressure.Plan(2, 2, 0.4), kinds, step)
 
 
 def _tcp(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Step) -> Part:
-    return tcp.Tcp(tcp.Plan(1, 0.5, 1000) if given.quick else tcp.Plan(4, 0.7, 10_000), kinds, step)
+    return tcp.Tcp(tcp.Plan(1, 0.3, 1000) if given.quick else tcp.Plan(4, 0.7, 10_000), kinds, step)
 
 
 def _transfers(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Step) -> Part:
-    full = transfers.Plan(names=1_000_000, rounds=4, changes=3, many=10_000)
+    full = transfers.Plan(names=1_000_000, rounds=4, changes=2, many=10_000)
     quick = transfers.Plan(names=20_000, rounds=1, changes=1, many=10_000)
     return transfers.Transfers(quick if given.quick else full, kinds, step)
 
@@ -56,15 +56,16 @@ def _growth(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Ste
 
 
 def _catalog(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Step) -> Part:
-    members = given.members or (500 if given.quick else 10_000)
+    members = given.members or (500 if given.quick else 5_000)
     return catalogs.Catalogs(catalogs.Plan(members, 1 if given.quick else 3), kinds, step)
 
 
 NAMES = {"loads": _loads, "pressure": _pressure, "tcp": _tcp, "transfers": _transfers, "growth": _growth,
          "catalog": _catalog}  # fmt: skip
-DEFAULT = list(NAMES)
+QUICK = ["loads", "pressure", "tcp", "transfers"]  # of --quick
 
 
 def make(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Step) -> list[Part]:
     """Those that are asked for."""
-    return [part(given, kinds, step) for name, part in NAMES.items() if name in given.parts]
+    wanted = given.parts or (QUICK if given.quick else NAMES)
+    return [part(given, kinds, step) for name, part in NAMES.items() if name in wanted]

@@ -29,6 +29,7 @@ NOTIFY = 4
 REST = 0.6  # seconds between one update and the next: servers hold back queries that follow one another closely
 SETTLE = 1.5  # until a server has given up its first attempts, at a primary that cannot be reached
 TRIES = 3
+TLS_ROUNDS = 2
 MEGABYTE = 1_000_000
 
 
@@ -77,8 +78,8 @@ class Transfers:
         self.versions = itertools.count(1)
 
     def seconds(self) -> float:
-        over_tls = sum(kind.over_tls for kind in self.kinds) * self.plan.tls_seconds()
-        return self.plan.names / 2e5 + 2 + self.plan.rounds * (len(self.kinds) * self.plan.seconds() + over_tls)
+        over_tls = min(self.plan.rounds, TLS_ROUNDS) * sum(kind.over_tls for kind in self.kinds) * self.plan.tls_seconds()
+        return self.plan.names / 2e5 + 2 + self.plan.rounds * len(self.kinds) * self.plan.seconds() + over_tls
 
     def run(self) -> list[Row]:
         """Measures; gives the rows."""
@@ -99,7 +100,7 @@ class Transfers:
                         )
                         with Way(lab) as way, kind(lab, zones) as subject:
                             self.one(lab, primary, subject, way)
-                        if kind.over_tls:
+                        if kind.over_tls and number < TLS_ROUNDS:
                             self.step(self.plan.tls_seconds(), f"transfers: {kind.title}, over TLS")
                             with Way(lab) as way, kind(lab, zones, tls=front) as subject:
                                 self.encrypted(lab, primary, subject, way)
