@@ -17,7 +17,7 @@ from figures import Aim, Row
 from frames import write_queries
 from loads import THOUSAND, missing_thousand, thousand
 from place import SIDE, SIDE_ADDRESSES, Lab, LabError, Primary, second_link
-from rates import DISTURBED, LIMITED, OTHERS_MOST, SERVER_CPU, STOLEN_MOST, TRIES, Prepared, Threads, command, counters
+from rates import DISTURBED, LIMITED, SERVER_CPU, TRIES, Prepared, Threads, command, counters, disturbed
 from rates import Plan as RatePlan
 from rates import doubt, framer, generate, link_framer, prepare, wrong_samples
 from subjects import Subject
@@ -145,8 +145,7 @@ def open_doubt(seen: Any, samples: Sequence[str]) -> str:
         return "wrong replies"
     if samples:
         return "wrong records"
-    seconds = seen["seconds"]
-    if seen["stolen"] > STOLEN_MOST * seconds or seen["busy"] - seen["tasks"] > OTHERS_MOST * seconds:
+    if disturbed(seen["busy"] - seen["tasks"], seen["stolen"], seen["seconds"]):
         return DISTURBED
     if seen["skipped"] > SKIPPED_MOST * max(seen["sent"], 1):
         return LIMITED
