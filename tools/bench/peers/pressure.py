@@ -50,7 +50,8 @@ def rows() -> list[Row]:
             aims=(Aim(1, "knot-xdp", most=True),)),
         Row("latency-median", "… half of the replies within", "µs"),
         Row("flood", "random names that are missing, a flood that never waits: answered", "thousand/s", "more"),
-        Row("steady", f"… beside it, a second client's steady {STEADY:,} queries/s: lost", "%", aims=(Aim(0, most=True),)),
+        Row("steady", f"… beside it, a second client's steady {STEADY:,} queries/s: lost", "%",
+            aims=(Aim(0, most=True),)),
     ]  # fmt: skip
 
 

@@ -182,9 +182,9 @@ def wrong_samples(prepared: Prepared, path: Path) -> list[str]:
 # ---------------------------------------------------------------------------------------------------------- the measure
 
 
-def command(prepared: Prepared, subject: Subject, seconds: float, warm: float, *more: str, link: str = "front") -> list[str]:
+def command(prepared: Prepared, subject: Subject, seconds: float, warm: float, *more: str) -> list[str]:
     """That of the generator."""
-    argv = ["taskset", "-c", str(CLIENT_CPU), str(BUILD / "peregrine-generator"), "--interface", link]
+    argv = ["taskset", "-c", str(CLIENT_CPU), str(BUILD / "peregrine-generator"), "--interface", "front"]
     argv += ["--queries", str(prepared.path), "--slot", str(prepared.load.slot), "--cpu", str(SERVER_CPU)]
     argv += ["--outstanding", str(subject.outstanding), "--warm", str(warm), "--seconds", str(seconds), *more]
     return [*argv, *(["--room", str(ROOM)] if subject.in_driver else [])]
