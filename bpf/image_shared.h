@@ -188,8 +188,14 @@ enum pg_node_flag {
 };
 
 /*
- * NSEC: the names one label below another, in canonical order (RFC 4034 section 6.1), as a tree of blocks. A block's
- * labels begin with the same `skip` octets; the eight that follow, as a number, tell most of them apart.
+ * NSEC: the names one label below another, in canonical order (RFC 4034 section 6.1), as a tree of blocks:
+ *
+ *   struct pg_order | __u64 window [count] | __u64 [count] | __u16 label [count], padded to 8 | labels
+ *
+ * A block's labels begin with the same `skip` octets; what follows, as a number, tells most of them apart. What a label
+ * leads to is, of a leaf, the index hash of the last name at or below it that has an NSEC, or 0 for none; else, in the
+ * lower half, the block that begins with it. `label` is where the label stands, length and octets, from the record's
+ * start.
  */
 #define PG_ORDER_ENTRIES 31
 struct pg_order {
@@ -197,13 +203,8 @@ struct pg_order {
 	__u16 count;
 	__u8 skip;
 	__u8 leaf;
-	struct pg_order_entry {
-		__u64 window; /* octets skip … skip + 7 of the label, zeros behind its end, big-endian */
-		__u64 last;   /* leaf: index hash of the last name at or below this one that has an NSEC; 0: none has */
-		pg_ref below; /* else: the block that begins with this label */
-		__u16 label;  /* where the label stands, in octets from the record's start: length and octets */
-		__u16 reserved;
-	} entry[];
+	__u64 prefix;   /* of the octets skipped the first eight, zeros behind them, big-endian */
+	__u64 window[]; /* octets skip … skip + 7 of the label, zeros behind its end, big-endian, less the last bit */
 };
 
 /* NSEC3: the records whose hashes begin with the same `span_order` bits: the node with PG_ROLE_SPAN holds it behind its
@@ -269,7 +270,7 @@ _Static_assert(sizeof(struct pg_zone) == 384, "zone record");
 _Static_assert(sizeof(struct pg_head) == 88, "zone head");
 _Static_assert(sizeof(struct pg_node) == 40, "node header");
 _Static_assert(sizeof(struct pg_rrset) == 20, "RRset entry");
-_Static_assert(sizeof(struct pg_order_entry) == 24, "entry of an ordered block");
+_Static_assert(sizeof(struct pg_order) == 16, "ordered block");
 _Static_assert(sizeof(struct pg_fragment) == 16, "fragment header");
 _Static_assert(sizeof(struct pg_relocation) == 4, "relocation");
 _Static_assert(sizeof(struct pg_target) == 16, "additional target");

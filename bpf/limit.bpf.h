@@ -37,7 +37,7 @@ static __always_inline int is_exempt(const struct pg_work *w)
 }
 
 /* Charges the response decided on to its client. A verdict. */
-PG_STAGE int limit_response(struct pg_work *w)
+PG_STAGE int charge_response(struct pg_work *w)
 {
 	const struct pg_settings *set = w ? pg_settings(w) : 0;
 	const struct pg_policy *policy;
@@ -49,7 +49,7 @@ PG_STAGE int limit_response(struct pg_work *w)
 		return PG_LIMIT_PASS;
 	policy = pg_policy(w, set);
 	/* An address that is proved to be the client's own is no victim's. */
-	if (!policy->interval || w->edns & PG_EDNS_GOOD_COOKIE)
+	if (w->edns & PG_EDNS_GOOD_COOKIE)
 		return PG_LIMIT_PASS;
 	key = pg_limit_key(w, pg_limit_class(w->rcode, w->answers));
 	entry = bpf_map_lookup_elem(&limits, &key);
@@ -63,6 +63,14 @@ PG_STAGE int limit_response(struct pg_work *w)
 	if (verdict != PG_LIMIT_PASS && policy->exempt && is_exempt(w))
 		return PG_LIMIT_PASS;
 	return verdict;
+}
+
+/* The same, where there is a limit. */
+static __always_inline int limit_response(struct pg_work *w)
+{
+	const struct pg_settings *set = pg_settings(w);
+
+	return set && pg_policy(w, set)->interval ? charge_response(w) : PG_LIMIT_PASS;
 }
 
 #endif

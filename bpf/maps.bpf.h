@@ -209,7 +209,7 @@ static __always_inline int copy_blocks(__u8 *to, const __u8 *end, const __u8 *fr
 static __always_inline int pg_copy(__u8 *to, const __u8 *end, const __u8 *from, __u32 length)
 {
 	return length < 64 ? copy_blocks(to, end, from, length, 8, 64)
-	                   : copy_blocks(to, end, from, length, 32, PG_REPLY_MAX);
+	                   : copy_blocks(to, end, from, length, 64, PG_REPLY_MAX);
 }
 
 #endif

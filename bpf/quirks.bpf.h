@@ -10,7 +10,7 @@
 	({                                                                                                             \
 		__u64 masked = (__u32)(value);                                                                         \
 		asm volatile("%0 &= %1" : "+r"(masked) : "i"(mask));                                                   \
-		(__u32) masked;                                                                                        \
+		masked;                                                                                                \
 	})
 
 /* A bounds check must be made on the very pointer that is read through, at an offset that is not negative; clang would

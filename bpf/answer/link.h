@@ -32,23 +32,36 @@ PG_INLINE void pg_set_bases(struct pg_work *w, __u32 number)
 }
 
 /*
- * Writes the compression pointers that relocations `first` to `last` of a fragment are of, which has been copied to
- * octet w->written of the message: where `stood` stood. Few branches: the verifier follows each, in every round.
+ * Writes compression pointers of fragment `number`, which has been copied to octet w->written of the message: the
+ * suffixes, or, where its sname is not the question's, the owners. A function of its own: in that which copies, the
+ * verifier would go through all of this once for each length. Few branches: it follows each, in every round.
  */
-PG_INLINE int pg_relocate(struct pg_work *w, const struct pg_fragment *fragment, __u32 first, __u32 last, __u32 stood,
-                          const __u8 *msg, const __u8 *end)
+PG_STAGE int pg_relocate(PG_CONTEXT *ctx, struct pg_work *w, __u32 number, __u32 owners)
 {
-	const __u32 from = w->from, octets = w->octets, written = w->written;
-	__u32 relocation =
-	    sizeof(*fragment) + ((fragment->signed_length + 7U) & ~7U) + first * (__u32)sizeof(struct pg_relocation);
+	const struct pg_fragment *fragment;
+	const __u8 *msg, *end;
+	__u32 from, octets, written, relocation, count, stood;
 	__u64 sum = 0;
 
-	for (__u32 i = 0; i < PG_SCAN_MAX; i++) {
+	if (!w)
+		return -1;
+	number = PG_MASK(number, PG_PLACED_MAX - 1);
+	fragment = pg_record(w, w->place[number].fragment);
+	if (!fragment || pg_message(ctx, w, &msg, &end))
+		return -1;
+	pg_set_bases(w, number);
+	from = w->from;
+	octets = w->octets;
+	written = w->written;
+	relocation = sizeof(*fragment) + ((fragment->signed_length + 7U) & ~7U) +
+	             (owners ? 0 : fragment->owners * (__u32)sizeof(struct pg_relocation));
+	count = owners ? fragment->owners : fragment->suffixes;
+	/* What stood in a pointer's place, as a share of the sum that goes. */
+	stood = (owners ? pg_be16(PG_POINTER | PG_HEADER_SIZE) : 0) ^ 0xffff;
+	for (__u32 i = 0; i < PG_SCAN_MAX && i < count; i++) {
 		__u32 word, at, pointer;
 		__u8 *place;
 
-		if (first + i >= last)
-			break;
 		if (relocation > PG_RECORD_ROOM - sizeof(struct pg_relocation))
 			return -1;
 		word = pg_load32((const __u8 *)fragment + relocation);
@@ -67,24 +80,10 @@ PG_INLINE int pg_relocate(struct pg_work *w, const struct pg_fragment *fragment,
 		if (place + 2 > end)
 			return -1;
 		pg_store16(place, pointer);
-		sum += pg_sum_at(pointer, at) + pg_sum_at(stood ^ 0xffff, at);
+		sum += pg_sum_at(pointer, at) + pg_sum_at(stood, at);
 	}
 	w->sum += sum;
-	return last - first > PG_SCAN_MAX ? -1 : 0;
-}
-
-/* Moves the owners in fragment `number`, which has been copied: its sname is not the question's. */
-PG_STAGE int pg_move_owners(PG_CONTEXT *ctx, struct pg_work *w, __u32 number)
-{
-	const struct pg_fragment *fragment;
-	const __u8 *msg, *end;
-
-	if (!w)
-		return -1;
-	fragment = pg_record(w, w->place[PG_MASK(number, PG_PLACED_MAX - 1)].fragment);
-	if (!fragment || pg_message(ctx, w, &msg, &end))
-		return -1;
-	return pg_relocate(w, fragment, 0, fragment->owners, pg_be16(PG_POINTER | PG_HEADER_SIZE), msg, end);
+	return count > PG_SCAN_MAX ? -1 : 0;
 }
 
 /* The ones'-complement sum of a form's octets, as if it stood at an even place. */
@@ -177,7 +176,7 @@ PG_STAGE int pg_link_fragment(PG_CONTEXT *ctx, struct pg_work *w, __u32 number)
 {
 	const struct pg_fragment *fragment;
 	const __u8 *msg, *end;
-	__u32 at, from, length;
+	__u32 at, from;
 
 	if (!w)
 		return -1;
@@ -192,16 +191,14 @@ PG_STAGE int pg_link_fragment(PG_CONTEXT *ctx, struct pg_work *w, __u32 number)
 	w->sum += pg_sum_at(pg_form_sum(fragment, w->place[number].form), at);
 	PG_BARRIER();
 	from = PG_MASK(w->from, PG_SIGNATURES_MASK);
-	length = w->octets;
-	if (pg_copy((__u8 *)msg + at, end, (const __u8 *)(fragment + 1) + from, length))
+	if (pg_copy((__u8 *)msg + at, end, (const __u8 *)(fragment + 1) + from, w->octets))
 		return -1;
-	pg_set_bases(w, number);
-	if (pg_relocate(w, fragment, fragment->owners, (__u32)fragment->owners + fragment->suffixes, 0, msg, end))
+	if (fragment->suffixes && pg_relocate(ctx, w, number, 0))
 		return -1;
 	if (fragment->owners && w->place[number].end - w->place[number].sname != PG_HEADER_SIZE &&
-	    pg_move_owners(ctx, w, number))
+	    pg_relocate(ctx, w, number, 1))
 		return -1;
-	w->written = at + length;
+	w->written += w->octets;
 	return 0;
 }
 

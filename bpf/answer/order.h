@@ -12,6 +12,8 @@
 /* Levels of a tree: 31 to the power of that is more than there can be names. */
 #define PG_ORDER_LEVELS 8
 #define PG_ORDER_MASK PG_ORDER_ENTRIES /* a power of two less one */
+/* Entries are searched by eights. */
+#define PG_ORDER_STEP 8
 
 /* Eight octets of a label from `skip` on as a number, zeros behind its end. `octets` are those of the label, which must
  * be followed by seven more that may be read. */
@@ -40,7 +42,9 @@ PG_STAGE int pg_compare_label(struct pg_work *w, pg_ref ref, __u32 number, __u32
 	order = pg_record(w, ref);
 	if (!order)
 		return -1;
-	at = order->entry[PG_MASK(number, PG_ORDER_MASK)].label;
+	at = sizeof(*order) + PG_MASK(order->count, PG_ORDER_MASK) * 16 +
+	     PG_MASK(number, PG_ORDER_MASK) * (__u32)sizeof(__u16);
+	at = pg_load16((const __u8 *)order + at);
 	at = PG_MASK(at, PG_SEGMENT_GUARD - 1);
 	if (at > PG_SEGMENT_GUARD - PG_LABEL_ROOM)
 		return -1;
@@ -64,16 +68,68 @@ PG_STAGE int pg_compare_label(struct pg_work *w, pg_ref ref, __u32 number, __u32
 	return ours[0] < theirs[0] ? 0 : ours[0] == theirs[0] ? 1 : 2;
 }
 
-/* How many of a block's entries have a window less than `window`. */
+/* 1 if a number is less than another, else 0, both less than 2^63. Without a branch: which way it goes would be guessed
+ * wrong every other time. */
+PG_INLINE __u64 pg_less(__u64 a, __u64 b)
+{
+	return (a - b) >> 63;
+}
+
+/* How many of a block's entries have a window less than `window`: how many eights, then in the next of them. */
 PG_INLINE __u32 pg_rank(const struct pg_order *order, __u64 window)
 {
-	__u32 rank = 0;
+	const __u64 count = order->count;
+	const __u64 *from;
+	__u32 rank = 0, start;
 
-	for (__u32 step = (PG_ORDER_ENTRIES + 1) / 2; step; step /= 2) {
-		__u32 at = PG_MASK(rank + step - 1, PG_ORDER_MASK);
+	for (__u32 i = PG_ORDER_STEP - 1; i < PG_ORDER_ENTRIES; i += PG_ORDER_STEP)
+		rank += pg_less(order->window[i], window) & pg_less(i, count);
+	start = rank = PG_MASK(rank * PG_ORDER_STEP, PG_ORDER_MASK);
+	from = &order->window[start];
+	for (__u32 i = 0; i < PG_ORDER_STEP - 1; i++)
+		rank += pg_less(from[i], window) & pg_less(start + i, count);
+	return rank;
+}
 
-		if (at < order->count && order->entry[at].window < window)
-			rank += step;
+/* Compares what the block's labels begin with: -1 if all of them come behind the label searched for, which stands at
+ * `label`, 1 if before, 0 if it begins so too. */
+PG_INLINE int pg_compare_prefix(struct pg_work *w, const struct pg_order *order, const __u8 *label)
+{
+	__u32 shared = order->skip < 8 ? order->skip : 8;
+	__u64 ours;
+	int compared;
+
+	if (!shared)
+		return 0;
+	ours = pg_window(label + 1, label[0], 0) & (~0ULL << (64 - 8 * shared));
+	if (ours != order->prefix)
+		return ours < order->prefix ? -1 : 1;
+	if (order->skip <= 8)
+		return 0;
+	compared = pg_compare_label(w, w->order, 0, order->skip);
+	return compared - 1;
+}
+
+/* The number of entries that come before the label searched for; or, negative, that it cannot be. */
+PG_INLINE int pg_count_before(struct pg_work *w, const struct pg_order *order)
+{
+	const __u8 *label = &w->name[PG_MASK(w->order_start, PG_NAME_ROOM - 1)];
+	int compared = pg_compare_prefix(w, order, label);
+	__u32 rank;
+
+	if (compared)
+		return compared < 0 ? 0 : order->count;
+	w->window = pg_window(label + 1, label[0], PG_MASK(order->skip, 63)) >> 1;
+	rank = pg_rank(order, w->window);
+	/* The windows that are the same do not tell. */
+	for (__u32 i = 0; i < PG_ORDER_ENTRIES; i++) {
+		rank = PG_MASK(rank, PG_ORDER_MASK);
+		if (rank >= order->count || order->window[rank] != w->window)
+			break;
+		compared = pg_compare_label(w, w->order, rank, PG_LABEL_ROOM);
+		if (compared <= 0)
+			return compared < 0 ? -1 : (int)rank;
+		rank++;
 	}
 	return rank;
 }
@@ -84,48 +140,27 @@ PG_INLINE __u32 pg_rank(const struct pg_order *order, __u64 window)
  */
 PG_STAGE int pg_order_step(struct pg_work *w)
 {
-	const struct pg_order_entry *entry;
 	const struct pg_order *order;
-	const __u8 *label;
-	__u32 rank;
-	int compared = 1;
+	__u64 leads;
+	int rank;
 
 	if (!w)
 		return -1;
 	order = pg_record(w, w->order);
 	if (!order)
 		return -1;
-	if (order->skip)
-		compared = pg_compare_label(w, w->order, 0, order->skip);
-	if (compared < 0)
+	rank = pg_count_before(w, order);
+	if (rank < 0)
 		return -1;
-	rank = compared ? order->count : 0;
-	if (compared == 1) {
-		label = &w->name[PG_MASK(w->order_start, PG_NAME_ROOM - 1)];
-		w->window = pg_window(label + 1, label[0], PG_MASK(order->skip, 63));
-		rank = pg_rank(order, w->window);
-		/* The windows that are the same do not tell. */
-		for (__u32 i = 0; i < PG_ORDER_ENTRIES; i++) {
-			rank = PG_MASK(rank, 63);
-			if (rank >= order->count || rank >= PG_ORDER_ENTRIES || order->entry[rank].window != w->window)
-				break;
-			compared = pg_compare_label(w, w->order, rank, PG_LABEL_ROOM);
-			if (compared < 0)
-				return -1;
-			if (!compared)
-				break;
-			rank++;
-		}
-	}
-	w->last = 0;
 	w->found = rank > 0;
-	if (!rank || rank > PG_ORDER_ENTRIES) {
+	w->last = 0;
+	if (!rank) {
 		w->order = 0;
 		return 0;
 	}
-	entry = &order->entry[PG_MASK(rank - 1, PG_ORDER_MASK)];
-	w->last = entry->last;
-	w->order = order->leaf ? 0 : entry->below;
+	leads = order->window[PG_MASK(order->count, PG_ORDER_MASK) + PG_MASK(rank - 1, PG_ORDER_MASK)];
+	w->last = order->leaf ? leads : 0;
+	w->order = order->leaf ? 0 : leads;
 	return 0;
 }
 

@@ -130,7 +130,7 @@ PG_STAGE int pg_cover_name(struct pg_work *w)
 	return w->found ? pg_gather_hash(w, w->last, 1) : pg_gather_own(w, w->node, PG_PROOF_OWN, 1);
 }
 
-PG_STAGE int pg_prove_nsec(struct pg_work *w)
+PG_INLINE int pg_prove_nsec(struct pg_work *w)
 {
 	int result = PG_EXIT_ANSWERED;
 
@@ -148,7 +148,7 @@ PG_STAGE int pg_prove_nsec(struct pg_work *w)
 }
 
 /* Gathers the NSEC3 whose owner is the given hash. */
-PG_STAGE int pg_match_hashed(struct pg_work *w, __u64 hash, __u32 covers)
+PG_INLINE int pg_match_hashed(struct pg_work *w, __u64 hash, __u32 covers)
 {
 	int result;
 
@@ -252,7 +252,7 @@ PG_STAGE int pg_prove_hashed(struct pg_work *w, __u32 prove)
 	return result;
 }
 
-PG_STAGE int pg_prove_nsec3(struct pg_work *w)
+PG_INLINE int pg_prove_nsec3(struct pg_work *w)
 {
 	const struct pg_head *head;
 	__u32 prove, node, labels, flags, wildcard;

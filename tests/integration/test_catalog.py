@@ -293,3 +293,34 @@ def test_made_here(lab: Lab) -> None:
             agent.start()
             time.sleep(0.5)
             assert agent.zone_status(CATALOG)["serial"] == serial > made["serial"]
+
+
+def test_made_here_of_members(lab: Lab) -> None:
+    """What is made here of another catalog's members is not made anew before these are known."""
+    place = lab.make_directory("catalog")
+    made = "made.invalid."
+
+    def change(followed: str) -> dict[str, Any]:
+        catalogs = [{"name": made, "produce": True}, {"name": followed, "primaries": ["origin"], "template": "listed"}]
+        return settings(*catalogs, templates=[{"name": "listed", "catalog": made}])
+
+    primary = serve(lab, Nsd, catalog_zone(place, 1, f"a {NAMES[0]}", f"b {NAMES[1]}"))
+    agent = lab.peregrine([], key=Key(), change=change(CATALOG))
+    with agent:
+        wait_serving(agent, NAMES[:2])
+        eventually(lambda: listed(agent, made) == 2, "both stand in the catalog made here")
+        primary.stop()
+        agent.stop()
+        # One of which nothing is known yet is followed in the other's place.
+        agent.write_config(change(SECOND))
+        agent.start()
+        time.sleep(1)
+        assert listed(agent, made) == 2
+        serve(lab, Nsd, catalog_zone(place, 1, f"b {NAMES[1]}", name=SECOND))
+        agent.cli("zone-reload", SECOND)
+        wait_serving(agent, NAMES[1:2])
+        eventually(lambda: listed(agent, made) == 1, "it is made of what the other lists")
+
+
+def listed(agent: Peregrine, catalog: str) -> int:
+    return agent.cli("catalog-status", catalog)[0]["listed"]

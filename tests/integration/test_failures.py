@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from lab import BUILD, Key, Lab, LabError, Load, Nsd, Peregrine, ask, run, soa_serial
 from scripted import ZONE, ScriptedPrimary
+from test_store import wait_stored
 from wire import SOA, A, parse, wire
 from zones import corpus, family, queries, serial_zone, serials_in
 
@@ -244,6 +245,7 @@ def test_stale_pins(either: Lab, spoil: object) -> None:
     wires = [wire(query.name, query.rrtype) for query in queries(zone)]
     with lab.peregrine([NAME], key=Key()) as agent:
         agent.wait_serving(1)
+        wait_stored(agent, NAME, 1)
         agent.kill()
         before = len(agent.log())
         with Load(lab.client.name, lab.service[0], wires, check=mixed) as load:

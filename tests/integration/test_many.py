@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -181,9 +182,14 @@ def test_many_members(lab: Lab) -> None:
             notify_to_served(many, figures, "nothing else to do")
             with waiting(agent, figures, "zone-status of all"):
                 subprocess.run(agent.command("zone-status"), stdout=subprocess.DEVNULL, check=True)
+            with waiting(agent, figures, "catalog-status"):
+                agent.cli("catalog-status")
             with waiting(agent, figures, "reload"):
                 agent.cli("reload")
             sweep(many, figures)
+            with waiting(agent, figures, "zone-reload of all"):
+                agent.cli("zone-reload")
+            notify_to_served(many, figures, "behind a zone-reload of all")
         many.wait_stored()
 
         agent.kill()
@@ -320,6 +326,35 @@ def test_nothing_waits_behind_many(lab: Lab) -> None:
         gone = {"zones": 0, "zones_added": 0, "zones_removed": many.count + 1}
         assert is_overtaken(agent, "reload") == gone
         assert rcode(lab, many.names[0]) == REFUSED
+
+
+def test_what_comes_together(lab: Lab) -> None:
+    """Reloads, a signal, and versions of the catalog that come while members are placed; and the end amid all of it."""
+    many = Many(lab, 3000)
+    with many.agent as agent:
+        many.wait_served()
+        for turn in range(5):
+            catalog_zone(many.place, turn + 2, *many.listed[: 3000 - turn], f"new {many.names[-1]}")
+            many.primary.reload(CATALOG, turn + 2)
+            agent.freeze()
+            assert agent.process
+            with ExitStack() as stack:
+                asked = [stack.enter_context(connect(agent)) for _ in range(3)]
+                for connection in asked:
+                    connection.sendall(b'{"verb": "reload"}\n')
+                agent.process.send(signal.SIGHUP)
+                with connect(agent) as gone:
+                    gone.sendall(b'{"verb": "zone-status"}\n')
+                with lab.primary.udp(lab.service[0], source=lab.primary_addresses[0]) as sock:
+                    sock.send(wire(CATALOG, SOA, id=9, opcode=4, flags=0x0400))
+                agent.thaw()
+                assert all(hear(connection)["ok"] for connection in asked)
+            wanted = {name.rstrip(".") for name in [*many.names[: 3000 - turn], many.names[-1]]}
+            eventually(lambda wanted=wanted: members(agent) == wanted, f"version {turn + 2} of the catalog is followed")
+        with connect(agent) as one, connect(agent) as other:
+            one.sendall(b'{"verb": "zone-status"}\n')
+            other.sendall(b'{"verb": "reload"}\n')
+            assert agent.stop() == 0
 
 
 def canonical(name: str) -> list[str]:

@@ -27,16 +27,16 @@ static inline size_t labels_of(const struct image *image, pg_ref ref, struct ord
 
 	assert_in_range(order->count, 1, PG_ORDER_ENTRIES);
 	for (uint16_t i = 0; i < order->count; i++) {
-		const uint8_t *label = (const uint8_t *)order + order->entry[i].label;
+		const uint8_t *label = order_label(order, i);
 
 		if (order->leaf) {
-			labels[count++] = (struct order_label){.label = label, .last = order->entry[i].last};
+			labels[count++] = (struct order_label){.label = label, .last = order_leads(order)[i]};
 			continue;
 		}
 		/* A block is found by its first label. */
 		size_t first = count;
 
-		count = labels_of(image, order->entry[i].below, labels, count);
+		count = labels_of(image, order_leads(order)[i], labels, count);
 		assert_memory_equal(label, labels[first].label, label[0] + 1);
 	}
 	return count;

@@ -206,14 +206,14 @@ static void close_handle(uv_handle_t *handle, void *context)
 static void stop(struct agent *agent)
 {
 	agent->stopping = true;
+	/* They look at what is closed here, and the loop runs before they are. */
+	uv_timer_stop(&agent->expiry_timer);
+	uv_timer_stop(&agent->attach_timer);
+	uv_timer_stop(&agent->produce_timer);
 	/* Worker threads have the image, and the store. */
 	wait_for_program(agent);
 	while (agent->sweeping)
 		uv_run(agent->loop, UV_RUN_ONCE);
-	/* They look at what is closed here, and the loop runs once more before they are. */
-	uv_timer_stop(&agent->expiry_timer);
-	uv_timer_stop(&agent->attach_timer);
-	uv_timer_stop(&agent->produce_timer);
 	if (agent->control)
 		control_close(agent->control);
 	census_close(agent);

@@ -108,8 +108,10 @@ static bool remove_unwanted(struct agent *agent, uint64_t until)
 			agent_remove_zone(zone);
 			applying->applied.removed++;
 		}
-		if (looks % LOOK_AT_CLOCK == 0 && uv_hrtime() >= until)
+		if (looks % LOOK_AT_CLOCK == 0 && uv_hrtime() >= until) {
+			zone_set_bury(agent);
 			return false;
+		}
 	}
 	return true;
 }

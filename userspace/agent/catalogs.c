@@ -149,8 +149,10 @@ static void on_idle(uv_idle_t *idle)
 		const uint8_t *zone =
 		    catalog->touched ? catalog->touched[catalog->at] : catalog->catalog->members[catalog->at].zone;
 
-		if (catalog->at % LOOK_AT_CLOCK == LOOK_AT_CLOCK - 1 && uv_hrtime() - begun > SLICE_NS)
+		if (catalog->at % LOOK_AT_CLOCK == LOOK_AT_CLOCK - 1 && uv_hrtime() - begun > SLICE_NS) {
+			zone_set_bury(catalog->agent);
 			return;
+		}
 		catalog->quiet = catalog->at >= catalog->different;
 		if (place(catalog->agent, zone, catalog->touched ? catalog : NULL, &catalog->added))
 			catalog->short_of_memory = catalog->clashed = true;

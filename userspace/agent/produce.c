@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Catalogs that are made here (RFC 9432), of the zones whose settings name them. One is made anew a moment after its
- * zones have changed, and served, kept and told to secondaries like any other version, if it says something else than
- * the one before. The commit and the store write what differs alone, so secondaries get it by IXFR.
+ * zones have changed, on a worker thread and of a copy of what it needs of them, and served, kept and told to
+ * secondaries like any other version, if it says something else than the one before. The commit and the store write
+ * what differs alone, so secondaries get it by IXFR.
  */
 #include "agent/catalogs.h"
 #include "common/log.h"
@@ -23,7 +24,7 @@ struct produced {
 	const struct config_catalog *config;
 	struct catalog *catalog; /* what was made last, or NULL */
 	uint32_t serial;         /* of that */
-	bool busy;               /* it is on its way to the publisher */
+	bool busy;               /* it is being made, or on its way to the publisher */
 	bool again;              /* zones have changed meanwhile */
 	bool gone;               /* freed when it is no longer busy */
 };
@@ -82,16 +83,17 @@ static void member_id(const uint8_t *apex, char id[33])
 	         (unsigned long long)engine_hash(&fixed, PG_ROLE_ZONE, 1, apex, size));
 }
 
-static void put_member(struct writer *writer, const struct config_zone *config)
+/* `group` may be "": none. */
+static void put_member(struct writer *writer, const uint8_t *apex, const char *group)
 {
 	char id[33], labels[64];
 
-	member_id(config->apex, id);
+	member_id(apex, id);
 	snprintf(labels, sizeof(labels), "%s.zones", id);
-	put(writer, labels, KNOT_RRTYPE_PTR, config->apex, knot_dname_size(config->apex));
+	put(writer, labels, KNOT_RRTYPE_PTR, apex, knot_dname_size(apex));
 	snprintf(labels, sizeof(labels), "group.%s.zones", id);
-	if (config->group)
-		put_text(writer, labels, config->group);
+	if (group[0])
+		put_text(writer, labels, group);
 }
 
 static void put_head(struct writer *writer, uint32_t serial)
@@ -109,23 +111,86 @@ static void put_head(struct writer *writer, uint32_t serial)
 	put_text(writer, "version", "2");
 }
 
-static struct zone_version *make_version(const struct produced *produced, uint32_t serial, char *why, size_t why_size)
-{
-	const uint8_t *apex = produced->config->zone.apex;
-	struct writer writer = {.builder = zone_builder_new(apex, 0), .apex = apex};
+/* ---- making a version ---- */
 
-	snprintf(why, why_size, "out of memory, or its name is too long");
+/* What a worker thread makes it of, and what comes of that. */
+struct making {
+	uv_work_t work;
+	struct produced *produced;
+	uint8_t apex[KNOT_DNAME_MAXLEN];
+	uint32_t serial;
+	const struct catalog *before; /* the produced one's, which stays while that is busy; or NULL */
+	uint8_t *members;             /* of each the apex, and the text of its group; `size` octets */
+	size_t size;
+	struct zone_version *version;
+	struct catalog *catalog;
+	size_t differences;
+	char why[256];
+};
+
+static void free_making(struct making *making)
+{
+	free(making->members);
+	zone_unref(making->version);
+	catalog_free(making->catalog);
+	free(making);
+}
+
+/* The next zone that it lists, or NULL. */
+static const struct agent_zone *next_member(const struct produced *produced, const struct agent_zone *zone)
+{
+	while (zone && (zone->config->catalog != produced->config ||
+	                (zone->role != AGENT_CONFIGURED && zone->role != AGENT_MEMBER)))
+		zone = zone->next;
+	return zone;
+}
+
+static int copy_members(struct making *making)
+{
+	const struct produced *produced = making->produced;
+	const struct agent_zone *first = next_member(produced, produced->agent->zones), *zone;
+	uint8_t *at;
+
+	for (zone = first; zone; zone = next_member(produced, zone->next))
+		making->size +=
+		    knot_dname_size(zone->config->apex) + (zone->config->group ? strlen(zone->config->group) : 0) + 1;
+	at = making->members = malloc(making->size + 1);
+	if (!at)
+		return -1;
+	for (zone = first; zone; zone = next_member(produced, zone->next)) {
+		at = mempcpy(at, zone->config->apex, knot_dname_size(zone->config->apex));
+		at = (uint8_t *)stpcpy((char *)at, zone->config->group ? zone->config->group : "") + 1;
+	}
+	return 0;
+}
+
+static void make_version(uv_work_t *work)
+{
+	struct making *making = work->data;
+	struct writer writer = {.builder = zone_builder_new(making->apex, 0), .apex = making->apex};
+	const uint8_t *at = making->members;
+
+	snprintf(making->why, sizeof(making->why), "out of memory, or its name is too long");
 	if (!writer.builder)
-		return NULL;
-	put_head(&writer, serial);
-	for (const struct agent_zone *zone = produced->agent->zones; zone; zone = zone->next)
-		if (zone->config->catalog == produced->config &&
-		    (zone->role == AGENT_CONFIGURED || zone->role == AGENT_MEMBER))
-			put_member(&writer, zone->config);
-	if (!writer.result)
-		return zone_builder_finish(writer.builder, why, why_size);
-	zone_builder_free(writer.builder);
-	return NULL;
+		return;
+	put_head(&writer, making->serial);
+	while (at < making->members + making->size) {
+		const uint8_t *apex = at;
+		const char *group = (const char *)apex + knot_dname_size(apex);
+
+		put_member(&writer, apex, group);
+		at = (const uint8_t *)group + strlen(group) + 1;
+	}
+	if (writer.result) {
+		zone_builder_free(writer.builder);
+		return;
+	}
+	making->version = zone_builder_finish(writer.builder, making->why, sizeof(making->why));
+	if (making->version)
+		making->catalog = catalog_read(making->version, making->why, sizeof(making->why));
+	making->differences = 1;
+	if (making->catalog && making->before)
+		free(catalog_differences(making->before, making->catalog, &making->differences));
 }
 
 /* ---- serving it ---- */
@@ -136,15 +201,25 @@ static void free_produced(struct produced *produced)
 	free(produced);
 }
 
+/* Returns whether it is still wanted. */
+static bool end_busy(struct produced *produced)
+{
+	bool gone = produced->gone;
+
+	produced->busy = false;
+	if (gone)
+		free_produced(produced);
+	else if (produced->again)
+		produce_later(produced->agent);
+	return !gone;
+}
+
 static void on_served(void *context, const char *error)
 {
 	struct produced *produced = context;
 
-	produced->busy = false;
-	if (produced->gone) {
-		free_produced(produced);
+	if (!end_busy(produced))
 		return;
-	}
 	if (error) {
 		log_error("catalog %s: serial %u was made, but is not served: %s", produced->config->zone.name,
 		          produced->serial, error);
@@ -152,8 +227,6 @@ static void on_served(void *context, const char *error)
 		catalog_free(produced->catalog);
 		produced->catalog = NULL;
 	}
-	if (produced->again)
-		produce_later(produced->agent);
 }
 
 static uint32_t next_serial(const struct produced *produced)
@@ -163,37 +236,79 @@ static uint32_t next_serial(const struct produced *produced)
 	return (int32_t)(now - produced->serial) > 0 ? now : produced->serial + 1;
 }
 
+/* Whether zones of a catalog that is followed stand in it. */
+static bool takes_from(const struct produced *produced, const struct config_catalog *config)
+{
+	bool takes = config->members.catalog == produced->config;
+
+	for (size_t i = 0; i < config->group_count; i++)
+		takes |= config->groups[i].settings->catalog == produced->config;
+	return takes;
+}
+
+/* At start it is not known yet which these are: secondaries would drop what is not listed for a moment. */
+static bool is_too_early(const struct produced *produced)
+{
+	const struct agent *agent = produced->agent;
+
+	if (agent->swept || !produced->catalog)
+		return false;
+	for (const struct agent_catalog *catalog = agent->catalogs; catalog; catalog = catalog->next)
+		if ((!catalog->catalog || catalog->at_work) && takes_from(produced, catalog->config))
+			return true;
+	return false;
+}
+
+static void on_made(uv_work_t *work, int status)
+{
+	struct making *making = work->data;
+	struct produced *produced = making->produced;
+	struct agent_zone *zone = produced->gone ? NULL : agent_find_zone(produced->agent, produced->config->zone.apex);
+
+	if (zone && !making->catalog)
+		log_error("catalog %s: cannot be made: %s", produced->config->zone.name, making->why);
+	if (zone && making->catalog && making->differences) {
+		catalog_free(produced->catalog);
+		produced->catalog = making->catalog;
+		produced->serial = making->serial;
+		making->catalog = NULL;
+		log_info("catalog %s: serial %u is made, of %zu members", produced->config->zone.name, making->serial,
+		         produced->catalog->count);
+		agent_keep_version(zone, making->version, EXPIRE, on_served, produced);
+	} else {
+		end_busy(produced);
+	}
+	free_making(making);
+}
+
 static void make(struct produced *produced)
 {
-	struct agent_zone *zone = agent_find_zone(produced->agent, produced->config->zone.apex);
-	uint32_t serial = next_serial(produced);
-	struct zone_version *version;
-	struct catalog *made = NULL;
-	size_t differences = 1;
-	char why[256];
+	struct making *making;
 
 	produced->again = produced->busy;
-	if (produced->busy || !zone)
+	if (produced->busy || !agent_find_zone(produced->agent, produced->config->zone.apex))
 		return;
-	version = make_version(produced, serial, why, sizeof(why));
-	if (version)
-		made = catalog_read(version, why, sizeof(why));
-	if (!made)
-		log_error("catalog %s: cannot be made: %s", produced->config->zone.name, why);
-	else if (produced->catalog)
-		free(catalog_differences(produced->catalog, made, &differences));
-	if (made && differences) {
-		catalog_free(produced->catalog);
-		produced->catalog = made;
-		produced->serial = serial;
-		produced->busy = true;
-		log_info("catalog %s: serial %u is made, of %zu members", produced->config->zone.name, serial,
-		         made->count);
-		agent_keep_version(zone, version, EXPIRE, on_served, produced);
-	} else {
-		catalog_free(made);
+	if (is_too_early(produced)) {
+		produce_later(produced->agent);
+		return;
 	}
-	zone_unref(version);
+	making = calloc(1, sizeof(*making));
+	if (making) {
+		making->work.data = making;
+		making->produced = produced;
+		making->serial = next_serial(produced);
+		making->before = produced->catalog;
+		knot_dname_to_wire(making->apex, produced->config->zone.apex, sizeof(making->apex));
+	}
+	produced->busy = true;
+	if (making && !copy_members(making) &&
+	    !uv_queue_work(produced->agent->loop, &making->work, make_version, on_made))
+		return;
+	/* It is made when its zones change the next time. */
+	log_error("catalog %s: cannot be made: out of memory", produced->config->zone.name);
+	produced->busy = false;
+	if (making)
+		free_making(making);
 }
 
 static void make_all(uv_timer_t *timer)

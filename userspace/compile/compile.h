@@ -164,7 +164,21 @@ struct compile_buffer {
 int compile_node(const struct compile_context *context, size_t number, pg_ref wildcard, struct compile_buffer *out,
                  char *why, size_t why_size);
 
-/* One label of an ordered block (struct pg_order), with what it leads to. */
+/* What the labels of an ordered block (struct pg_order) lead to, and where they stand. */
+static inline const uint64_t *order_leads(const struct pg_order *order)
+{
+	return (const uint64_t *)order->window + order->count;
+}
+static inline const uint16_t *order_labels(const struct pg_order *order)
+{
+	return (const uint16_t *)(order_leads(order) + order->count);
+}
+static inline const uint8_t *order_label(const struct pg_order *order, size_t number)
+{
+	return (const uint8_t *)order + order_labels(order)[number];
+}
+
+/* One label of a block that is to be, with what it leads to. */
 struct order_label {
 	const uint8_t *label; /* length and octets */
 	uint64_t last;        /* of a leaf */

@@ -30,17 +30,33 @@ uint8_t *buffer_extend(struct compile_buffer *buffer, size_t length)
 
 int buffer_align(struct compile_buffer *buffer)
 {
-	return buffer_extend(buffer, -buffer->length & (PG_UNIT - 1)) ? 0 : -1;
+	static const uint8_t zeros[PG_UNIT];
+	size_t length = -buffer->length & (PG_UNIT - 1);
+	uint8_t *at = buffer_take(buffer, PG_UNIT);
+
+	if (!at)
+		return -1;
+	memcpy(at, zeros, PG_UNIT);
+	buffer->length -= PG_UNIT - length;
+	return 0;
 }
 
 uint16_t fragment_sum(const uint8_t *octets, size_t length)
 {
 	uint64_t sum = 0;
+	uint32_t words;
 	uint16_t word;
 
-	for (; length >= 2; length -= 2, octets += 2) {
+	/* Two words at a time: what the upper one adds is folded in below. */
+	for (; length >= 4; length -= 4, octets += 4) {
+		memcpy(&words, octets, 4);
+		sum += words;
+	}
+	if (length >= 2) {
 		memcpy(&word, octets, 2);
 		sum += word;
+		length -= 2;
+		octets += 2;
 	}
 	if (length)
 		sum += octets[0]; /* the first octet of a word is its lower one: little-endian, as the engine demands */
@@ -283,7 +299,9 @@ static int put_fragment(struct link *link, const struct fragment_request *reques
 	header.length = described->length;
 	header.signed_length = described->signed_length;
 	header.sum = fragment_sum(link->out->octets + link->data, header.length);
-	header.signed_sum = fragment_sum(link->out->octets + link->data, header.signed_length);
+	header.signed_sum = header.signed_length == header.length
+	                        ? header.sum
+	                        : fragment_sum(link->out->octets + link->data, header.signed_length);
 	if (buffer_align(link->out) || put_relocations(link, &header) ||
 	    (requests->target_count && put_targets(link, requests)))
 		return -1;

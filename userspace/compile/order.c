@@ -48,13 +48,14 @@ static size_t common_octets(const struct order_label *labels, size_t count)
 	return common;
 }
 
-static uint64_t window_of(const uint8_t *label, size_t skip)
+/* Octets from `from` to `to` of a label, eight at the most, as a number. */
+static uint64_t octets_of(const uint8_t *label, size_t from, size_t to)
 {
-	uint64_t window = 0;
+	uint64_t octets = 0;
 
-	for (size_t i = skip; i < skip + 8; i++)
-		window = window << 8 | (i < label[0] ? label[1 + i] : 0);
-	return window;
+	for (size_t i = from; i < from + 8; i++)
+		octets = octets << 8 | (i < label[0] && i < to ? label[1 + i] : 0);
+	return octets;
 }
 
 int compile_order_block(const struct order_label *labels, size_t count, bool leaf, struct compile_buffer *out)
@@ -63,8 +64,10 @@ int compile_order_block(const struct order_label *labels, size_t count, bool lea
 	size_t skip = common_octets(labels, count);
 
 	out->length = 0;
-	if (!buffer_extend(out, sizeof(*order) + count * sizeof(order->entry[0])))
+	if (!buffer_extend(out, sizeof(*order) + count * (2 * sizeof(uint64_t) + sizeof(uint16_t))) ||
+	    buffer_align(out))
 		return -1;
+	((struct pg_order *)out->octets)->count = count;
 	for (size_t i = 0; i < count; i++) {
 		const uint8_t *label = labels[i].label;
 		size_t at = out->length;
@@ -74,20 +77,17 @@ int compile_order_block(const struct order_label *labels, size_t count, bool lea
 			return -1;
 		memcpy(octets, label, 1U + label[0]);
 		order = (struct pg_order *)out->octets;
-		order->entry[i] = (struct pg_order_entry){
-		    .window = window_of(label, skip),
-		    .last = labels[i].last,
-		    .below = labels[i].below,
-		    .label = at,
-		};
+		order->window[i] = octets_of(label, skip, skip + 8) >> 1;
+		((uint64_t *)order_leads(order))[i] = leaf ? labels[i].last : labels[i].below;
+		((uint16_t *)order_labels(order))[i] = at;
 	}
 	/* Words are read up to seven octets behind a label. */
 	if (!buffer_extend(out, PG_UNIT) || buffer_align(out))
 		return -1;
 	order = (struct pg_order *)out->octets;
 	order->units = out->length / PG_UNIT;
-	order->count = count;
 	order->skip = skip;
+	order->prefix = octets_of(labels[0].label, 0, skip);
 	order->leaf = leaf;
 	return 0;
 }

@@ -31,7 +31,7 @@ struct publisher_options {
 struct publisher *publisher_open(const struct publisher_options *options, uv_loop_t *loop);
 
 /* Whether what is served was taken up from the pins, rather than made anew. */
-bool publisher_adopted(const struct publisher *publisher);
+bool publisher_adopted(struct publisher *publisher);
 
 /* Waits for running jobs, ends the thread, leaves the pins. */
 void publisher_close(struct publisher *publisher);
@@ -103,7 +103,7 @@ void publisher_set_policy(struct publisher *publisher, const struct pg_policy *p
 void publisher_set_clock(struct publisher *publisher);
 
 /* Octets that the image takes of the memory of the fast path. */
-uint64_t publisher_memory(const struct publisher *publisher);
+uint64_t publisher_memory(struct publisher *publisher);
 
 struct pg_zone_counters; /* zone_counters_shared.h */
 /* What was counted of a zone: by the program, and by the fallback. `counted`: whether the program counts it. False: no

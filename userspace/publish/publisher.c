@@ -377,119 +377,22 @@ void publisher_close(struct publisher *publisher)
 	uv_close((uv_handle_t *)&publisher->async, free_publisher);
 }
 
-static void fill(const struct image *image, uint32_t slot, struct publisher_zone *out)
-{
-	const struct pg_zone *zone = image_zone(image, slot);
-	const struct pg_head *head = segments_at(&image->segments, zone->head.ref);
-
-	*out = (struct publisher_zone){.loaded = zone->head.ref, .expires_at = zone->expires_at};
-	if (!out->loaded)
-		return;
-	out->serial = head->serial;
-	out->names = head->names;
-	out->cold = __atomic_load_n(&image->zone_data[slot].cold, __ATOMIC_RELAXED);
-}
-
-void publisher_each_zone(struct publisher *publisher,
-                         void (*found)(const uint8_t *apex, const struct publisher_zone *zone, void *context),
-                         void *context)
-{
-	struct image *image = publisher->image;
-	bool there = true;
-
-	for (uint32_t slot = 0; there; slot++) {
-		struct publisher_zone out;
-		struct pg_zone zone = {};
-
-		/* They may become more meanwhile. */
-		pthread_mutex_lock(&image->zones_lock);
-		there = slot < image->zones.entries;
-		if (there)
-			zone = *image_zone(image, slot);
-		if (zone.flags & PG_ZONE_IN_USE)
-			fill(image, slot, &out);
-		pthread_mutex_unlock(&image->zones_lock);
-		if (zone.flags & PG_ZONE_IN_USE)
-			found(zone.name, &out, context);
-	}
-}
-
-int publisher_add_zone(struct publisher *publisher, const uint8_t *apex)
-{
-	int64_t slot;
-
-	pthread_mutex_lock(&publisher->image->zones_lock);
-	slot = image_add_zone(publisher->image, apex);
-	pthread_mutex_unlock(&publisher->image->zones_lock);
-	return slot < 0 ? -1 : 0;
-}
-
-void publisher_set_private(struct publisher *publisher, const uint8_t *apex, bool private)
-{
-	struct image *image = publisher->image;
-	int64_t slot;
-
-	pthread_mutex_lock(&image->zones_lock);
-	slot = image_find_zone(image, apex);
-	if (slot >= 0 && private)
-		image_zone(image, slot)->flags |= PG_ZONE_PRIVATE;
-	else if (slot >= 0)
-		image_zone(image, slot)->flags &= (uint16_t)~PG_ZONE_PRIVATE;
-	pthread_mutex_unlock(&image->zones_lock);
-}
-
-struct zone_version *publisher_read_adopted(struct publisher *publisher, const uint8_t *apex)
-{
-	struct image *image = publisher->image;
-	int64_t slot = image_find_zone(image, apex);
-	struct zone_builder *builder = slot >= 0 && image_head(image, slot).ref ? image_read_back(image, slot) : NULL;
-	char why[256];
-
-	return builder ? zone_builder_finish(builder, why, sizeof(why)) : NULL;
-}
-
 void publisher_remove_zone(struct publisher *publisher, const uint8_t *apex)
 {
 	struct job *job = calloc(1, sizeof(*job));
 	int64_t slot;
 
+	/* It is not answered any more in any case; without a job its memory stays taken until the next start. */
 	pthread_mutex_lock(&publisher->image->zones_lock);
-	slot = job ? image_hide_zone(publisher->image, apex) : -1;
+	slot = image_hide_zone(publisher->image, apex);
 	pthread_mutex_unlock(&publisher->image->zones_lock);
-	if (slot < 0) {
+	if (slot < 0 || !job) {
 		free(job);
 		return;
 	}
 	job->kind = JOB_DROP;
 	job->slot = slot;
 	queue_put(publisher, &publisher->jobs, job);
-}
-
-bool publisher_zone_counters(struct publisher *publisher, const uint8_t *apex, bool *counted,
-                             struct pg_zone_counters *program, struct pg_zone_counters *fallback)
-{
-	struct image *image = publisher->image;
-	int64_t slot;
-
-	pthread_mutex_lock(&image->zones_lock);
-	slot = image->zone_counters ? image_find_zone(image, apex) : -1;
-	if (slot >= 0)
-		*counted = zone_counters_read(image->zone_counters, slot, program, fallback);
-	pthread_mutex_unlock(&image->zones_lock);
-	return slot >= 0;
-}
-
-bool publisher_zone(struct publisher *publisher, const uint8_t *apex, struct publisher_zone *out)
-{
-	struct image *image = publisher->image;
-	int64_t slot;
-
-	pthread_mutex_lock(&image->zones_lock);
-	slot = image_find_zone(image, apex);
-	if (slot >= 0)
-		fill(image, slot, out);
-	pthread_mutex_unlock(&image->zones_lock);
-	return slot >= 0;
 }
 
 /* `apex` may be NULL. */
@@ -581,39 +484,7 @@ void publisher_make(struct publisher *publisher, struct zone_changes *changes, p
 	queue_put(publisher, &publisher->jobs, job);
 }
 
-void publisher_set_expiry(struct publisher *publisher, const uint8_t *apex, uint64_t expires_at)
-{
-	struct image *image = publisher->image;
-	int64_t slot;
-
-	pthread_mutex_lock(&image->zones_lock);
-	slot = image_find_zone(image, apex);
-	if (slot >= 0)
-		__atomic_store_n(&image_zone(image, slot)->expires_at, expires_at, __ATOMIC_RELEASE);
-	pthread_mutex_unlock(&image->zones_lock);
-}
-
-void publisher_set_policy(struct publisher *publisher, const struct pg_policy *policy)
-{
-	image_set_policy(publisher->image, policy);
-}
-
-void publisher_set_clock(struct publisher *publisher)
-{
-	image_set_clock(publisher->image);
-}
-
 struct image *publisher_image(struct publisher *publisher)
 {
 	return publisher->image;
-}
-
-bool publisher_adopted(const struct publisher *publisher)
-{
-	return publisher->image->adopted;
-}
-
-uint64_t publisher_memory(const struct publisher *publisher)
-{
-	return image_memory_used(publisher->image);
 }

@@ -72,24 +72,39 @@ const uint8_t *scope_keep(struct scope *scope, const uint8_t *name)
 
 /* ---- the names ---- */
 
-static uint32_t *find_slot(const struct scope *scope, uint64_t hash, const uint8_t *name)
+static uint32_t *find_slot(const struct scope *scope, uint64_t hash, const uint8_t *name, size_t length)
 {
 	size_t at = hash & (scope->table_room - 1);
 
 	for (; scope->table[at]; at = (at + 1) & (scope->table_room - 1)) {
 		const struct scope_name *there = &scope->names[scope->table[at] - 1];
 
-		if (there->hash == hash && knot_dname_is_equal(there->name, name))
+		if (there->hash == hash && there->length == length && !memcmp(there->name, name, length))
 			break;
 	}
 	return &scope->table[at];
 }
 
+static bool is_number(const struct scope *scope, size_t number, const uint8_t *name, size_t length)
+{
+	return number < scope->count && scope->names[number].length == length &&
+	       !memcmp(scope->names[number].name, name, length);
+}
+
 struct scope_name *scope_find(const struct scope *scope, const uint8_t *name)
 {
-	uint32_t number = *find_slot(scope, hash_of(scope, name, knot_dname_size(name)), name);
+	size_t length = knot_dname_size(name), number = *scope->guess;
 
-	return number ? &scope->names[number - 1] : NULL;
+	/* The apex is the first, and names are mostly asked for in the order in which they came. */
+	if (is_number(scope, 0, name, length))
+		return &scope->names[0];
+	if (!is_number(scope, number, name, length) && !is_number(scope, ++number, name, length)) {
+		number = *find_slot(scope, hash_of(scope, name, length), name, length);
+		if (!number--)
+			return NULL;
+	}
+	*scope->guess = number;
+	return &scope->names[number];
 }
 
 static int make_room(struct scope *scope)
@@ -111,7 +126,7 @@ static int make_room(struct scope *scope)
 	scope->table_room = room * 2;
 	scope->room = room;
 	for (size_t i = 0; i < scope->count; i++)
-		*find_slot(scope, names[i].hash, names[i].name) = i + 1;
+		*find_slot(scope, names[i].hash, names[i].name, names[i].length) = i + 1;
 	return 0;
 }
 
@@ -185,7 +200,7 @@ static struct scope_name *add_one(struct scope *scope, const uint8_t *name)
 	*there = (struct scope_name){.name = name, .length = length, .hash = hash_of(scope, name, length)};
 	there->before = node_of(scope, PG_ROLE_NAME, name);
 	there->data_before = there->data_after = scope_node_has_data(scope, there->before);
-	*find_slot(scope, there->hash, name) = scope->count;
+	*find_slot(scope, there->hash, name, length) = scope->count;
 	return there;
 }
 
@@ -371,6 +386,7 @@ static int read_others(struct scope *scope, char *why, size_t why_size)
 static void begin(struct scope *scope, const struct image *image, uint32_t slot, pg_ref head, const uint8_t *apex)
 {
 	*scope = (struct scope){.image = image, .slot = slot, .data = &image->zone_data[slot]};
+	scope->guess = &scope->guessed;
 	scope->head = segments_at(&image->segments, head);
 	scope->apex = apex;
 	/* Where most of the zone changes, the whole way is the shorter one. */

@@ -61,6 +61,7 @@ struct scope {
 	size_t count, room;
 	uint32_t *table; /* number of a name, plus 1, by hash */
 	size_t table_room;
+	size_t *guess, guessed;      /* which name was found last */
 	size_t limit;                /* of names: beyond, the whole way is the shorter one */
 	struct owned *owned;         /* names that stand nowhere else */
 	struct scope_record *proved; /* NSEC3 records of touched names, by hash */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The memory that nodes and heads stand in: segments, added one by one, and which units of them are taken. One
+ * The memory that nodes and heads stand in: segments, added as it grows, and which units of them are taken. One
  * contiguous range of addresses, so that a reference is an offset. The warm segments are maps, which the program can
  * reach, and bounded; the cold ones (PG_COLD) are parts of a file, which only this process maps. Used by the publisher
  * thread alone.

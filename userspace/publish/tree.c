@@ -69,11 +69,6 @@ static const struct pg_order *order_at(const struct commit *commit, pg_ref ref)
 	return segments_at(&commit->image->segments, ref);
 }
 
-static const uint8_t *label_of(const struct pg_order *order, size_t number)
-{
-	return (const uint8_t *)order + order->entry[number].label;
-}
-
 static int compare_labels(const uint8_t *a, const uint8_t *b)
 {
 	int order = memcmp(a + 1, b + 1, a[0] < b[0] ? a[0] : b[0]);
@@ -91,11 +86,11 @@ static int edit_leaf(struct commit *commit, const struct pg_order *order, const 
 	while (i < order->count || j < count) {
 		int compared = j == count          ? -1
 		               : i == order->count ? 1
-		                                   : compare_labels(label_of(order, i), edits[j].name);
+		                                   : compare_labels(order_label(order, i), edits[j].name);
 		struct order_label label = {};
 
 		if (compared <= 0)
-			label = (struct order_label){.label = label_of(order, i), .last = order->entry[i].last};
+			label = (struct order_label){.label = order_label(order, i), .last = order_leads(order)[i]};
 		if (compared >= 0) {
 			changed |= compared || edits[j].gone || edits[j].last != label.last;
 			label = (struct order_label){.label = edits[j].name, .last = edits[j].last};
@@ -118,11 +113,11 @@ static int edit_inner(struct commit *commit, const struct pg_order *order, const
 	int changed = 0;
 
 	for (size_t i = 0, from = 0; i < order->count; i++) {
-		const struct order_label label = {.label = label_of(order, i), .below = order->entry[i].below};
+		const struct order_label label = {.label = order_label(order, i), .below = order_leads(order)[i]};
 		size_t to = from, before = list->count;
 
 		while (to < count &&
-		       (i + 1 == order->count || compare_labels(edits[to].name, label_of(order, i + 1)) < 0))
+		       (i + 1 == order->count || compare_labels(edits[to].name, order_label(order, i + 1)) < 0))
 			to++;
 		if (from == to ? put_label(commit, list, &label)
 		               : edit_block(commit, label.below, edits + from, to - from, false, list))
@@ -144,7 +139,7 @@ static int edit_block(struct commit *commit, pg_ref ref, const struct scope_edit
 	                          : edit_inner(commit, order, edits, count, &list);
 
 	if (!changed) {
-		const struct order_label same = {.label = label_of(order, 0), .below = ref};
+		const struct order_label same = {.label = order_label(order, 0), .below = ref};
 
 		free(list.labels);
 		return put_label(commit, out, &same);

@@ -136,7 +136,9 @@ void zone_counters_clear(struct zone_counters *counters, uint32_t slot)
 
 	if (!zeros)
 		return;
-	memset(&counters->fallback[slot], 0, sizeof(counters->fallback[slot]));
+	/* What was never written takes no memory, and is not to. */
+	if (memcmp(&counters->fallback[slot], zeros, sizeof(*zeros)) != 0)
+		memset(&counters->fallback[slot], 0, sizeof(counters->fallback[slot]));
 	if (slot < counters->entries && counters->map >= 0)
 		bpf_map_update_elem(counters->map, &slot, zeros, BPF_ANY);
 	free(zeros);

@@ -20,19 +20,18 @@
  *         | equal    |   | BUILD  |              v             |
  *         |          |   +--------+ ---------> +---------+ ----+
  *         v          v     a worker            | PUBLISH |
- *    attempt_end   round_address_older         +---------+
- *    confirmed                         served, or | refused (failed)
+ * attempt_confirmed  attempt_older             +---------+
+ *                                      served, or | refused (failed)
  *                                                 v
  *                                            attempt_end
  *
  * attempt_cancel leads out from everywhere: what is still at work then (a worker, the hook) has lost its way to the
  * attempt and only cleans up after itself.
  */
-#include "transfer_internal.h"
+#include "attempt.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum follower_state follower_state(const struct follower *follower)
 {
@@ -59,176 +58,6 @@ static struct exchange_pool *pool_of(const struct attempt *attempt)
 	return schedule_pool(attempt->follower->schedule);
 }
 
-/* ---- outcomes ---- */
-
-/* All that was asked has come: the connection, if there is one, is free for others. */
-static void answered(struct attempt *attempt)
-{
-	if (attempt->keep.given)
-		exchange_keep(attempt->exchange, attempt->keep.idle);
-	attempt->keep.given = false;
-	exchange_answered(attempt->exchange);
-}
-
-/* Ends what has been begun with the address. */
-static void drop_exchange(struct attempt *attempt)
-{
-	exchange_end(attempt->exchange);
-	attempt->exchange = NULL;
-	transfer_in_clear(&attempt->incoming);
-	tsig_session_clear(&attempt->tsig);
-}
-
-/* Returns the follower, which has no attempt any more. */
-static struct follower *drop(struct attempt *attempt, enum schedule_verdict verdict)
-{
-	struct follower *follower = attempt->follower;
-
-	drop_exchange(attempt);
-	build_forget(attempt);
-	follower->attempt = NULL;
-	free(attempt);
-	schedule_release(follower->schedule, &follower->slot, verdict);
-	return follower;
-}
-
-void attempt_cancel(struct follower *follower)
-{
-	if (follower->attempt != NULL)
-		drop(follower->attempt, VERDICT_NONE);
-}
-
-void attempt_end(struct attempt *attempt, enum attempt_outcome outcome, const char *error)
-{
-	round_end(drop(attempt, VERDICT_NONE), outcome, error);
-}
-
-static void note_end(struct attempt *attempt, enum history_result result, const char *why)
-{
-	history_end(attempt->follower->history, result, &attempt->facts, why, schedule_clock());
-}
-
-void attempt_failed(struct attempt *attempt, const char *why)
-{
-	/* Without an exchange it was not the address that failed. */
-	bool silent =
-	    !attempt->heard && attempt->exchange != NULL && exchange_tls(attempt->exchange) != EXCHANGE_TLS_REFUSED;
-
-	note_end(attempt, HISTORY_FAILED, why);
-	round_address_failed(drop(attempt, silent ? VERDICT_SILENT : VERDICT_NONE), why);
-}
-
-void attempt_refused(struct attempt *attempt, uint32_t serial, const char *why)
-{
-	struct turn *turn = round_turn(attempt->follower);
-
-	note_end(attempt, HISTORY_FAILED, why);
-	if (turn->refused != serial || schedule_clock() >= turn->refused_until)
-		turn->refused_until = schedule_clock() + transfer_limits.refusal_pause;
-	turn->refused = serial;
-	round_primary_refused(drop(attempt, VERDICT_NONE), why);
-}
-
-/* Whether this serial of the primary was refused lately, and nobody asks for it all the same. Then the attempt is over.
- */
-static bool still_refused(struct attempt *attempt, uint32_t serial)
-{
-	struct follower *follower = attempt->follower;
-	const struct history_refusal *refusal = follower->history != NULL ? follower->history->refusal : NULL;
-	const struct turn *turn = round_turn(follower);
-	char why[TRANSFER_WHY];
-
-	if (schedule_clock() >= turn->refused_until || turn->refused != serial || follower->round.full ||
-	    follower->round.unverified)
-		return false;
-	history_enter(follower->history, HISTORY_VERIFY, schedule_clock());
-	snprintf(why, sizeof(why), "serial %u is refused: %.180s", serial,
-	         refusal != NULL && refusal->serial == serial ? refusal->reason : "the log told why");
-	attempt_refused(attempt, serial, why);
-	return true;
-}
-
-static void address_older(struct attempt *attempt, uint32_t serial)
-{
-	char why[TRANSFER_WHY];
-
-	snprintf(why, sizeof(why), "its serial %u is older than the one served", serial);
-	note_end(attempt, HISTORY_OLDER, why);
-	round_address_older(drop(attempt, VERDICT_NONE), serial);
-}
-
-/* A sign of life. */
-static void mark_heard(struct attempt *attempt)
-{
-	if (attempt->heard)
-		return;
-	attempt->heard = true;
-	schedule_heard(attempt->follower->schedule, &attempt->follower->slot);
-}
-
-static void note_serial(struct follower *follower, uint32_t serial)
-{
-	follower->has_primary_serial = true;
-	follower->primary_serial = serial;
-	follower->last_check = (int64_t)time(NULL);
-	history_heard(follower->history, serial, follower->loaded ? &follower->served.serial : NULL, schedule_clock());
-}
-
-/* ---- what is told of it ---- */
-
-/* The address is asked, perhaps once more in this attempt. */
-static void note_begin(struct attempt *attempt, enum history_kind kind, enum history_transport transport)
-{
-	struct source source = round_source(attempt->follower);
-	bool again = attempt->begun;
-
-	attempt->begun = true;
-	attempt->facts = (struct history_facts){0};
-	history_begin(history_open(&attempt->follower->history), source.primary, source.address, kind, transport, again,
-	              schedule_clock());
-}
-
-/* Something came, or will not come any more: of TCP, the connection stood before that. What failed may be TLS. */
-static void note_connected(struct attempt *attempt)
-{
-	struct history *history = attempt->follower->history;
-	const struct history_entry *entry = history_now(history);
-	bool tls = exchange_tls(attempt->exchange) != EXCHANGE_TLS_NONE;
-	uint64_t ago;
-
-	if (entry == NULL || entry->phase != HISTORY_CONNECT || !(tls || exchange_connected(attempt->exchange)))
-		return;
-	ago = uv_now(loop_of(attempt)) - exchange_connected_at(attempt->exchange);
-	history_enter(history,
-	              tls                              ? HISTORY_TLS
-	              : entry->kind == HISTORY_ASK_SOA ? HISTORY_SOA
-	                                               : HISTORY_TRANSFER,
-	              schedule_clock() - ago);
-}
-
-static void note_message(struct attempt *attempt, size_t octets)
-{
-	note_connected(attempt);
-	history_message(attempt->follower->history, octets, schedule_clock());
-}
-
-/* The primary has what is served. */
-static void confirmed(struct attempt *attempt, const struct soa_timers *soa)
-{
-	struct follower *follower = attempt->follower;
-	uint32_t expire = clocks_expire(follower, soa, &attempt->expire, true);
-
-	follower->served = *soa;
-	follower->timers_known = true;
-	clocks_set_expiry(follower, expire);
-	round_address_good(follower);
-	note_end(attempt, HISTORY_OK, NULL);
-	follower = drop(attempt, VERDICT_NONE);
-	follower->hooks.confirmed(follower->hooks.context, expire);
-	if (!follower->gone)
-		round_end(follower, ATTEMPT_GOOD, NULL);
-}
-
 /* ---- AXFR, IXFR ---- */
 
 static int start_transfer(struct attempt *attempt, bool incremental, char *why);
@@ -253,17 +82,17 @@ static bool wanted(struct attempt *attempt)
 	struct follower *follower = attempt->follower;
 	struct soa_timers soa = attempt->incoming.soa;
 
-	note_serial(follower, soa.serial);
+	attempt_note_serial(follower, soa.serial);
 	if (!follower->loaded || follower->round.full || serial_newer(soa.serial, follower->served.serial))
-		return !still_refused(attempt, soa.serial);
+		return !attempt_still_refused(attempt, soa.serial);
 	if (soa.serial == follower->served.serial)
-		confirmed(attempt, &soa);
+		attempt_confirmed(attempt, &soa);
 	else if (!clocks_expired(follower))
-		address_older(attempt, soa.serial);
+		attempt_older(attempt, soa.serial);
 	else if (attempt->incoming.expected.type == KNOT_RRTYPE_IXFR)
 		fall_back(attempt, "what is served has expired, and the primary's serial is older");
 	else
-		return !still_refused(attempt, soa.serial);
+		return !attempt_still_refused(attempt, soa.serial);
 	return false;
 }
 
@@ -322,10 +151,10 @@ static void on_transfer_message(void *context, uint8_t *wire, size_t length)
 	enum transfer_result result;
 	char why[TRANSFER_WHY];
 
-	mark_heard(attempt);
-	note_message(attempt, length);
+	attempt_heard(attempt);
+	attempt_note_message(attempt, length);
 	if (!opened && without_edns(attempt, wire, length)) {
-		answered(attempt);
+		attempt_answered(attempt);
 		if (start_transfer(attempt, attempt->expected.type == KNOT_RRTYPE_IXFR, why) != 0)
 			attempt_failed(attempt, why);
 		return;
@@ -337,7 +166,7 @@ static void on_transfer_message(void *context, uint8_t *wire, size_t length)
 	case TRANSFER_FAILED:
 		/* A refusal is one message, after which the connection is as good as before. */
 		if (attempt->incoming.rcode != KNOT_RCODE_NOERROR)
-			answered(attempt);
+			attempt_answered(attempt);
 		memcpy(why, attempt->incoming.why, sizeof(why));
 		transfer_failed(attempt, why);
 		break;
@@ -346,7 +175,7 @@ static void on_transfer_message(void *context, uint8_t *wire, size_t length)
 			wanted(attempt);
 		break;
 	case TRANSFER_DONE:
-		answered(attempt);
+		attempt_answered(attempt);
 		if (!opened && !wanted(attempt))
 			break;
 		attempt->transfer_ms = schedule_clock() - attempt->transfer_begun;
@@ -370,7 +199,7 @@ static void on_transfer_failed(void *context, const char *cause)
 	if (attempt->incoming.records > 0)
 		snprintf(why + used, sizeof(why) - used, ", after %llu records",
 		         (unsigned long long)attempt->incoming.records);
-	note_connected(attempt);
+	attempt_note_connected(attempt);
 	/* Where there is no connection, another one is not to be had either. */
 	if (connected)
 		transfer_failed(attempt, why);
@@ -390,7 +219,7 @@ static size_t make_query(struct attempt *attempt, uint8_t *query, uint16_t type,
 	uint16_t id = (uint16_t)random_below(65536);
 	size_t length;
 
-	drop_exchange(attempt);
+	attempt_drop_exchange(attempt);
 	attempt->expected = (struct reply_expected){.what = "SOA query",
 	                                            .id = id,
 	                                            .type = type,
@@ -419,8 +248,8 @@ static int start_transfer(struct attempt *attempt, bool incremental, char *why)
 	    make_query(attempt, query, incremental ? KNOT_RRTYPE_IXFR : KNOT_RRTYPE_AXFR, attempt->edns, cause);
 
 	attempt->state = FOLLOWER_TRANSFER;
-	note_begin(attempt, incremental ? HISTORY_IXFR : HISTORY_AXFR,
-	           peer.tls != NULL ? HISTORY_OVER_TLS : HISTORY_TCP);
+	attempt_note_begin(attempt, incremental ? HISTORY_IXFR : HISTORY_AXFR,
+	                   peer.tls != NULL ? HISTORY_OVER_TLS : HISTORY_TCP);
 	attempt->transfer_begun = schedule_clock();
 	if (length > 0 && (transfer_in_init(&attempt->incoming, follower->zone->apex, attempt->expected.id, have,
 	                                    &attempt->tsig) != 0 ||
@@ -467,12 +296,12 @@ static void compare(struct attempt *attempt, const struct soa_timers *soa)
 	struct follower *follower = attempt->follower;
 	char why[TRANSFER_WHY];
 
-	note_serial(follower, soa->serial);
+	attempt_note_serial(follower, soa->serial);
 	if (soa->serial == follower->served.serial)
-		confirmed(attempt, soa);
+		attempt_confirmed(attempt, soa);
 	else if (!serial_newer(soa->serial, follower->served.serial) && !clocks_expired(follower))
-		address_older(attempt, soa->serial);
-	else if (still_refused(attempt, soa->serial))
+		attempt_older(attempt, soa->serial);
+	else if (attempt_still_refused(attempt, soa->serial))
 		return;
 	else if (start_best_transfer(attempt, soa->serial, why) != 0)
 		attempt_failed(attempt, why);
@@ -490,16 +319,16 @@ static void on_soa_message(void *context, uint8_t *wire, size_t length)
 	 * judged, and a failure shown rather than waited out: a forger who guessed it only costs this one poll. */
 	if (!attempt->over_tcp && !reply_matches(&attempt->expected, wire, length))
 		return;
-	mark_heard(attempt);
-	note_message(attempt, length);
+	attempt_heard(attempt);
+	attempt_note_message(attempt, length);
 	if (without_edns(attempt, wire, length)) {
-		answered(attempt);
+		attempt_answered(attempt);
 		if (start_soa(attempt, attempt->over_tcp, false, why) != 0)
 			attempt_failed(attempt, why);
 		return;
 	}
 	verdict = soa_reply(&attempt->expected, wire, length, &attempt->tsig, &soa, &attempt->expire, why);
-	answered(attempt);
+	attempt_answered(attempt);
 	switch (verdict) {
 	case SOA_ANSWERED:
 		attempt->edns_taken = true;
@@ -531,7 +360,7 @@ static void on_soa_failed(void *context, const char *cause)
 		go_on_over_tcp(attempt, false);
 		return;
 	}
-	note_connected(attempt);
+	attempt_note_connected(attempt);
 	if (round_primary(attempt->follower)->reach.tls != NULL)
 		snprintf(why, sizeof(why), "SOA query failed: %.230s", cause);
 	else
@@ -551,10 +380,10 @@ static int start_soa(struct attempt *attempt, bool over_tcp, bool edns, char *wh
 	attempt->state = FOLLOWER_SOA;
 	/* Over TLS or not at all. */
 	over_tcp |= peer.tls != NULL;
-	note_begin(attempt, HISTORY_ASK_SOA,
-	           peer.tls != NULL ? HISTORY_OVER_TLS
-	           : over_tcp       ? HISTORY_TCP
-	                            : HISTORY_UDP);
+	attempt_note_begin(attempt, HISTORY_ASK_SOA,
+	                   peer.tls != NULL ? HISTORY_OVER_TLS
+	                   : over_tcp       ? HISTORY_TCP
+	                                    : HISTORY_UDP);
 	attempt->over_tcp = over_tcp;
 	length = make_query(attempt, query, KNOT_RRTYPE_SOA, edns, cause);
 	if (length > 0 && over_tcp)

@@ -107,11 +107,13 @@ void follower_plan(struct follower *follower)
 	if (follower->gone)
 		return;
 	if (follower->round.on) {
+		enum slot_class class = follower->notified ? SLOT_NOTIFIED : SLOT_ASKED;
+
 		/* Where it only waits for its turn yet, it need not be done first. */
-		if (at != 0 || follower->slot.state != SLOT_QUEUED || follower->round.urgent)
+		if (at != 0 || follower->slot.state != SLOT_QUEUED || follower->slot.class <= class)
 			return;
 		if (follower->round.asked) {
-			schedule_urge(follower->schedule, &follower->slot);
+			schedule_urge(follower->schedule, &follower->slot, class);
 			return;
 		}
 		round_give_up(follower);

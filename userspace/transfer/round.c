@@ -122,10 +122,20 @@ static void all_tried(struct follower *follower)
 	round_end(follower, ATTEMPT_FAILED, error);
 }
 
+static bool is_urgent(const struct waiter *waiter)
+{
+	for (; waiter != NULL; waiter = waiter->next)
+		if (waiter->force != FOLLOWER_AS_DUE)
+			return true;
+	return false;
+}
+
 static enum slot_class class_of(const struct follower *follower)
 {
-	if (follower->round.urgent)
+	if (follower->round.notified)
 		return SLOT_NOTIFIED;
+	if (is_urgent(follower->attending))
+		return SLOT_ASKED;
 	/* The first time it is loaded as fast as may be; a primary that refuses it is not pressed. */
 	return follower->loaded || follower->failures > 0 ? SLOT_POLL : SLOT_LOAD;
 }
@@ -166,21 +176,13 @@ static bool wants(const struct waiter *waiter, enum follower_force force)
 	return false;
 }
 
-static bool is_urgent(const struct waiter *waiter)
-{
-	for (; waiter != NULL; waiter = waiter->next)
-		if (waiter->force != FOLLOWER_AS_DUE)
-			return true;
-	return false;
-}
-
 void round_begin(struct follower *follower)
 {
 	follower->attending = follower->waiting;
 	follower->waiting = NULL;
 	follower->round = (struct round){
 	    .on = true,
-	    .urgent = follower->notified || is_urgent(follower->attending),
+	    .notified = follower->notified,
 	    .full = wants(follower->attending, FOLLOWER_FULL),
 	    .unverified = wants(follower->attending, FOLLOWER_UNVERIFIED),
 	    .hinted = follower->notified && follower->hint_known,
@@ -215,12 +217,11 @@ void round_address_failed(struct follower *follower, const char *why)
 
 /* The primary answered well, with a serial before ours. It is not wrong as such (it may be a secondary that lags), but
  * somebody has to see it: a primary set back to an old serial is never followed. */
-void round_address_older(struct follower *follower, uint32_t serial)
+void round_address_older(struct follower *follower, const char *why)
 {
-	char source[160], why[TRANSFER_WHY];
+	char source[160];
 
 	source_text(follower, round_source(follower), source, sizeof(source));
-	snprintf(why, sizeof(why), "its serial %u is older than the one served", serial);
 	transfer_log_repeated(follower, LOG_LEVEL_NOTICE, source, why);
 	round_address_good(follower);
 	follower->round.older = true;

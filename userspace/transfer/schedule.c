@@ -438,7 +438,7 @@ int schedule_ask(struct schedule *schedule, struct slot *slot, const struct sock
 
 	if (server == NULL)
 		return -1;
-	if (server->down && (server->probing || (class != SLOT_NOTIFIED && server->probe_at > schedule_clock())))
+	if (server->down && (server->probing || (!slot_is_urgent(class) && server->probe_at > schedule_clock())))
 		return 0;
 	unlink_slot(schedule, slot);
 	due_take(&schedule->heap, &slot->due);
@@ -460,13 +460,13 @@ void schedule_withdraw(struct schedule *schedule, struct slot *slot)
 	unlink_slot(schedule, slot);
 }
 
-void schedule_urge(struct schedule *schedule, struct slot *slot)
+void schedule_urge(struct schedule *schedule, struct slot *slot, enum slot_class class)
 {
 	struct server *server = slot->server;
 
 	slots_remove(&server->queues[slot->class], slot);
-	slot->class = SLOT_NOTIFIED;
-	slots_append(&server->queues[SLOT_NOTIFIED], slot);
+	slot->class = class;
+	slots_append(&server->queues[class], slot);
 	take_turn(schedule, server);
 	rearm(schedule, true);
 }

@@ -25,11 +25,17 @@ struct server;
 
 /* What goes before what, at one address. */
 enum slot_class {
-	SLOT_NOTIFIED, /* a NOTIFY came, or an operator waits: at a rate of its own */
+	SLOT_NOTIFIED, /* a NOTIFY came: at a rate of its own */
+	SLOT_ASKED,    /* an operator waits: by the same rate, but behind them, since it may be for all zones */
 	SLOT_POLL,     /* a serial is asked for by the clock: at the primary's rate */
 	SLOT_LOAD,     /* nothing is served yet: as many as go at a time, since no poll is made */
 };
-#define SLOT_CLASSES 3
+#define SLOT_CLASSES 4
+
+static inline bool slot_is_urgent(enum slot_class class)
+{
+	return class == SLOT_NOTIFIED || class == SLOT_ASKED;
+}
 
 enum slot_state { SLOT_IDLE, SLOT_QUEUED, SLOT_UNDER_WAY, SLOT_PARKED };
 
@@ -86,8 +92,8 @@ int schedule_ask(struct schedule *schedule, struct slot *slot, const struct sock
                  enum slot_class class);
 /* Gives up waiting: QUEUED becomes IDLE. */
 void schedule_withdraw(struct schedule *schedule, struct slot *slot);
-/* A queued slot goes with the NOTIFYs. */
-void schedule_urge(struct schedule *schedule, struct slot *slot);
+/* A queued slot goes with those of a class that comes before its own. */
+void schedule_urge(struct schedule *schedule, struct slot *slot, enum slot_class class);
 /* The address asked has answered: what was in doubt is not any more. UNDER_WAY. */
 void schedule_heard(struct schedule *schedule, struct slot *slot);
 /* UNDER_WAY becomes IDLE. */

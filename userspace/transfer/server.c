@@ -85,8 +85,10 @@ void slots_remove(struct slots *slots, struct slot *slot)
 
 bool server_waits(const struct server *server)
 {
-	return server->queues[SLOT_NOTIFIED].first != NULL || server->queues[SLOT_POLL].first != NULL ||
-	       server->queues[SLOT_LOAD].first != NULL;
+	for (size_t i = 0; i < SLOT_CLASSES; i++)
+		if (server->queues[i].first != NULL)
+			return true;
+	return false;
 }
 
 /* ---- rates ---- */
@@ -96,12 +98,12 @@ static uint64_t interval(const struct server *server, enum slot_class class)
 {
 	uint64_t rate = server->rate != 0 ? server->rate : transfer_limits.rate;
 
-	return 1000 * MICRO / (class == SLOT_NOTIFIED ? rate * transfer_limits.notified_factor : rate);
+	return 1000 * MICRO / (slot_is_urgent(class) ? rate * transfer_limits.notified_factor : rate);
 }
 
 static uint64_t *clock_of(struct server *server, enum slot_class class)
 {
-	return class == SLOT_NOTIFIED ? &server->notified_due : &server->poll_due;
+	return slot_is_urgent(class) ? &server->notified_due : &server->poll_due;
 }
 
 static bool rate_allows(struct server *server, enum slot_class class, uint64_t now)
@@ -121,20 +123,20 @@ static void charge(struct server *server, enum slot_class class, uint64_t now)
 static unsigned window_of(const struct server *server, enum slot_class class)
 {
 	/* Polls that wait for an address in doubt do not hold up what it says itself. */
-	return server->window + (class == SLOT_NOTIFIED ? transfer_limits.window_notified : 0);
+	return server->window + (slot_is_urgent(class) ? transfer_limits.window_notified : 0);
 }
 
 /* NOTIFYs first. Polls come before loads, which would leave nothing to them: polls are bounded by the rate. */
 struct slot *server_next(struct server *server, bool full)
 {
-	static const enum slot_class order[] = {SLOT_NOTIFIED, SLOT_POLL, SLOT_LOAD};
+	static const enum slot_class order[] = {SLOT_NOTIFIED, SLOT_ASKED, SLOT_POLL, SLOT_LOAD};
 	uint64_t now = schedule_clock();
 
 	for (size_t i = 0; i < SLOT_CLASSES; i++) {
 		enum slot_class class = order[i];
 		struct slot *slot = server->queues[class].first;
 
-		if (slot == NULL || (full && class != SLOT_NOTIFIED) || server->under_way >= window_of(server, class))
+		if (slot == NULL || (full && !slot_is_urgent(class)) || server->under_way >= window_of(server, class))
 			continue;
 		/* What is not a probe is about to be told. */
 		if (server->down && !slot->probe)
@@ -154,7 +156,8 @@ uint64_t server_allowed_at(const struct server *server)
 {
 	uint64_t at = UINT64_MAX;
 
-	if (server->queues[SLOT_NOTIFIED].first != NULL && server->under_way < window_of(server, SLOT_NOTIFIED))
+	if ((server->queues[SLOT_NOTIFIED].first != NULL || server->queues[SLOT_ASKED].first != NULL) &&
+	    server->under_way < window_of(server, SLOT_NOTIFIED))
 		at = server->notified_due;
 	if (server->queues[SLOT_POLL].first != NULL && server->under_way < window_of(server, SLOT_POLL) &&
 	    server->poll_due < at)

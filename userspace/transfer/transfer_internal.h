@@ -17,6 +17,7 @@
  *   clocks.c        refresh, retry and expire within their bounds
  *   attempt.c       the state machine: one attempt to have the zone from one address
  *   attempt_build.c its second half: sorting and publishing what came
+ *   attempt_end.c   what it comes to, and what is told of it
  *   round.c         one address after another, of one primary after another
  *   notify_in.c     NOTIFY received
  *   follower.c      life cycle, when the next round begins, waiters
@@ -292,7 +293,7 @@ void exchange_end(struct exchange *exchange);
 void exchange_source_text(const struct sockaddr_storage *source, int error, char *why);
 bool exchange_same_address(const struct sockaddr_storage *one, const struct sockaddr_storage *other);
 
-/* ---- the follower: follower.c, round.c, attempt.c, attempt_build.c, notify_in.c ---- */
+/* ---- the follower: follower.c, round.c, attempt.c, attempt_build.c, attempt_end.c, notify_in.c ---- */
 
 struct waiter {
 	struct waiter *next;
@@ -320,7 +321,7 @@ struct turn {
 struct round {
 	bool on;
 	bool asked;      /* an attempt has begun */
-	bool urgent;     /* for a NOTIFY, or somebody who waits */
+	bool notified;   /* for a NOTIFY */
 	bool full;       /* all of the zone, whatever its serial */
 	bool unverified; /* and it is served even if verification is against it */
 	bool older;      /* a primary answered, with an older serial */
@@ -417,7 +418,7 @@ struct attempt {
 
 enum follower_state follower_state(const struct follower *follower);
 
-/* attempt.c: begins with the round's present address, which the schedule has granted. */
+/* attempt.c, attempt_end.c: begins with the round's present address, which the schedule has granted. */
 void attempt_begin(struct follower *follower);
 /* Drops what is under way, if anything is, whatever the state, without any callback. */
 void attempt_cancel(struct follower *follower);
@@ -449,7 +450,7 @@ void round_begin(struct follower *follower);
 void round_give_up(struct follower *follower);
 /* What the present address came to; the first three go on to the next. */
 void round_address_failed(struct follower *follower, const char *why);
-void round_address_older(struct follower *follower, uint32_t serial);
+void round_address_older(struct follower *follower, const char *why);
 void round_primary_refused(struct follower *follower, const char *why);
 void round_address_good(struct follower *follower);
 void round_end(struct follower *follower, enum attempt_outcome outcome, const char *error);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "zone/record.h"
 #include "zone/rdata.h"
+#include "zone/zone.h"
 
 #include <libknot/libknot.h>
 #include <stdarg.h>
@@ -83,6 +84,7 @@ int record_list_init(struct record_list *list, const knot_dname_t *apex, uint64_
 	if (!list->apex)
 		return -1;
 	knot_dname_to_lower(list->apex);
+	list->apex_length = knot_dname_size(list->apex);
 	return 0;
 }
 
@@ -148,7 +150,7 @@ static int take_owner(struct record_list *list, const knot_dname_t *owner, struc
 		record->key = last->key;
 		return 0;
 	}
-	if (knot_dname_in_bailiwick(lower, list->apex) < 0) {
+	if (!zone_has_name(list->apex, list->apex_length, lower, length)) {
 		char text[RECORD_TEXT];
 
 		return record_list_fail(list, "%s is outside the zone",

@@ -28,6 +28,7 @@ struct record {
 struct record_list {
 	struct chunk *chunks;
 	uint8_t *apex; /* lower case */
+	size_t apex_length;
 	struct record *records;
 	size_t count, room;
 	uint64_t max_records;

@@ -84,6 +84,17 @@ const struct zone_rrset *zone_find_rrset(const struct zone_name *name, uint16_t 
 	return NULL;
 }
 
+bool zone_has_name(const uint8_t *apex, size_t apex_length, const uint8_t *name, size_t length)
+{
+	const uint8_t *end;
+
+	if (length < apex_length)
+		return false;
+	for (end = name + length - apex_length; name < end;)
+		name += name[0] + 1;
+	return name == end && !memcmp(name, apex, apex_length);
+}
+
 int zone_compare_names(const uint8_t *left, const uint8_t *right)
 {
 	const uint8_t *labels[2][KNOT_DNAME_MAXLABELS], *names[2] = {left, right};

@@ -7,6 +7,7 @@
 #define PEREGRINE_ZONE_H
 
 #include <libknot/dname.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -46,6 +47,9 @@ struct zone_version {
 
 /* The RRset of a type at a name, or NULL; at a name that is NULL there is none. */
 const struct zone_rrset *zone_find_rrset(const struct zone_name *name, uint16_t type);
+
+/* Whether a name is the apex or below it; both in lower case, with their lengths. */
+bool zone_has_name(const uint8_t *apex, size_t apex_length, const uint8_t *name, size_t length);
 
 /* Canonical order of names in lower case (RFC 4034 section 6.1). */
 int zone_compare_names(const uint8_t *left, const uint8_t *right);
