@@ -52,7 +52,7 @@ def rows(plan: Plan) -> list[Row]:
     ]  # fmt: skip
 
 
-class Catalogs:
+class ManyZones:
     """The part of the bench. `step` is told what begins, with its weight in seconds."""
 
     title = "Many zones by a catalog"
