@@ -18,7 +18,7 @@ from lab import BUILD, ROOT, Lab, run
 PEERS = ROOT / "tools/bench/peers"
 sys.path.insert(0, str(PEERS))
 
-import catalogs  # noqa: E402
+import many_zones  # noqa: E402
 import growth  # noqa: E402
 import pressure  # noqa: E402
 import rates  # noqa: E402
@@ -138,7 +138,7 @@ def test_growth_and_catalogs() -> None:
     rows = rows_of(growth.Growth(growth.Plan((500,), 100, 1, 0.2), [KINDS["peregrine"]], untold))
     for key in ("growth-time-500", "growth-load-500", "signed-load"):
         assert rows[key].series["peregrine"].median > 0, key
-    rows = rows_of(catalogs.Catalogs(catalogs.Plan(50, 1, 30), [KINDS["peregrine"]], untold))
+    rows = rows_of(many_zones.ManyZones(many_zones.Plan(50, 1, 30), [KINDS["peregrine"]], untold))
     for key in ("catalog-all", "catalog-added", "catalog-restart"):
         assert 0 < rows[key].series["peregrine"].median < 30_000, key
 

@@ -58,7 +58,9 @@ CURVES = {
 def _rows(plan: Plan) -> dict[tuple[str, int], Row]:
     """By curve and number of names; negative: signed."""
     made = {
-        (curve, names): Row(f"growth-{curve}-{names}", f"{title}, {names:,} names", unit, place=(f"{title} [{unit}]", names))
+        (curve, names): Row(
+            f"growth-{curve}-{names}", f"{title}, {names:,} names", unit, place=(f"{title} [{unit}]", names)
+        )
         for curve, (title, unit) in CURVES.items() for names in plan.names
     }  # fmt: skip
     if plan.signed:
@@ -116,7 +118,8 @@ class Growth:
                 with Way(lab) as way, kind(lab, [stage.zone], SERVER_CPU) as subject:
                     self.one(lab, stage, subject, way, primary)
                     if prepared:
-                        self.rows["time", stage.names].add(subject.name, *self.query(lab, subject, prepared, threads, place))
+                        found = self.query(lab, subject, prepared, threads, place)
+                        self.rows["time", stage.names].add(subject.name, *found)
                     subject.check()
 
     def one(self, lab: Lab, stage: Stage, subject: Subject, way: Way, primary: Primary) -> None:

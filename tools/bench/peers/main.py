@@ -23,7 +23,7 @@ def options(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tools/bench/peers/main.py", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small zones and few rounds: two minutes")
     parser.add_argument("--force", action="store_true", help="give ratios of figures that are in doubt, too")
-    parser.add_argument("--parts", metavar="NAMES", default="", help=f"of {','.join(NAMES)}, by commas; all, but for quick")
+    parser.add_argument("--parts", metavar="NAMES", default="", help=f"of {','.join(NAMES)}, by commas")
     parser.add_argument("--servers", metavar="NAMES", help=f"of {','.join(kinds)}, by commas")
     parser.add_argument("--load", metavar="WORD", default="", help="only loads whose key has this in it")
     parser.add_argument("--members", type=int, metavar="N", help="of the catalog; 100000 takes some minutes")

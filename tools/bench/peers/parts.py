@@ -7,9 +7,9 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-import catalogs
 import growth
 import loads
+import many_zones
 import pressure
 import rates
 import tcp
@@ -57,7 +57,7 @@ def _growth(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Ste
 
 def _catalog(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Step) -> Part:
     members = given.members or (500 if given.quick else 5_000)
-    return catalogs.Catalogs(catalogs.Plan(members, 1 if given.quick else 3), kinds, step)
+    return many_zones.ManyZones(many_zones.Plan(members, 1 if given.quick else 3), kinds, step)
 
 
 NAMES = {"loads": _loads, "pressure": _pressure, "tcp": _tcp, "transfers": _transfers, "growth": _growth,

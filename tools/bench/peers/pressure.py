@@ -17,7 +17,7 @@ from figures import Aim, Row
 from frames import write_queries
 from loads import THOUSAND, missing_thousand, thousand
 from place import SIDE, SIDE_ADDRESSES, Lab, LabError, Primary, second_link
-from rates import DISTURBED, LIMITED, OTHERS_MOST, SERVER_CPU, STOLEN_MOST, TRIES, Prepared, Threads, command, counters
+from rates import DISTURBED, LIMITED, SERVER_CPU, TRIES, Prepared, Threads, command, counters, disturbed
 from rates import Plan as RatePlan
 from rates import doubt, framer, generate, link_framer, prepare, wrong_samples
 from subjects import Subject
@@ -50,7 +50,8 @@ def rows() -> list[Row]:
             aims=(Aim(1, "knot-xdp", most=True),)),
         Row("latency-median", "… half of the replies within", "µs"),
         Row("flood", "random names that are missing, a flood that never waits: answered", "thousand/s", "more"),
-        Row("steady", f"… beside it, a second client's steady {STEADY:,} queries/s: lost", "%", aims=(Aim(0, most=True),)),
+        Row("steady", f"… beside it, a second client's steady {STEADY:,} queries/s: lost", "%",
+            aims=(Aim(0, most=True),)),
     ]  # fmt: skip
 
 
@@ -145,8 +146,7 @@ def open_doubt(seen: Any, samples: Sequence[str]) -> str:
         return "wrong replies"
     if samples:
         return "wrong records"
-    seconds = seen["seconds"]
-    if seen["stolen"] > STOLEN_MOST * seconds or seen["busy"] - seen["tasks"] > OTHERS_MOST * seconds:
+    if disturbed(seen["busy"] - seen["tasks"], seen["stolen"], seen["seconds"]):
         return DISTURBED
     if seen["skipped"] > SKIPPED_MOST * max(seen["sent"], 1):
         return LIMITED

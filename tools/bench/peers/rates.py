@@ -34,6 +34,7 @@ CLIENT_CPU, SERVER_CPU = 0, 1
 SAMPLED = 64
 ROOM = 1400
 IDLE_MOST, OTHERS_MOST, STOLEN_MOST, LOST_MOST = 0.05, 0.05, 0.03, 0.25
+CLOCK = 2 / os.sysconf("SC_CLK_TCK")  # seconds by which the kernel's account of a CPU may be wrong
 DISTURBED, LIMITED = "the machine was busy otherwise", "the generator was the limit"
 TRIES = 3  # runs, of which the first is taken that was not disturbed
 MACS = ("02:70:65:65:72:01", "02:70:65:65:72:02")  # of each laboratory's client and server: one file of queries fits all
@@ -181,9 +182,9 @@ def wrong_samples(prepared: Prepared, path: Path) -> list[str]:
 # ---------------------------------------------------------------------------------------------------------- the measure
 
 
-def command(prepared: Prepared, subject: Subject, seconds: float, warm: float, *more: str, link: str = "front") -> list[str]:
+def command(prepared: Prepared, subject: Subject, seconds: float, warm: float, *more: str) -> list[str]:
     """That of the generator."""
-    argv = ["taskset", "-c", str(CLIENT_CPU), str(BUILD / "peregrine-generator"), "--interface", link]
+    argv = ["taskset", "-c", str(CLIENT_CPU), str(BUILD / "peregrine-generator"), "--interface", "front"]
     argv += ["--queries", str(prepared.path), "--slot", str(prepared.load.slot), "--cpu", str(SERVER_CPU)]
     argv += ["--outstanding", str(subject.outstanding), "--warm", str(warm), "--seconds", str(seconds), *more]
     return [*argv, *(["--room", str(ROOM)] if subject.in_driver else [])]
@@ -209,8 +210,7 @@ def generate(lab: Lab, prepared: Prepared, plan: Plan, subject: Subject, pids: I
 def doubt(seen: Any, subject: Subject, samples: Sequence[str]) -> str:
     """Why a run says nothing; empty when it does."""
     seconds = seen["seconds"]
-    idle, stolen = seen["idle"] / seconds, seen["stolen"] / seconds
-    others = (seen["busy"] - seen["tasks"]) / seconds
+    idle = (seen["idle"] - CLOCK) / seconds
     if not seen["replies"]:
         return "no replies"
     if subject.answers and (seen["wrong"] or seen["strange"]):
@@ -221,9 +221,12 @@ def doubt(seen: Any, subject: Subject, samples: Sequence[str]) -> str:
         return "queries were lost"
     if idle > IDLE_MOST and subject.answers:  # what does less than the generator cannot keep its CPU busy
         return LIMITED
-    if stolen > STOLEN_MOST or others > OTHERS_MOST:
-        return DISTURBED
-    return ""
+    return DISTURBED if disturbed(seen["busy"] - seen["tasks"], seen["stolen"], seconds) else ""
+
+
+def disturbed(others: float, stolen: float, seconds: float) -> bool:
+    """Whether the serving CPU was too long someone else's, or the hypervisor's."""
+    return stolen - CLOCK > STOLEN_MOST * seconds or others - CLOCK > OTHERS_MOST * seconds
 
 
 @dataclass

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import plot
-from figures import Row
+from figures import OURS, Row
 from subjects import Subject
 
 Table = tuple[str, Sequence[Row]]  # a part's title and its rows
@@ -75,7 +75,7 @@ def aims(rows: Sequence[Row], kinds: Sequence[type[Subject]], force: bool) -> It
             said = "in doubt" if figure is None else "met" if aim.met(figure) else "not met"
             if other and other not in row.series:
                 said = "not measured"
-            title = row.title if aim.ours == kinds[0].name else f"{titles.get(aim.ours, aim.ours)}: {row.title}"
+            title = row.title if aim.ours == OURS else f"{titles.get(aim.ours, aim.ours)}: {row.title}"
             compared = titles.get(other, other) + (", its loop" if aim.loop else "")
             bound = f"{'≤' if aim.most else '≥'} {aim.bound:g}"
             yield title, compared, "–" if figure is None else number(figure), bound, said

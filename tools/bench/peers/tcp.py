@@ -17,7 +17,7 @@ from pathlib import Path
 from figures import Aim, Row
 from loads import THOUSAND
 from place import Lab, LabError, Primary
-from rates import CLIENT_CPU, DISTURBED, IDLE_MOST, LIMITED, OTHERS_MOST, SERVER_CPU, STOLEN_MOST, TRIES, Threads
+from rates import CLIENT_CPU, DISTURBED, IDLE_MOST, LIMITED, SERVER_CPU, TRIES, Threads, disturbed
 from subjects import Subject
 from zone_files import address, host, plain_zone
 
@@ -231,7 +231,7 @@ class Spent:
         """Seconds that they ran, and why that says nothing; empty when it does."""
         ran, busy, stolen = (now - before for now, before in zip((self.tasks(), *cpu_times()), self.before))
         seconds = time.monotonic() - self.begun
-        if stolen > STOLEN_MOST * seconds or busy - ran > OTHERS_MOST * seconds:
+        if disturbed(busy - ran, stolen, seconds):
             return ran, DISTURBED
         return ran, LIMITED if ran < (1 - 2 * IDLE_MOST) * seconds else ""
 

@@ -20,6 +20,7 @@ from ask import ask, ask_many, udp_socket
 from wire import AA, SOA, wire
 
 CATALOG = "catalog.bench."
+MEMBER = "@ 300 SOA ns hostmaster 1 3600 600 1209600 300\n@ 300 NS ns\nns 300 A 192.0.2.99\nwww 300 A 192.0.2.80\n"
 SAMPLED = 200  # members that have to answer after a start
 REST = 0.5
 
@@ -51,7 +52,7 @@ def rows(plan: Plan) -> list[Row]:
     ]  # fmt: skip
 
 
-class Catalogs:
+class ManyZones:
     """The part of the bench. `step` is told what begins, with its weight in seconds."""
 
     title = "Many zones by a catalog"
@@ -81,7 +82,7 @@ class Catalogs:
         """NSD: it starts quickest with so many zones. It has those already that will be added."""
         place = lab.make_directory("zones")
         file = place / "member.zone"
-        file.write_text("@ 300 SOA ns hostmaster 1 3600 600 1209600 300\n@ 300 NS ns\nns 300 A 192.0.2.99\nwww 300 A 192.0.2.80\n")
+        file.write_text(MEMBER)
         names = [member(number) for number in range(self.plan.members + self.plan.added)]
         catalog = self.write(place / "catalog", 1, self.plan.members)
         made = Nsd(lab, lab.primary, [catalog, *(Zone(name, file) for name in names)], allow=lab.back_addresses)
@@ -171,7 +172,8 @@ class Told:
     def check(self, begun: float, what: str) -> None:
         self.subject.check()
         if time.perf_counter() - begun > self.limit:
-            raise LabError(f"{self.subject.title} does not serve {what} after {self.limit:.0f} s\n{self.subject.log_tail()}")
+            late = f"{self.subject.title} does not serve {what} after {self.limit:.0f} s"
+            raise LabError(f"{late}\n{self.subject.log_tail()}")
 
     def close(self) -> None:
         self.questions.close()
