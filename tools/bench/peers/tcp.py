@@ -125,6 +125,8 @@ def connect(lab: Lab, count: int) -> list[socket.socket]:
         made = [socket.create_connection((lab.service[0], 53), timeout=10) for _ in range(count)]
         for one in made:
             one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # Closed by a reset: so many ports would have to rest for a minute otherwise.
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         return made
 
     return in_namespace(lab.client.name, make)
