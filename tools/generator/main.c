@@ -264,6 +264,7 @@ static void print(const struct run *run, const struct account *from, const struc
 
 	if (steps) {
 		json_object_set_new(made, "median", json_real(within(steps, lost, 500)));
+		json_object_set_new(made, "slowest_hundredth", json_real(within(steps, lost, 990)));
 		json_object_set_new(made, "slowest_thousandth", json_real(within(steps, lost, 999)));
 	}
 	json_dumpf(made, stdout, JSON_COMPACT);
