@@ -114,10 +114,16 @@ class Tcp:
             query = framed(question(0))
             for client in clients:
                 client.sendall(query)
-            for client in clients:
-                if not client.recv(512):
-                    raise LabError(f"{subject.title} closes connections that {self.plan.idle} are allowed of")
-            self.rows["tcp-idle"].add(subject.name, ((subject.account.now() or 0) - before) / MEGABYTE)
+            closed = sum(not answered(client) for client in clients)
+            held = ((subject.account.now() or 0) - before) / MEGABYTE
+            self.rows["tcp-idle"].add(subject.name, held, f"{closed:,} connections were closed" if closed else "")
+
+
+def answered(client: socket.socket) -> bool:
+    try:
+        return bool(client.recv(512))
+    except (ConnectionError, TimeoutError):
+        return False
 
 
 def connect(lab: Lab, count: int) -> list[socket.socket]:
@@ -125,6 +131,8 @@ def connect(lab: Lab, count: int) -> list[socket.socket]:
         made = [socket.create_connection((lab.service[0], 53), timeout=10) for _ in range(count)]
         for one in made:
             one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # Closed by a reset: so many ports would have to rest for a minute otherwise.
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         return made
 
     return in_namespace(lab.client.name, make)
