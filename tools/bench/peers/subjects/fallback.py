@@ -10,7 +10,8 @@ class Fallback(Peregrine):
     """Peregrine without its fast path: what the fallback server answers over sockets, with one thread."""
 
     name, title, order = "fallback", "Peregrine sockets", 1
-    in_driver, transfers, outstanding = False, False, 48
+    in_driver, transfers, over_tls, follows_catalogs = False, False, False, False
+    outstanding = 48
     loads = ("a-thousand", "missing-thousand")
 
     def settings(self) -> dict[str, Any]:
