@@ -148,8 +148,8 @@ static void nothing(void *context)
 {
 }
 
-/* Each of some names all over the zone has its addresses. */
-static void check_names(const struct image *image, unsigned names)
+/* Each of some names all over the zone has so many RRsets. */
+static void check_names(const struct image *image, unsigned names, unsigned rrsets)
 {
 	for (unsigned i = 0; i < names; i += names / 1000) {
 		uint8_t owner[32];
@@ -161,7 +161,7 @@ static void check_names(const struct image *image, unsigned names)
 		ref = image_find_node(image, 0, PG_ROLE_NAME, owner);
 		assert_int_not_equal(0, ref);
 		node = segments_at(&image->segments, ref);
-		assert_int_equal(2, node->rrsets);
+		assert_int_equal(rrsets, node->rrsets);
 	}
 }
 
@@ -201,7 +201,7 @@ static void test_large(void **state)
 		fail_msg("%s", why);
 	print_message("%u names: read in %.0f ms of processor time, sorted in %.0f, compiled and published in %.0f\n",
 	              names, read - begun, sorted - read, cpu_ms() - sorted);
-	check_names(image, names);
+	check_names(image, names, 2);
 	zone_unref(version);
 	transfer_in_clear(&in);
 	image_close(image);
@@ -209,10 +209,57 @@ static void test_large(void **state)
 	free(stream);
 }
 
+/* A version of which one name, wherever it stands, cannot be compiled is refused, whichever thread finds that out; what
+ * was served is served on. */
+static void test_refused(void **state)
+{
+	static const unsigned names = 30000, bad[] = {0, 12345, 29999};
+	static const uint8_t soa[] = "\2ns\1h\4test\0\4host\1h\4test\0"
+	                             "\0\0\0\1\0\0\0\2\0\0\0\3\0\0\0\4\0\0\0\5";
+	struct image *image = image_open(NULL, 1ULL << 30, 53, 1232);
+	uint8_t owner[32], text[256] = {255}, address[4];
+	uint64_t used = 0;
+
+	assert_int_equal(0, image_add_zone(image, apex));
+	for (size_t round = 0; round <= sizeof(bad) / sizeof(bad[0]); round++) {
+		struct zone_builder *builder = zone_builder_new(apex, 0);
+		struct zone_version *version;
+		char why[512] = "", name[64];
+
+		assert_int_equal(0, zone_builder_add(builder, apex, KNOT_RRTYPE_SOA, 300, soa, sizeof(soa) - 1));
+		assert_int_equal(0, zone_builder_add(builder, apex, KNOT_RRTYPE_NS, 300, soa, 11));
+		for (unsigned i = 0; i < names; i++) {
+			put_number(owner, i);
+			memcpy(owner + 9, apex, sizeof(apex));
+			knot_wire_write_u32(address, i + round);
+			assert_int_equal(0, zone_builder_add(builder, owner, KNOT_RRTYPE_A, 300, address, 4));
+			for (unsigned j = 0; round && i == bad[round - 1] && j < 300; j++) {
+				knot_wire_write_u16(text + 1, j);
+				assert_int_equal(0, zone_builder_add(builder, owner, KNOT_RRTYPE_TXT, 300, text, 256));
+			}
+		}
+		version = zone_builder_finish(builder, why, sizeof(why));
+		assert_non_null(version);
+		assert_int_equal(round ? -1 : 0,
+		                 image_commit(image, version, UINT64_MAX, nothing, NULL, why, sizeof(why)));
+		zone_unref(version);
+		if (round) {
+			snprintf(name, sizeof(name), "n%07u.h.test.", bad[round - 1]);
+			assert_non_null(strstr(why, name));
+			assert_int_equal(used, image->segments.warm.used);
+		}
+		used = image->segments.warm.used;
+		assert_int_equal(1, image_head(image, 0).version);
+		check_names(image, names, 1);
+	}
+	image_close(image);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_large),
+	    cmocka_unit_test(test_refused),
 	};
 
 	urcu_memb_register_thread();
