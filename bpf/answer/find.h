@@ -239,9 +239,6 @@ PG_INLINE int pg_match_exact(struct pg_work *w, pg_ref ref, __u32 start)
 
 	if (!node)
 		return PG_FOUND_BROKEN;
-	/* Where the RRset and its fragment stand, as a rule: what is not in a cache comes while the name does. */
-	PG_TOUCH((const __u8 *)node + 64);
-	PG_TOUCH((const __u8 *)node + 128);
 	if (node->role != PG_ROLE_NAME || !pg_same_suffix(w, start, (const __u8 *)(node + 1), node->name_length))
 		return PG_NOT_FOUND;
 	zone = pg_zone_record(w, node->zone);

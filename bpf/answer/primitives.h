@@ -90,14 +90,6 @@ PG_INLINE void pg_store16(void *at, __u16 word)
 }
 #endif
 
-/* What stands there will be read soon: its cache line comes while other things are done. BPF has no instruction for
- * that, but a load that nothing waits for does the same. */
-#ifdef __bpf__
-#define PG_TOUCH(at) ((void)*(const volatile __u64 *)(at))
-#else
-#define PG_TOUCH(at) __builtin_prefetch(at)
-#endif
-
 /* What was written to memory is read from there again: clang would keep it in registers, of which there are few, and
  * the verifier would go on knowing it. */
 #define PG_BARRIER() asm volatile("" ::: "memory")

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Inside the publisher's room: nodes compiled by a second thread while the publisher places those before. The compiler
- * reads a plan, which nobody changes meanwhile, and writes into its own buffers.
+ * Inside the publisher's room: nodes compiled by other threads while the publisher places those before. The compiler
+ * reads a plan, which nobody changes meanwhile, and each thread writes into buffers of its own.
  */
 #ifndef PEREGRINE_AHEAD_H
 #define PEREGRINE_AHEAD_H
@@ -19,9 +19,9 @@ struct ahead *ahead_begin(const struct compile_context *context, const pg_ref *w
  * last, -1 with the reason in `why`. */
 int ahead_next(struct ahead *ahead, size_t *number, struct pg_node **node, char *why, size_t why_size);
 /* The node that comes so many behind the present one, or NULL where it is not known yet. */
-const struct pg_node *ahead_coming(const struct ahead *ahead, size_t distance);
+const struct pg_node *ahead_coming(struct ahead *ahead, size_t distance);
 /* About how many octets all nodes take, by those of the batch at hand. */
-uint64_t ahead_octets(const struct ahead *ahead);
+uint64_t ahead_octets(struct ahead *ahead);
 void ahead_end(struct ahead *ahead);
 
 #endif

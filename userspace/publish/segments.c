@@ -19,8 +19,9 @@
 #define WORD_BITS 64
 #define BITMAP_WORDS (PG_UNITS_PER_SEGMENT / WORD_BITS)
 /* Putting a map into the map of maps waits for the program's readers, 10 ms, whether one or many are put. So as memory
- * grows more is made at a time: an eighth of what there is, and no more than so many. */
-#define AHEAD_PART 8
+ * grows more is made at a time: what is expected to be needed, else a 16th of what there is; and no more than so many.
+ */
+#define AHEAD_PART 16
 #define AHEAD_MOST 32
 
 void segments_bound(struct segments *segments, uint64_t memory)
@@ -180,7 +181,8 @@ static uint32_t make_segments(struct segments *segments, uint32_t count)
 
 void segments_expect(struct segments *segments, uint64_t octets)
 {
-	segments->expected = octets / PG_SEGMENT_SIZE;
+	/* Each ends with some units that nothing fits in. */
+	segments->expected = (octets + octets / 256) / (USABLE_UNITS * (uint64_t)PG_UNIT);
 }
 
 static int add_warm(struct segments *segments)
