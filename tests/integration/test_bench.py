@@ -174,7 +174,7 @@ def test_nothing_is_compared_that_is_in_doubt() -> None:
     shown = "\n".join(report.lines([row], kinds, force=False))
     assert "spread over 15%" in shown and "?" in shown
     said = [(figure, said) for _, _, figure, _, said in report.aims([row], kinds, force=False)]
-    assert said == [("0.67", "met"), ("–", "in doubt")]  # of its loop: 2 × 0.5 / 1.5
+    assert said == [("0.67", "met"), ("–", "in doubt; met in 3 of 3 rounds")]  # of its loop: 2 × 0.5 / 1.5
     assert row.doubted(peers)
     row.aims = row.aims[:1]
     assert not row.doubted(peers)  # what is common to both servers' rounds is not the ratio's

@@ -84,10 +84,27 @@ class Row:
         machine for a while disturbs both. None where that may not be said.
         """
         one, two = self.series.get(server), self.series.get(other)
-        if not one or not two or not one.values or len(one.values) != len(two.values) or not all(two.values):
+        values = self.rounds(server, other)
+        if not one or not two or not values:
             return None
-        ratios = Series([a / b for a, b in zip(one.values, two.values)], [*one.doubts, *two.doubts])
+        ratios = Series(values, [*one.doubts, *two.doubts])
         return None if ratios.refusal() and not force else ratios.median
+
+    def rounds(self, server: str, other: str) -> list[float]:
+        """The same ratio round by round; none if not all rounds have one."""
+        one, two = self.series.get(server), self.series.get(other)
+        if not one or not two or len(one.values) != len(two.values) or not all(two.values):
+            return []
+        return [a / b for a, b in zip(one.values, two.values)]
+
+    def met_in(self, aim: Aim, other: str) -> str:
+        """In how many rounds the aim was met: what can be said where figures spread. Nothing if they are in other doubt."""
+        known = [self.series[name] for name in (aim.ours, other) if name in self.series]
+        values = self.rounds(aim.ours, other) if other else known[0].values
+        values = [2 * value / (1 + value) for value in values] if aim.loop else values
+        if not values or any(series.doubts for series in known):
+            return ""
+        return f"met in {sum(map(aim.met, values))} of {len(values)} rounds"
 
     def reached(self, aim: Aim, peers: Sequence[str], force: bool = False) -> tuple[str, float | None]:
         """With whom this aim compares here, and the figure that it is about; None where that may not be said."""

@@ -31,7 +31,7 @@ class Part(Protocol):
 
 
 def _loads(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Step) -> Part:
-    full, quick = rates.Plan(loads.FULL, 4, 0.5, 0.15), rates.Plan(loads.QUICK, 1, 0.2, 0.1)
+    full, quick = rates.Plan(loads.FULL, 5, 0.5, 0.15), rates.Plan(loads.QUICK, 1, 0.2, 0.1)
     return rates.Rates(quick if given.quick else full, kinds, step, given.load)
 
 

@@ -72,7 +72,9 @@ def aims(rows: Sequence[Row], kinds: Sequence[type[Subject]], force: bool) -> It
             if aim.ours not in row.series:
                 continue
             other, figure = row.reached(aim, peers, force)
-            said = "in doubt" if figure is None else "met" if aim.met(figure) else "not met"
+            said = "met" if figure is not None and aim.met(figure) else "not met"
+            if figure is None:
+                said = "; ".join(word for word in ("in doubt", row.met_in(aim, other)) if word)
             if other and other not in row.series:
                 said = "not measured"
             title = row.title if aim.ours == OURS else f"{titles.get(aim.ours, aim.ours)}: {row.title}"
