@@ -53,7 +53,8 @@ def block(folder: Path, plots: Sequence[str]) -> list[str]:
         lines += [f"**{part}**", "", *table(list(medians([one for one in figures if one["part"] == part]))), ""]
     cells = [["what is aimed at", "beside", "figure", "aim", ""]]
     cells += [[one["title"], one["other"] or "–", one["figure"], one["aim"], one["said"]] for one in aims]
-    lines += ["**Aims**", "", *table(cells), ""] if aims else []
+    if aims:
+        lines += ["<details><summary>What is aimed at, and what came of it</summary>", "", *table(cells), "", "</details>", ""]
     return [*lines, *(f"![{name}](docs/plots/{name})" for name in plots)]
 
 
