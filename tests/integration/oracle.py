@@ -48,6 +48,9 @@ class Examined:
         return "\n".join(lines)
 
 
+TRIES = 3
+
+
 class Oracle:
     """References that serve the same zone files. Their answers are kept, since the same corpus is asked in many
     situations.
@@ -62,8 +65,8 @@ class Oracle:
         self._right: dict[tuple[bytes, bool], bytes] = {}  # replies found right before: IPv6 says what IPv4 said
 
     def learn(self, queries: Sequence[bytes], tcp: bool = False) -> None:
-        """Asks the references what they have not been asked yet. A reference that says nothing to a query is asked
-        once more.
+        """Asks the references what they have not been asked yet. A reference that says nothing to a query by UDP is
+        asked again: what is looked for is not whether a busy machine loses its datagrams.
         """
         for name, server in self.servers.items():
             known = self._known[name, tcp]
@@ -74,7 +77,8 @@ class Oracle:
             with self.lab.client.tcp(address) if tcp else self.lab.client.udp(address) as sock:
                 replies = ask_tcp_many(sock, new) if tcp else ask_many(sock, new)
                 for query, reply in zip(new, replies):
-                    reply = ask(sock, query) if reply is None and not tcp else reply
+                    for _ in range(0 if tcp else TRIES):
+                        reply = ask(sock, query) if reply is None else reply
                     if reply is None:
                         raise LabError(f"the reference {name} says nothing to {query.hex()}")
                     known[query] = reply

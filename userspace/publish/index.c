@@ -9,6 +9,9 @@
 /* How sparse the index may become, in cells a name, before it is the names' fault; and what a small one may have. */
 #define SPARSEST 16
 #define SMALL_CELLS 8192
+/* A table of so many buckets with four of eight cells in use overflows somewhere by chance, and is made anew with all
+ * that is in it: it gets room for three. A small one is soon made anew, and memory may be short. */
+#define LARGE 65536
 
 static const struct pg_node *node_at(const struct image *image, pg_ref ref)
 {
@@ -64,11 +67,10 @@ int image_grow_index(struct image *image, uint64_t more, bool larger)
 	uint64_t count = old.mask + 1ULL, live = old.filled - old.removed + more;
 	int result;
 
-	/* Room for what is to come; if a search became too long, at least twice the size. Three of eight cells: a table
-	 * of a million names with four in use overflows somewhere by chance, and is made anew. */
+	/* Room for what is to come; if a search became too long, at least twice the size. */
 	if (larger)
 		count *= 2;
-	while (live * 8 > count * PG_BUCKET_CELLS * 3)
+	while (live * 8 > count * PG_BUCKET_CELLS * (count < LARGE ? 4 : 3))
 		count *= 2;
 	for (;; count *= 2) {
 		bool fits = true;
