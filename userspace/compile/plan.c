@@ -46,11 +46,6 @@ static const uint8_t *skip_labels(const uint8_t *name, size_t labels)
 	return name;
 }
 
-static bool is_wildcard(const uint8_t *name)
-{
-	return name[0] == 1 && name[1] == '*';
-}
-
 /* Adds a name, and before it the empty non-terminals that lead to it from what is there. */
 static int add_name(struct draft *draft, const struct zone_name *name)
 {
@@ -74,7 +69,7 @@ static int add_name(struct draft *draft, const struct zone_name *name)
 		entry->parent = draft->ancestor[labels - 1];
 		draft->ancestor[labels] = number;
 		draft->plan->entries[entry->parent].children++;
-		if (is_wildcard(owner)) {
+		if (knot_dname_is_wildcard(owner)) {
 			entry->flags = PG_NODE_WILDCARD;
 			draft->plan->entries[entry->parent].wildcard = number;
 		}
@@ -85,7 +80,7 @@ static int add_name(struct draft *draft, const struct zone_name *name)
 uint16_t plan_cut(const struct zone_name *name)
 {
 	/* NS at a wildcard makes no cut (RFC 4592 section 4.2). */
-	if (zone_find_rrset(name, KNOT_RRTYPE_NS) && !is_wildcard(name->owner))
+	if (zone_find_rrset(name, KNOT_RRTYPE_NS) && !knot_dname_is_wildcard(name->owner))
 		return PG_NODE_DELEGATION;
 	return zone_find_rrset(name, KNOT_RRTYPE_DNAME) ? PG_NODE_DNAME : 0;
 }

@@ -63,15 +63,15 @@ static int concern_name(struct spread *spread, struct scope_name name)
 	bool nsec = scope->head->denial == PG_DENIAL_NSEC;
 	const uint8_t *before = NULL, *behind = NULL;
 
-	if (add_wildcard(scope, name.name) ||
-	    (is_wildcard(name.name) && !is_apex(scope, name.name) && scope_again(scope, parent_of(name.name))))
+	if (add_wildcard(scope, name.name) || (knot_dname_is_wildcard(name.name) && !scope_is_apex(scope, name.name) &&
+	                                       scope_again(scope, parent_of(name.name))))
 		return -1;
 	/* Names beside it tell whether there are names below it, or below those above. */
 	if (!name.data_after && (spread_is_target(spread, name.name) || name.before) &&
 	    (scope_before(scope, name.name, false, &before) || scope_add_any(scope, before) ||
 	     scope_behind(scope, name.name, &behind) || scope_add_any(scope, behind)))
 		return -1;
-	for (const uint8_t *at = name.name; name.data_before != name.data_after && !is_apex(scope, at);) {
+	for (const uint8_t *at = name.name; name.data_before != name.data_after && !scope_is_apex(scope, at);) {
 		const struct scope_name *above;
 
 		at = parent_of(at);
@@ -80,7 +80,7 @@ static int concern_name(struct spread *spread, struct scope_name name)
 			return -1;
 	}
 	for (const uint8_t *at = name.name;
-	     !name.data_after && spread_is_target(spread, name.name) && !is_apex(scope, at);) {
+	     !name.data_after && spread_is_target(spread, name.name) && !scope_is_apex(scope, at);) {
 		at = parent_of(at);
 		if (add_wildcard(scope, at))
 			return -1;

@@ -31,19 +31,9 @@ struct spread {
 /* Makes room for one more element of `size` octets in the array that the pointer at `array` leads to. */
 int spread_grow(void *array, size_t count, size_t *room, size_t size);
 
-static inline bool is_apex(const struct scope *scope, const uint8_t *name)
-{
-	return knot_dname_is_equal(name, scope->apex);
-}
-
 static inline const uint8_t *parent_of(const uint8_t *name)
 {
 	return name + name[0] + 1;
-}
-
-static inline bool is_wildcard(const uint8_t *name)
-{
-	return name[0] == 1 && name[1] == '*';
 }
 
 /* Adds what may be none. */

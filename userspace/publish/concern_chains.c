@@ -27,14 +27,14 @@ static int concern_chain(struct scope *scope, const uint8_t *name)
 {
 	const uint8_t *before, *behind;
 
-	for (const uint8_t *at = name; !is_apex(scope, at); at = parent_of(at))
+	for (const uint8_t *at = name; !scope_is_apex(scope, at); at = parent_of(at))
 		if (put_edit(scope, at))
 			return -1;
 	if (scope_before(scope, name, false, &before) || scope_behind(scope, name, &behind) ||
 	    (before && scope_again(scope, before)))
 		return -1;
 	/* The empty non-terminals between the name and the next are proved by what comes before them. */
-	while (behind && !is_apex(scope, behind)) {
+	while (behind && !scope_is_apex(scope, behind)) {
 		behind = parent_of(behind);
 		if (!scope_has_data(scope, behind) && scope_again(scope, behind))
 			return -1;
@@ -147,7 +147,9 @@ int spread_nsec3(struct spread *spread, const struct scope_name *name)
 		return -1;
 	if (record.hash != hash && scope_record_before(scope, hash, &record))
 		return -1;
-	return scope_add_any(scope, record.owner) || (is_apex(scope, name->name) && add_wildcard_cover(scope)) ? -1 : 0;
+	return scope_add_any(scope, record.owner) || (scope_is_apex(scope, name->name) && add_wildcard_cover(scope))
+	           ? -1
+	           : 0;
 }
 
 static int compare_hashes(const void *left, const void *right)

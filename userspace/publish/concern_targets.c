@@ -97,7 +97,7 @@ int spread_targets(struct spread *spread)
 	for (size_t i = 0; i < scope->count; i++) {
 		const struct scope_name *name = &scope->names[i];
 		const struct pg_node *node = name->touched ? name->before : NULL;
-		uint16_t cut = name->after && !is_apex(scope, name->name) ? plan_cut(name->after) : 0;
+		uint16_t cut = name->after && !scope_is_apex(scope, name->name) ? plan_cut(name->after) : 0;
 
 		if (node && targets_each(node, named_less, spread))
 			return -1;
@@ -152,14 +152,14 @@ static uint16_t cut_before(const struct scope_name *name)
 int spread_wildcard_targets(struct spread *spread, const struct scope_name *name)
 {
 	struct scope *scope = spread->scope;
-	uint16_t cut = name->after && !is_apex(scope, name->name) ? plan_cut(name->after) : 0;
-	bool wild = is_wildcard(name->name) && name->touched;
+	uint16_t cut = name->after && !scope_is_apex(scope, name->name) ? plan_cut(name->after) : 0;
+	bool wild = knot_dname_is_wildcard(name->name) && name->touched;
 	const uint8_t *top = name->name;
 	uint8_t wildcard[PG_NAME_ROOM];
 
 	if (!wild && name->data_before == name->data_after && !(name->touched && cut != cut_before(name)))
 		return 0;
-	for (const uint8_t *above = name->name; !is_apex(scope, above) && !wild;) {
+	for (const uint8_t *above = name->name; !scope_is_apex(scope, above) && !wild;) {
 		above = parent_of(above);
 		wild = spread_has_wildcard(scope, above, wildcard);
 	}
@@ -171,14 +171,14 @@ int spread_wildcard_targets(struct spread *spread, const struct scope_name *name
 		return -1;
 	}
 	/* Empty non-terminals come and go with what is below them. */
-	while (!is_apex(scope, parent_of(top))) {
+	while (!scope_is_apex(scope, parent_of(top))) {
 		const struct scope_name *above = scope_find(scope, parent_of(top));
 
 		if (!above || (above->data_before && above->data_after))
 			break;
 		top = above->name;
 	}
-	return concern_targets_below(scope, is_wildcard(top) ? parent_of(top) : top);
+	return concern_targets_below(scope, knot_dname_is_wildcard(top) ? parent_of(top) : top);
 }
 
 static int compare_names(const void *left, const void *right)

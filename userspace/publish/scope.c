@@ -130,15 +130,10 @@ static int make_room(struct scope *scope)
 	return 0;
 }
 
-static bool is_apex(const struct scope *scope, const uint8_t *name)
-{
-	return knot_dname_is_equal(name, scope->apex);
-}
-
 /* Whether a name above, in the new version, cuts it off. */
 static bool is_occluded(const struct scope *scope, const uint8_t *name)
 {
-	while (!is_apex(scope, name)) {
+	while (!scope_is_apex(scope, name)) {
 		const struct scope_name *above;
 		const struct pg_node *node;
 		uint16_t cut;
@@ -148,7 +143,7 @@ static bool is_occluded(const struct scope *scope, const uint8_t *name)
 		if (above && above->touched) {
 			cut = above->after ? plan_cut(above->after) : 0;
 			/* The apex is none, unless it is redirected. */
-			if (is_apex(scope, name))
+			if (scope_is_apex(scope, name))
 				cut = zone_find_rrset(above->after, KNOT_RRTYPE_DNAME) ? PG_NODE_DNAME : 0;
 		} else {
 			node = above ? above->before : node_of(scope, PG_ROLE_NAME, name);
@@ -206,7 +201,7 @@ static struct scope_name *add_one(struct scope *scope, const uint8_t *name)
 
 struct scope_name *scope_add(struct scope *scope, const uint8_t *name)
 {
-	for (const uint8_t *above = name; !is_apex(scope, above);) {
+	for (const uint8_t *above = name; !scope_is_apex(scope, above);) {
 		above += above[0] + 1;
 		if (scope->table && scope_find(scope, above))
 			break;
@@ -292,8 +287,8 @@ static int touch_changed(void *context, const struct zone_change *change)
 {
 	struct touching *touching = context;
 	struct scope *scope = touching->scope;
-	bool cuts =
-	    change->type == KNOT_RRTYPE_DNAME || (change->type == KNOT_RRTYPE_NS && !is_apex(scope, change->owner));
+	bool cuts = change->type == KNOT_RRTYPE_DNAME ||
+	            (change->type == KNOT_RRTYPE_NS && !scope_is_apex(scope, change->owner));
 
 	if (!(touching->last && knot_dname_is_equal(touching->last, change->owner)) &&
 	    touch(scope, change->owner, touching->into))
@@ -314,7 +309,7 @@ static int keep_chain(void *context, const struct zone_change *change)
 	struct touching *touching = context;
 	uint8_t flags = change->rdata[2 + 1];
 
-	if (change->type == KNOT_RRTYPE_NSEC3PARAM && is_apex(touching->scope, change->owner))
+	if (change->type == KNOT_RRTYPE_NSEC3PARAM && scope_is_apex(touching->scope, change->owner))
 		return -1;
 	if (change->type != KNOT_RRTYPE_NSEC3)
 		return 0;

@@ -99,6 +99,10 @@ void scope_free(struct scope *scope);
 
 /* All return -1 when memory is short, or the scope would become too large. */
 
+static inline bool scope_is_apex(const struct scope *scope, const uint8_t *name)
+{
+	return knot_dname_is_equal(name, scope->apex);
+}
 /* Takes in a name, and those above it. NULL: it cannot be. What is returned moves when the next one is added. */
 struct scope_name *scope_add(struct scope *scope, const uint8_t *name);
 /* The same, to be compiled again. */

@@ -24,8 +24,10 @@ static int skip_question(struct reply *reply)
 /* Skips `count` records. Returns where the next begins, or 0. */
 static size_t skip(const struct reply *reply, size_t at, unsigned count)
 {
+	uint16_t type;
+
 	while (count > 0 && at > 0) {
-		at = rr_skip(reply->wire, reply->length, at);
+		at = rr_skip(reply->wire, reply->length, at, &type);
 		count--;
 	}
 	return at;
@@ -57,18 +59,10 @@ static void strip_tsig(struct reply *reply, size_t at)
 	reply->length = at;
 }
 
-/* The type of the record at `at`, which is whole. */
-static uint16_t type_at(const uint8_t *wire, size_t at)
-{
-	while (wire[at] != 0 && wire[at] < 0xc0)
-		at += 1U + wire[at];
-	return knot_wire_read_u16(wire + at + (wire[at] != 0 ? 2 : 1));
-}
-
 /* Takes one record of the additional section; `last`: it ends the message. */
-static int take_additional(struct reply *reply, size_t at, bool last)
+static int take_additional(struct reply *reply, size_t at, uint16_t type, bool last)
 {
-	switch (type_at(reply->wire, at)) {
+	switch (type) {
 	case KNOT_RRTYPE_OPT:
 		/* RFC 6891 section 6.1.1: one, and its owner is the root. */
 		return reply->opt != NULL || reply->wire[at] != 0 ? KNOT_EMALF : parse_one(reply, at, &reply->opt);
@@ -84,14 +78,15 @@ int reply_take_apart(struct reply *reply)
 	unsigned count = knot_wire_get_arcount(reply->wire);
 	size_t at = 0, next;
 	int result = KNOT_EOK;
+	uint16_t type;
 
 	if (skip_question(reply) == 0) {
 		at = skip(reply, reply->answer_at, knot_wire_get_ancount(reply->wire));
 		at = at > 0 ? skip(reply, at, knot_wire_get_nscount(reply->wire)) : 0;
 	}
 	for (; count > 0 && at > 0 && result == KNOT_EOK; count--, at = next) {
-		next = rr_skip(reply->wire, reply->length, at);
-		result = next > 0 ? take_additional(reply, at, count == 1) : KNOT_EMALF;
+		next = rr_skip(reply->wire, reply->length, at, &type);
+		result = next > 0 ? take_additional(reply, at, type, count == 1) : KNOT_EMALF;
 		if (result == KNOT_EOK && reply->tsig != NULL && next == reply->length) {
 			strip_tsig(reply, at);
 			return KNOT_EOK;

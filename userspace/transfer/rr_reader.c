@@ -175,15 +175,22 @@ int rr_read(struct rr_reader *reader, struct rr *rr)
 	return 0;
 }
 
-size_t rr_skip(const uint8_t *wire, size_t length, size_t at)
+/* Behind the owner at `at`, which may lie behind the message. */
+static size_t skip_owner(const uint8_t *wire, size_t length, size_t at)
+{
+	while (at < length && wire[at] != 0 && wire[at] < POINTER)
+		at += 1U + wire[at];
+	return at + (at < length && wire[at] != 0 ? 2 : 1);
+}
+
+size_t rr_skip(const uint8_t *wire, size_t length, size_t at, uint16_t *type)
 {
 	size_t end;
 
-	while (at < length && wire[at] != 0 && wire[at] < POINTER)
-		at += 1U + wire[at];
-	at += at < length && wire[at] != 0 ? 2 : 1;
+	at = skip_owner(wire, length, at);
 	if (at + FIXED > length)
 		return 0;
+	*type = knot_wire_read_u16(wire + at);
 	end = at + FIXED + knot_wire_read_u16(wire + at + 8);
 	return end <= length ? end : 0;
 }

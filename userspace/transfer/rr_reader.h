@@ -31,7 +31,7 @@ void rr_reader_init(struct rr_reader *reader, const uint8_t *wire, size_t length
  * needs is not looked at further than it takes to spell names out (zone_rdata_ok). */
 int rr_read(struct rr_reader *reader, struct rr *rr);
 
-/* Where what follows the RR at `at` begins, or 0 when it does not end within the message. */
-size_t rr_skip(const uint8_t *wire, size_t length, size_t at);
+/* Where what follows the RR at `at` begins, and its type; 0 when it does not end within the message. */
+size_t rr_skip(const uint8_t *wire, size_t length, size_t at, uint16_t *type);
 
 #endif
