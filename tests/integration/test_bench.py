@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from ask import in_namespace
 from lab import BUILD, ROOT, Lab, run
 
 PEERS = ROOT / "tools/bench/peers"
@@ -26,7 +28,7 @@ import readme  # noqa: E402
 import report  # noqa: E402
 import tcp  # noqa: E402
 from figures import Aim, Row  # noqa: E402
-from frames import Query  # noqa: E402
+from frames import Framer, Path4and6, Query, write_queries  # noqa: E402
 from loads import QUICK, Load  # noqa: E402
 from parts import Part  # noqa: E402
 from place import Primary  # noqa: E402
@@ -122,16 +124,46 @@ def test_under_pressure() -> None:
 def test_over_tcp() -> None:
     rows = rows_of(tcp.Tcp(tcp.Plan(1, 0.2, 50), [KINDS["peregrine"]], untold))
     assert rows["tcp"].series["peregrine"].median > 1
-    assert "wrong replies" not in rows["tcp"].series["peregrine"].doubts
-    with socket.socket() as one, socket.socket() as other:
-        one.bind(("127.0.0.1", 0))
-        one.listen()
-        other.connect(one.getsockname())
-        with one.accept()[0] as server:
-            server.sendall(tcp.framed(tcp.question(0)))
-            asked = tcp.Connection(other, 0)
-    asked.taken = [tcp.framed(tcp.question(number)) for number in range(3)]
-    assert (asked.wrong(), asked.replies) == (3, 3)  # queries are no answers
+    assert not set(rows["tcp"].series["peregrine"].doubts) - {rates.DISTURBED, rates.LIMITED}
+
+
+def test_every_reply_over_tcp_is_checked() -> None:
+    """Right ones are; with another RCODE, ANCOUNT or contents asked for they are wrong."""
+    with Lab() as lab:
+        place = lab.make_directory("bench")
+        zone = plain_zone(place, ZONE, 100)
+        Primary(lab, [zone]).start()
+        made, threads = rates.framer(lab), rates.Threads(lab)
+        part = tcp.Tcp(tcp.Plan(1, 0.2, 0), [], untold)
+
+        def why(load: Load, spoil: bool = False) -> str:
+            prepared = rates.prepare(lab, replace(load, make=lambda chance: [*load.make(chance)] * 5), place, made)
+            if spoil:
+                prepared.expected[0] = prepared.expected[0][:-1] + b"\xff"
+            return part.pipelined(lab, subject, prepared, threads)[1]
+
+        with KINDS["peregrine"](lab, [zone], rates.SERVER_CPU) as subject:
+            subject.wait_serving()
+            assert why(asking(0, 1)) in ("", rates.DISTURBED, rates.LIMITED)
+            assert why(asking(3, 1)) == why(asking(0, 2)) == "wrong replies"
+            assert why(asking(0, 1), spoil=True) == "wrong records"
+
+
+def test_a_connection_that_is_closed_is_told(tmp_path: Path) -> None:
+    """Replies that are none, a message of no octets, and an end: all three are counted. So is a file of something else."""
+    file, client = tmp_path / "queries", [str(BUILD / "peregrine-tcp-client"), "--address"]
+    framed = Framer(Path4and6(b"\0" * 6, ("127.0.0.1", "::1"), ("127.0.0.1", "::1")))
+    write_queries(file, [Query(wire(f"{host(k)}.{ZONE}", A)) for k in range(10)], [], framed, 128)
+    with Lab() as lab, in_namespace(lab.client.name, lambda: socket.create_server(("127.0.0.1", 53))) as server:
+        argv = lab.client.command(*client, "127.0.0.1", "--queries", str(file), "--connections", "1", "--at-once", "2")
+        with subprocess.Popen([*argv, "--seconds", "0.2"], stdout=subprocess.PIPE) as child:
+            with server.accept()[0] as taken:
+                query = taken.recv(2 + len(wire(f"{host(0)}.{ZONE}", A)))
+                taken.sendall(query + query + b"\0\0")  # not a reply, one to what was answered, nothing
+            seen = json.loads(child.communicate(timeout=20)[0])
+    assert (seen["wrong"], seen["strange"], seen["closed"]) == (1, 2, 1)
+    file.write_bytes(b"\xff" * 1280)
+    assert subprocess.run([*client, "127.0.0.1", "--queries", str(file), "--at-once", "2"], capture_output=True).returncode == 1
 
 
 def test_growth_and_catalogs() -> None:

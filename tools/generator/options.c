@@ -10,16 +10,6 @@
 
 #define RATE_MOST 1e7
 
-static int parse_pids(struct options *options, char *text)
-{
-	for (char *word = strtok(text, ","); word; word = strtok(NULL, ",")) {
-		if (options->pid_count == ACCOUNT_TASKS)
-			return -1;
-		options->pids[options->pid_count++] = (int)strtol(word, NULL, 10);
-	}
-	return 0;
-}
-
 static void usage(FILE *out)
 {
 	fputs(
@@ -83,7 +73,7 @@ static int take(struct options *options, int letter, char *value)
 		options->cpu = (unsigned)strtoul(value, NULL, 10);
 		return 0;
 	case 'p':
-		return parse_pids(options, value);
+		return account_pids(value, options->pids, &options->pid_count);
 	case 'S':
 		options->samples = value;
 		return 0;
