@@ -12,12 +12,12 @@ $(GENERATOR_SKELETON): $(BUILD)/tools/generator/generator.bpf.o
 	$(call say,SKEL,$@)
 	$(Q)$(BPFTOOL) gen skeleton $< name generator_bpf > $@
 
-$(BUILD)/tools/generator/main.o $(BUILD)/tools/generator/account.o: $(GENERATOR_SKELETON)
+$(BUILD)/tools/generator/main.o $(BUILD)/tools/generator/latency.o: $(GENERATOR_SKELETON)
 
 generator: $(BUILD)/peregrine-generator $(BUILD)/peregrine-tcp-client
 .PHONY: generator
 
-$(BUILD)/peregrine-generator: $(addprefix $(BUILD)/tools/generator/,main.o options.o account.o)
+$(BUILD)/peregrine-generator: $(addprefix $(BUILD)/tools/generator/,main.o options.o account.o latency.o)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(SANITIZE) -o $@ $^ $(shell pkg-config --libs libbpf jansson 2>/dev/null) -lpthread
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import report
 from figures import Row
 from parts import NAMES, make
-from place import LabError, sweep_accounts
+from place import LabError, ServingCpu, sweep_accounts
 from progress import Progress, duration
+from rates import SERVER_CPU
 from subjects import Subject, all_subjects
 
 
@@ -94,7 +95,8 @@ def main() -> int:
         return 1
     sweep_accounts()
     try:
-        sure = bench(given)
+        with ServingCpu(SERVER_CPU):
+            sure = bench(given)
     except LabError as fault:
         print(f"bench: {fault}", file=sys.stderr)
         return 1

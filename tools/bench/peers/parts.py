@@ -36,7 +36,7 @@ def _loads(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Step
 
 
 def _pressure(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Step) -> Part:
-    return pressure.Pressure(pressure.Plan(1, 1, 0.2) if given.quick else pressure.Plan(2, 2, 0.4), kinds, step)
+    return pressure.Pressure(pressure.Plan(1, 0.3) if given.quick else pressure.Plan(3, 1.0), kinds, step)
 
 
 def _tcp(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Step) -> Part:
