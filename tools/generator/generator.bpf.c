@@ -43,6 +43,10 @@ const volatile __u32 beside;
 /* From here on the queries are the second client's. */
 const volatile __u32 beside_from = ~0u;
 
+/* The other end adds up what all CPUs have reflected, as no server should. */
+const volatile bool count_all;
+__u64 reflected;
+
 bool stop;      /* all replies are dropped */
 __u64 deadline; /* nanoseconds of CLOCK_MONOTONIC; then, too */
 __u32 next, beside_next;
@@ -345,5 +349,7 @@ int reflect(struct xdp_md *ctx)
 		return XDP_PASS;
 	}
 	swap_words((__u16 *)data, 3);
+	if (count_all)
+		__sync_fetch_and_add(&reflected, 1);
 	return XDP_TX;
 }

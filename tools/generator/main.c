@@ -134,6 +134,7 @@ static int load(struct run *run, const struct options *options)
 	run->programs->rodata->interval = options->rate > 0 ? (uint32_t)(1e9 / options->rate) : 0;
 	run->programs->rodata->late = run->beside ? (uint32_t)LATE_BESIDE : LATE;
 	run->programs->rodata->beside = run->beside;
+	run->programs->rodata->count_all = options->count;
 	run->programs->rodata->beside_from = run->beside ? options->beside_from : ~0u;
 	if (bpf_map__set_value_size(run->programs->maps.queries, options->slot) ||
 	    bpf_map__set_max_entries(run->programs->maps.queries, run->query_count) ||
@@ -188,16 +189,28 @@ static int inject(const struct run *run, unsigned count)
 	return run_on_frames(run->programs->progs.inject, count, BATCH);
 }
 
+/* What is seen while the programs run. */
+struct seen {
+	uint64_t refilled;
+	double fastest; /* replies a second, of the fastest chunk */
+};
+
 /* Waits, and puts in anew what the loop has dropped for want of room. */
-static int go_on(const struct run *run, double seconds, uint64_t *refilled)
+static int go_on(const struct run *run, double seconds, struct seen *seen)
 {
+	const struct generator_bpf__bss *counts = run->programs->bss;
+
 	for (double waited = 0; waited < seconds && !ended; waited += CHUNK) {
-		uint64_t lost = run->programs->bss->without_room;
+		uint64_t lost = counts->without_room, before = counts->replies, since = monotonic();
+		double rate;
 
 		rest(CHUNK);
-		if (!run->programs->rodata->open_loop && inject(run, (unsigned)(lost - *refilled)))
+		rate = (double)(counts->replies - before) * 1e9 / (double)(monotonic() - since);
+		if (rate > seen->fastest)
+			seen->fastest = rate;
+		if (!run->programs->rodata->open_loop && inject(run, (unsigned)(lost - seen->refilled)))
 			return -1;
-		*refilled = lost;
+		seen->refilled = lost;
 	}
 	return 0;
 }
@@ -239,12 +252,13 @@ static void write_samples(const struct run *run, const char *path)
 }
 
 static void print(const struct run *run, const struct account *from, const struct account *to,
-                  const struct generator_bpf__bss *first, const struct generator_bpf__bss *last, json_t *times)
+                  const struct generator_bpf__bss *first, const struct generator_bpf__bss *last, double fastest,
+                  json_t *times)
 {
 	const struct generator_bpf__bss *all = run->programs->bss;
 	uint64_t lost = all->sent - all->replies;
 	json_t *made = json_pack(
-	    "{s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f}", "seconds",
+	    "{s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f}", "seconds",
 	    to->now - from->now, "sent", (json_int_t)(last->sent - first->sent), "replies",
 	    (json_int_t)(last->replies - first->replies), "octets", (json_int_t)(last->octets - first->octets), "wrong",
 	    (json_int_t)all->wrong, "strange", (json_int_t)all->strange, "truncated",
@@ -252,7 +266,7 @@ static void print(const struct run *run, const struct account *from, const struc
 	    (json_int_t)all->without_room, "skipped", (json_int_t)(last->skipped - first->skipped), "beside_sent",
 	    (json_int_t)all->beside_sent, "beside_lost", (json_int_t)(all->beside_sent - all->beside_replies), "busy",
 	    to->busy - from->busy, "idle", to->idle - from->idle, "stolen", to->stolen - from->stolen, "tasks",
-	    to->tasks - from->tasks);
+	    to->tasks - from->tasks, "fastest", fastest);
 
 	if (times)
 		json_object_update_new(made, times);
@@ -273,20 +287,21 @@ static int watch(const struct run *run, const struct options *options)
 {
 	struct generator_bpf__bss first, last;
 	struct account from, to;
-	uint64_t refilled = 0;
+	struct seen seen = {0};
 
-	if (go_on(run, options->warm, &refilled))
+	if (go_on(run, options->warm, &seen))
 		return -1;
 	run->programs->bss->begun = monotonic();
 	take_all(run, options, &from, &first);
-	if (go_on(run, options->seconds, &refilled))
+	if (go_on(run, options->seconds, &seen))
 		return -1;
 	take_all(run, options, &to, &last);
 	run->programs->bss->stop = true;
 	rest(DRAIN);
 	if (ended)
 		return -1;
-	print(run, &from, &to, &first, &last, is_timed(run) ? latency_of(run->programs, to.now - from.now) : NULL);
+	print(run, &from, &to, &first, &last, seen.fastest,
+	      is_timed(run) ? latency_of(run->programs, to.now - from.now) : NULL);
 	return 0;
 }
 
@@ -314,15 +329,20 @@ static int measure(const struct run *run, const struct options *options)
 
 static int reflect(struct run *run)
 {
+	const struct bpf_program *program = run->programs->progs.reflect;
+	int failed;
 	sigset_t none;
 
-	if (attach(run->interface, &run->before, run->programs->progs.reflect))
+	if (attach(run->interface, &run->before, program))
 		return 1;
+	failed = run->beside && attach(run->beside, &run->before_beside, program);
 	sigemptyset(&none);
-	while (!ended)
+	while (!failed && !ended)
 		sigsuspend(&none);
+	if (run->beside && !failed)
+		detach(run->beside, run->before_beside);
 	detach(run->interface, run->before);
-	return 0;
+	return failed;
 }
 
 static int generate(struct run *run, const struct options *options)

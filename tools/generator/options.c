@@ -14,7 +14,7 @@ static void usage(FILE *out)
 {
 	fputs(
 	    "usage: peregrine-generator --interface NAME --queries FILE [options]\n"
-	    "       peregrine-generator --interface NAME --reflect\n"
+	    "       peregrine-generator --interface NAME --reflect [--beside NAME] [--count]\n"
 	    "\n"
 	    "  --queries FILE     records as in generator_shared.h, of --slot octets each (128)\n"
 	    "  --outstanding N    queries under way (128)\n"
@@ -28,7 +28,8 @@ static void usage(FILE *out)
 	    "  --cpu N            the serving CPU, whose time is accounted (1)\n"
 	    "  --pids N,N...      processes whose time is the server's\n"
 	    "  --samples FILE     writes the sampled replies there\n"
-	    "  --reflect          be the other end: reflect until SIGTERM\n",
+	    "  --reflect          be the other end, and that of --beside: reflect until SIGTERM\n"
+	    "  --count            as the other end, add up in one place what all CPUs have reflected\n",
 	    out);
 }
 
@@ -80,6 +81,9 @@ static int take(struct options *options, int letter, char *value)
 	case 'R':
 		options->reflect = true;
 		return 0;
+	case 'C':
+		options->count = true;
+		return 0;
 	default:
 		return -1;
 	}
@@ -102,6 +106,7 @@ int options_read(struct options *options, int argc, char **argv)
 	                                      {"pids", required_argument, NULL, 'p'},
 	                                      {"samples", required_argument, NULL, 'S'},
 	                                      {"reflect", no_argument, NULL, 'R'},
+	                                      {"count", no_argument, NULL, 'C'},
 	                                      {"help", no_argument, NULL, 'h'},
 	                                      {0}};
 	bool good = true;
@@ -117,7 +122,7 @@ int options_read(struct options *options, int argc, char **argv)
 		good = take(options, letter, optarg) == 0;
 	}
 	if (good && options->interface && options->slot >= GENERATOR_SLOT_LEAST &&
-	    (!options->beside || (options->rate > 0 && options->beside_from > 0)) &&
+	    (!options->beside || options->reflect || (options->rate > 0 && options->beside_from > 0)) &&
 	    options->slot <= GENERATOR_SLOT_MOST && options->outstanding > 0 && options->outstanding <= 4096)
 		return 0;
 	usage(stderr);

@@ -12,6 +12,7 @@ import loads
 import many_zones
 import pressure
 import rates
+import scale
 import tcp
 import transfers
 from figures import Row
@@ -39,6 +40,10 @@ def _pressure(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: S
     return pressure.Pressure(pressure.Plan(1, 0.3) if given.quick else pressure.Plan(3, 1.0), kinds, step)
 
 
+def _scale(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Step) -> Part:
+    return scale.Scale(scale.Plan(1, 1, 0.2) if given.quick else scale.Plan(3, 4, 0.2), kinds, step)
+
+
 def _tcp(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Step) -> Part:
     return tcp.Tcp(tcp.Plan(1, 0.3, 1000) if given.quick else tcp.Plan(4, 0.7, 10_000), kinds, step)
 
@@ -60,8 +65,8 @@ def _catalog(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: St
     return many_zones.ManyZones(many_zones.Plan(members, 1 if given.quick else 3), kinds, step)
 
 
-NAMES = {"loads": _loads, "pressure": _pressure, "tcp": _tcp, "transfers": _transfers, "growth": _growth,
-         "catalog": _catalog}  # fmt: skip
+NAMES = {"loads": _loads, "scale": _scale, "pressure": _pressure, "tcp": _tcp, "transfers": _transfers,
+         "growth": _growth, "catalog": _catalog}  # fmt: skip
 QUICK = ["loads", "pressure", "tcp", "transfers"]  # of --quick
 
 

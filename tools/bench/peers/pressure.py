@@ -109,14 +109,14 @@ class Pressure:
         """The highest rate that is sustained, then how long replies take at half of it."""
         samples = asked.path.with_suffix(".samples")
 
-        def run(seconds: float, rate: float = 0.0) -> tuple[Any, str]:
+        def run(seconds: float, rate: float = 0.0, timed: bool = False) -> tuple[Any, str]:
             subject.pin()
             pids = [*threads.pin(), *subject.pids()]
             plan = RatePlan(None, 1, seconds, self.plan.warm)
             more = ["--rate", str(max(round(rate), 1))] if rate else []
             for _ in range(TRIES):
                 seen = generate(lab, asked, plan, subject, pids, samples, *more)
-                why = open_doubt(seen, wrong_samples(asked, samples), bool(rate))
+                why = open_doubt(seen, wrong_samples(asked, samples), timed)
                 if why not in (DISTURBED, LIMITED):
                     break
             return seen, why
@@ -127,7 +127,7 @@ class Pressure:
             raise LabError(f"{subject.title} answers nothing\n{subject.log_tail()}")
         highest = sustained(closed, lambda rate: run(PROBE, rate)[0])
         self.rows["sustained"].add(subject.name, highest / 1000, "" if highest else "no rate is sustained")
-        seen, why = run(self.plan.seconds, max(highest * SHARE, TIMED))
+        seen, why = run(self.plan.seconds, max(highest * SHARE, TIMED), timed=True)
         for key, word in LATENCIES.items():
             never = "queries were lost" if seen[word] >= NEVER else ""
             self.rows[key].add(subject.name, seen[word], why or ("" if key == "latency-all" else never))
