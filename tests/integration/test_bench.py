@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,12 +28,13 @@ import pressure  # noqa: E402
 import rates  # noqa: E402
 import readme  # noqa: E402
 import report  # noqa: E402
+import scale  # noqa: E402
 import tcp  # noqa: E402
 from figures import Aim, Row  # noqa: E402
 from frames import Framer, Path4and6, Query, write_queries  # noqa: E402
 from loads import QUICK, Load  # noqa: E402
 from parts import Part  # noqa: E402
-from place import Primary  # noqa: E402
+from place import Primary, ServingCpu  # noqa: E402
 from subjects import all_subjects  # noqa: E402
 from transfers import Plan, Transfers  # noqa: E402
 from wire import A, wire  # noqa: E402
@@ -119,6 +122,60 @@ def test_under_pressure() -> None:
     assert rows["steady"].series["peregrine"].median < 100
     for row in rows.values():
         assert not any("wrong" in why for why in row.series["peregrine"].doubts), row
+
+
+def test_the_highest_rate_is_found() -> None:
+    def server(most: float) -> float:
+        return pressure.sustained(1e6, lambda rate: {"replies": 0.1 * min(rate, most), "seconds": 0.1})
+
+    for most in (2e6, 7e5, 1e5):
+        assert 0.8 * min(most, 1e6) < server(most) < 1.1 * most
+    assert server(1e4) == 0
+
+
+def test_what_is_sent_too_late_is_not_timed() -> None:
+    """No window counts in which the generator had no time for what was due; of a rate that it can do, they do."""
+    with Lab() as lab:
+        place = lab.make_directory("bench")
+        zone = plain_zone(place, ZONE, 100)
+        with Primary(lab, [zone]):
+            threads = rates.Threads(lab, client=False)
+            prepared = rates.prepare(lab, asking(0, 1), place, rates.framer(lab))
+        with KINDS["reflect"](lab, [zone], rates.SERVER_CPU) as subject:
+            subject.settle()
+            threads.pin()
+            for rate, late in ((20_000, False), (9_000_000, True)):
+                seen = rates.generate(lab, prepared, rates.Plan(QUICK, 1, 0.5, 0.1), subject, [], place / "s", "--rate", str(rate))
+                assert seen["windows"] + seen["late_windows"] == 10
+                assert seen["windows"] == 0 if late else seen["windows"] > 3 and 0 < seen["median"] < 8_000, seen
+                wrong = {**seen, "wrong": 0, "busy": seen["tasks"], "stolen": 0}
+                assert pressure.open_doubt(wrong, [], timed=True) == (rates.LIMITED if late else "")
+
+
+def test_two_cpus() -> None:
+    rows = rows_of(scale.Scale(scale.Plan(1, 1, 0.2), [KINDS["peregrine"], KINDS["reflect"]], untold))
+    for key, row in rows.items():
+        assert set(row.series) == ({"reflect"} if key == "scale-counted" else {"peregrine", "reflect"})
+        for series in row.series.values():
+            assert series.median > 0 and not set(series.doubts) - {rates.LIMITED, "queries were lost"}, row
+    assert rows["scale-gain"].series["reflect"].median > 0.3
+
+
+def test_kernel_threads_are_kept_off_and_let_back() -> None:
+    def affinities() -> dict[int, set[int]]:
+        found = {}
+        for place in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if (place / "stat").read_text().rpartition(")")[2].split()[1] == "2":
+                    found[int(place.name)] = os.sched_getaffinity(int(place.name))
+        return found
+
+    before = affinities()
+    with ServingCpu(rates.SERVER_CPU) as kept:
+        within = affinities()
+        assert kept.moved and all(within.get(pid, set()) == before[pid] - {rates.SERVER_CPU} for pid in kept.moved)
+    after = affinities()
+    assert all(after[pid] == known for pid, known in kept.moved.items() if pid in after)
 
 
 def test_over_tcp() -> None:

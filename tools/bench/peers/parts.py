@@ -55,6 +55,8 @@ def _transfers(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: 
 
 
 def _growth(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Step) -> Part:
+    if given.names:
+        return growth.Growth(growth.Plan((given.names,), 0, 1), kinds, step)
     names = [1000, 10_000] if given.quick else [1000, 10_000, 100_000, 1_000_000]
     more = [given.largest] if given.largest and given.largest > names[-1] else []
     return growth.Growth(growth.Plan((*names, *more), 5_000 if given.quick else 1_000_000, 1), kinds, step)
