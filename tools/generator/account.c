@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -76,4 +77,14 @@ void account_take(struct account *account, int cpu, const int *pids, unsigned co
 	take_cpu(account, cpu);
 	for (unsigned i = 0; i < count; i++)
 		account->tasks += process_time(pids[i]);
+}
+
+int account_pids(char *text, int *pids, unsigned *count)
+{
+	for (char *word = strtok(text, ","); word; word = strtok(NULL, ",")) {
+		if (*count == ACCOUNT_TASKS)
+			return -1;
+		pids[(*count)++] = (int)strtol(word, NULL, 10);
+	}
+	return 0;
 }

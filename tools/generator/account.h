@@ -17,4 +17,7 @@ struct account {
 /* The account of `cpu` and of `count` processes now. What cannot be read counts as 0. */
 void account_take(struct account *account, int cpu, const int *pids, unsigned count);
 
+/* Puts the process numbers of a list, by commas, behind the `count` that `pids` has; -1 when they are too many. */
+int account_pids(char *text, int *pids, unsigned *count);
+
 #endif

@@ -43,10 +43,15 @@ const volatile __u32 beside;
 /* From here on the queries are the second client's. */
 const volatile __u32 beside_from = ~0u;
 
+/* The other end adds up what all CPUs have reflected, as no server should. */
+const volatile bool count_all;
+__u64 reflected;
+
 bool stop;      /* all replies are dropped */
 __u64 deadline; /* nanoseconds of CLOCK_MONOTONIC; then, too */
 __u32 next, beside_next;
 __u64 beside_sent, beside_replies;
+__u64 begun;   /* the first window, nanoseconds of CLOCK_MONOTONIC; 0: nothing is timed yet */
 __u64 due;     /* when the open loop's next query is, nanoseconds of CLOCK_MONOTONIC */
 __u64 skipped; /* queries that an open loop should have sent, and had no time to */
 __u64 sent, replies, wrong, truncated, octets, without_room, strange;
@@ -76,10 +81,18 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, GENERATOR_STEPS);
+	__uint(max_entries, 1); /* GENERATOR_STEPS for each window, where replies are timed */
 	__type(key, __u32);
 	__type(value, __u64);
 } steps SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, GENERATOR_WINDOWS);
+	__type(key, __u32);
+	__type(value, __u64); /* queries sent */
+} windows SEC(".maps");
 
 struct udp {
 	__be16 source, destination, length, check;
@@ -168,8 +181,19 @@ int inject(struct xdp_md *ctx)
 	return put_in(ctx, take_next(), interface);
 }
 
+/* The number of the window, or one that no window has. */
+static __u32 window_at(__u64 time)
+{
+	__u64 number = begun && time >= begun ? (time - begun) / GENERATOR_WINDOW : GENERATOR_WINDOWS;
+
+	return number < GENERATOR_WINDOWS ? (__u32)number : GENERATOR_WINDOWS;
+}
+
 static bool is_due(__u64 now)
 {
+	__u32 number = window_at(now);
+	__u64 *window;
+
 	if (now < due)
 		return false;
 	due += interval;
@@ -177,6 +201,9 @@ static bool is_due(__u64 now)
 		skipped += (now - due) / interval;
 		due = now;
 	}
+	window = bpf_map_lookup_elem(&windows, &number);
+	if (window)
+		*window += 1;
 	return true;
 }
 
@@ -222,6 +249,7 @@ static void count_step(__u32 query)
 		return;
 	step = (bpf_ktime_get_ns() - *stamp) / GENERATOR_STEP;
 	number = step < GENERATOR_STEPS ? (__u32)step : GENERATOR_STEPS - 1;
+	number += window_at(*stamp) * GENERATOR_STEPS;
 	count = bpf_map_lookup_elem(&steps, &number);
 	if (count)
 		*count += 1;
@@ -321,5 +349,7 @@ int reflect(struct xdp_md *ctx)
 		return XDP_PASS;
 	}
 	swap_words((__u16 *)data, 3);
+	if (count_all)
+		__sync_fetch_and_add(&reflected, 1);
 	return XDP_TX;
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# peregrine-generator, the load that `make bench` uses; included by the top Makefile.
+# peregrine-generator and peregrine-tcp-client, the load that `make bench` uses; included by the top Makefile.
 
 GENERATOR_SKELETON := $(BUILD)/generator.skel.h
 BENCH_SKELETONS += $(GENERATOR_SKELETON)
@@ -12,11 +12,15 @@ $(GENERATOR_SKELETON): $(BUILD)/tools/generator/generator.bpf.o
 	$(call say,SKEL,$@)
 	$(Q)$(BPFTOOL) gen skeleton $< name generator_bpf > $@
 
-$(BUILD)/tools/generator/main.o $(BUILD)/tools/generator/account.o: $(GENERATOR_SKELETON)
+$(BUILD)/tools/generator/main.o $(BUILD)/tools/generator/latency.o: $(GENERATOR_SKELETON)
 
-generator: $(BUILD)/peregrine-generator
+generator: $(BUILD)/peregrine-generator $(BUILD)/peregrine-tcp-client
 .PHONY: generator
 
-$(BUILD)/peregrine-generator: $(addprefix $(BUILD)/tools/generator/,main.o options.o account.o)
+$(BUILD)/peregrine-generator: $(addprefix $(BUILD)/tools/generator/,main.o options.o account.o latency.o)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(SANITIZE) -o $@ $^ $(shell pkg-config --libs libbpf jansson 2>/dev/null) -lpthread
+
+$(BUILD)/peregrine-tcp-client: $(addprefix $(BUILD)/tools/generator/,tcp.o tcp_connection.o account.o)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(SANITIZE) -o $@ $^ $(shell pkg-config --libs jansson 2>/dev/null)

@@ -35,9 +35,12 @@ static const __u8 generator_mac[6] __attribute__((aligned(4), unused)) = {0x02, 
 #define GENERATOR_SAMPLES 256
 #define GENERATOR_SAMPLE_OCTETS 2040
 
-/* How long replies took, in an open loop: a count for each step, the last one of all that took longer. */
+/* How long replies took, in an open loop, by the window of time in which their queries were sent: a count for each
+ * step, the last one of all that took longer. */
+#define GENERATOR_WINDOW 50000000 /* nanoseconds */
+#define GENERATOR_WINDOWS 40
 #define GENERATOR_STEP 250 /* nanoseconds */
-#define GENERATOR_STEPS 65536
+#define GENERATOR_STEPS 32768
 
 /* The last reply to a query that is sampled: the frame, from its Ethernet header on. */
 struct generator_sample {

@@ -7,6 +7,7 @@
  */
 #include "account.h"
 #include "generator_shared.h"
+#include "latency.h"
 #include "options.h"
 
 #include "generator.skel.h"
@@ -31,6 +32,7 @@
 #define FRAME_FIRST 1514 /* of an injected frame, before its query is laid into it */
 #define DRAIN 0.1
 #define CHUNK 0.02
+#define BATCH 64
 #define RUNS INT_MAX    /* of the program that sends an open loop: until it is told to end */
 #define LATE 20000      /* nanoseconds: what else is sent at once would be waiting for itself */
 #define LATE_BESIDE 5e6 /* who asks so slowly fills no queue */
@@ -114,6 +116,11 @@ static int count_queries(struct run *run, const struct options *options)
 	return 0;
 }
 
+static bool is_timed(const struct run *run)
+{
+	return run->programs->rodata->interval && !run->beside;
+}
+
 static int load(struct run *run, const struct options *options)
 {
 	run->programs = generator_bpf__open();
@@ -127,10 +134,13 @@ static int load(struct run *run, const struct options *options)
 	run->programs->rodata->interval = options->rate > 0 ? (uint32_t)(1e9 / options->rate) : 0;
 	run->programs->rodata->late = run->beside ? (uint32_t)LATE_BESIDE : LATE;
 	run->programs->rodata->beside = run->beside;
+	run->programs->rodata->count_all = options->count;
 	run->programs->rodata->beside_from = run->beside ? options->beside_from : ~0u;
 	if (bpf_map__set_value_size(run->programs->maps.queries, options->slot) ||
 	    bpf_map__set_max_entries(run->programs->maps.queries, run->query_count) ||
 	    bpf_map__set_max_entries(run->programs->maps.sent_at, run->query_count) ||
+	    (is_timed(run) &&
+	     bpf_map__set_max_entries(run->programs->maps.steps, GENERATOR_WINDOWS * GENERATOR_STEPS)) ||
 	    generator_bpf__load(run->programs)) {
 		fail("its programs cannot be loaded");
 		return -1;
@@ -176,33 +186,44 @@ static int run_on_frames(const struct bpf_program *program, unsigned count, unsi
 
 static int inject(const struct run *run, unsigned count)
 {
-	return run_on_frames(run->programs->progs.inject, count, 64);
+	return run_on_frames(run->programs->progs.inject, count, BATCH);
 }
 
+/* What is seen while the programs run. */
+struct seen {
+	uint64_t refilled;
+	double fastest; /* replies a second, of the fastest chunk */
+};
+
 /* Waits, and puts in anew what the loop has dropped for want of room. */
-static int go_on(const struct run *run, double seconds, uint64_t *refilled)
+static int go_on(const struct run *run, double seconds, struct seen *seen)
 {
+	const struct generator_bpf__bss *counts = run->programs->bss;
+
 	for (double waited = 0; waited < seconds && !ended; waited += CHUNK) {
-		uint64_t lost = run->programs->bss->without_room;
+		uint64_t lost = counts->without_room, before = counts->replies, since = monotonic();
+		double rate;
 
 		rest(CHUNK);
-		if (!run->programs->rodata->open_loop && inject(run, (unsigned)(lost - *refilled)))
+		rate = (double)(counts->replies - before) * 1e9 / (double)(monotonic() - since);
+		if (rate > seen->fastest)
+			seen->fastest = rate;
+		if (!run->programs->rodata->open_loop && inject(run, (unsigned)(lost - seen->refilled)))
 			return -1;
-		*refilled = lost;
+		seen->refilled = lost;
 	}
 	return 0;
 }
 
 /* The thread of an open loop. A second call would leave a gap of tens of milliseconds, so there is one, which ends by a
- * signal. What is timed leaves within some microseconds, most runs of a batch sending nothing: who was not asked for so
- * long has to be woken, which takes the busy loop longer than all else.
+ * signal. What is timed leaves within some microseconds, most runs of a batch sending nothing. Smaller batches wake the
+ * server more often, which takes the busy loop longer than all else: with half of this one the server is not the limit.
  */
 static void *send_open(void *argument)
 {
 	const struct run *run = argument;
-	bool timed = run->programs->rodata->interval && !run->beside;
 
-	run_on_frames(run->programs->progs.pace, RUNS, timed ? 32 : 64);
+	run_on_frames(run->programs->progs.pace, RUNS, BATCH);
 	return NULL;
 }
 
@@ -230,29 +251,14 @@ static void write_samples(const struct run *run, const char *path)
 	fclose(file);
 }
 
-/* The time within which so many of a thousand queries were answered, in microseconds, those that were lost taken for
- * the slowest. */
-static double within(const uint64_t *steps, uint64_t lost, unsigned thousandths)
-{
-	uint64_t all = lost, seen = 0, step = 0;
-
-	for (unsigned i = 0; i < GENERATOR_STEPS; i++)
-		all += steps[i];
-	for (; step < GENERATOR_STEPS - 1; step++) {
-		seen += steps[step];
-		if (seen * 1000 >= all * thousandths)
-			break;
-	}
-	return (double)(step + 1) * GENERATOR_STEP / 1000;
-}
-
 static void print(const struct run *run, const struct account *from, const struct account *to,
-                  const struct generator_bpf__bss *first, const struct generator_bpf__bss *last, const uint64_t *steps)
+                  const struct generator_bpf__bss *first, const struct generator_bpf__bss *last, double fastest,
+                  json_t *times)
 {
 	const struct generator_bpf__bss *all = run->programs->bss;
 	uint64_t lost = all->sent - all->replies;
 	json_t *made = json_pack(
-	    "{s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f}", "seconds",
+	    "{s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f}", "seconds",
 	    to->now - from->now, "sent", (json_int_t)(last->sent - first->sent), "replies",
 	    (json_int_t)(last->replies - first->replies), "octets", (json_int_t)(last->octets - first->octets), "wrong",
 	    (json_int_t)all->wrong, "strange", (json_int_t)all->strange, "truncated",
@@ -260,24 +266,13 @@ static void print(const struct run *run, const struct account *from, const struc
 	    (json_int_t)all->without_room, "skipped", (json_int_t)(last->skipped - first->skipped), "beside_sent",
 	    (json_int_t)all->beside_sent, "beside_lost", (json_int_t)(all->beside_sent - all->beside_replies), "busy",
 	    to->busy - from->busy, "idle", to->idle - from->idle, "stolen", to->stolen - from->stolen, "tasks",
-	    to->tasks - from->tasks);
+	    to->tasks - from->tasks, "fastest", fastest);
 
-	if (steps) {
-		json_object_set_new(made, "median", json_real(within(steps, lost, 500)));
-		json_object_set_new(made, "slowest_hundredth", json_real(within(steps, lost, 990)));
-		json_object_set_new(made, "slowest_thousandth", json_real(within(steps, lost, 999)));
-	}
+	if (times)
+		json_object_update_new(made, times);
 	json_dumpf(made, stdout, JSON_COMPACT);
 	putchar('\n');
 	json_decref(made);
-}
-
-static uint64_t *map_steps(const struct run *run)
-{
-	void *place = mmap(NULL, sizeof(uint64_t) * GENERATOR_STEPS, PROT_READ | PROT_WRITE, MAP_SHARED,
-	                   bpf_map__fd(run->programs->maps.steps), 0);
-
-	return place == MAP_FAILED ? NULL : place;
 }
 
 static void take_all(const struct run *run, const struct options *options, struct account *account,
@@ -288,36 +283,34 @@ static void take_all(const struct run *run, const struct options *options, struc
 }
 
 /* The warm part and the one that counts, between two accounts; queries are sent meanwhile. */
-static int watch(const struct run *run, const struct options *options, uint64_t *steps)
+static int watch(const struct run *run, const struct options *options)
 {
 	struct generator_bpf__bss first, last;
 	struct account from, to;
-	uint64_t refilled = 0;
+	struct seen seen = {0};
 
-	if (go_on(run, options->warm, &refilled))
+	if (go_on(run, options->warm, &seen))
 		return -1;
-	memset(steps, 0, sizeof(*steps) * GENERATOR_STEPS);
+	run->programs->bss->begun = monotonic();
 	take_all(run, options, &from, &first);
-	if (go_on(run, options->seconds, &refilled))
+	if (go_on(run, options->seconds, &seen))
 		return -1;
 	take_all(run, options, &to, &last);
 	run->programs->bss->stop = true;
 	rest(DRAIN);
 	if (ended)
 		return -1;
-	print(run, &from, &to, &first, &last, run->programs->rodata->interval && !run->beside ? steps : NULL);
+	print(run, &from, &to, &first, &last, seen.fastest,
+	      is_timed(run) ? latency_of(run->programs, to.now - from.now) : NULL);
 	return 0;
 }
 
 static int measure(const struct run *run, const struct options *options)
 {
 	struct generator_bpf__bss *counts = run->programs->bss;
-	uint64_t *steps = map_steps(run);
 	pthread_t thread;
 	int failed;
 
-	if (!steps)
-		return -1;
 	/* A closed loop's own end, some seconds after the latest at which it should be ended from here. */
 	counts->deadline = monotonic() + (uint64_t)((options->warm + options->seconds + 10) * 1e9);
 	counts->due = monotonic();
@@ -325,7 +318,7 @@ static int measure(const struct run *run, const struct options *options)
 		return -1;
 	if (options->open && pthread_create(&thread, NULL, send_open, (void *)run))
 		return -1;
-	failed = watch(run, options, steps);
+	failed = watch(run, options);
 	counts->stop = true;
 	if (options->open)
 		end_open(thread);
@@ -336,15 +329,20 @@ static int measure(const struct run *run, const struct options *options)
 
 static int reflect(struct run *run)
 {
+	const struct bpf_program *program = run->programs->progs.reflect;
+	int failed;
 	sigset_t none;
 
-	if (attach(run->interface, &run->before, run->programs->progs.reflect))
+	if (attach(run->interface, &run->before, program))
 		return 1;
+	failed = run->beside && attach(run->beside, &run->before_beside, program);
 	sigemptyset(&none);
-	while (!ended)
+	while (!failed && !ended)
 		sigsuspend(&none);
+	if (run->beside && !failed)
+		detach(run->beside, run->before_beside);
 	detach(run->interface, run->before);
-	return 0;
+	return failed;
 }
 
 static int generate(struct run *run, const struct options *options)

@@ -10,21 +10,11 @@
 
 #define RATE_MOST 1e7
 
-static int parse_pids(struct options *options, char *text)
-{
-	for (char *word = strtok(text, ","); word; word = strtok(NULL, ",")) {
-		if (options->pid_count == ACCOUNT_TASKS)
-			return -1;
-		options->pids[options->pid_count++] = (int)strtol(word, NULL, 10);
-	}
-	return 0;
-}
-
 static void usage(FILE *out)
 {
 	fputs(
 	    "usage: peregrine-generator --interface NAME --queries FILE [options]\n"
-	    "       peregrine-generator --interface NAME --reflect\n"
+	    "       peregrine-generator --interface NAME --reflect [--beside NAME] [--count]\n"
 	    "\n"
 	    "  --queries FILE     records as in generator_shared.h, of --slot octets each (128)\n"
 	    "  --outstanding N    queries under way (128)\n"
@@ -38,7 +28,8 @@ static void usage(FILE *out)
 	    "  --cpu N            the serving CPU, whose time is accounted (1)\n"
 	    "  --pids N,N...      processes whose time is the server's\n"
 	    "  --samples FILE     writes the sampled replies there\n"
-	    "  --reflect          be the other end: reflect until SIGTERM\n",
+	    "  --reflect          be the other end, and that of --beside: reflect until SIGTERM\n"
+	    "  --count            as the other end, add up in one place what all CPUs have reflected\n",
 	    out);
 }
 
@@ -83,12 +74,15 @@ static int take(struct options *options, int letter, char *value)
 		options->cpu = (unsigned)strtoul(value, NULL, 10);
 		return 0;
 	case 'p':
-		return parse_pids(options, value);
+		return account_pids(value, options->pids, &options->pid_count);
 	case 'S':
 		options->samples = value;
 		return 0;
 	case 'R':
 		options->reflect = true;
+		return 0;
+	case 'C':
+		options->count = true;
 		return 0;
 	default:
 		return -1;
@@ -112,6 +106,7 @@ int options_read(struct options *options, int argc, char **argv)
 	                                      {"pids", required_argument, NULL, 'p'},
 	                                      {"samples", required_argument, NULL, 'S'},
 	                                      {"reflect", no_argument, NULL, 'R'},
+	                                      {"count", no_argument, NULL, 'C'},
 	                                      {"help", no_argument, NULL, 'h'},
 	                                      {0}};
 	bool good = true;
@@ -127,7 +122,7 @@ int options_read(struct options *options, int argc, char **argv)
 		good = take(options, letter, optarg) == 0;
 	}
 	if (good && options->interface && options->slot >= GENERATOR_SLOT_LEAST &&
-	    (!options->beside || (options->rate > 0 && options->beside_from > 0)) &&
+	    (!options->beside || options->reflect || (options->rate > 0 && options->beside_from > 0)) &&
 	    options->slot <= GENERATOR_SLOT_MOST && options->outstanding > 0 && options->outstanding <= 4096)
 		return 0;
 	usage(stderr);

@@ -14,7 +14,7 @@ struct options {
 	double rate;          /* so many queries a second; 0: as many as can be sent */
 	const char *beside;   /* or as many as can be sent, and so many a second by this interface: */
 	unsigned beside_from; /* those from this one on */
-	bool reflect;
+	bool reflect, count;  /* `beside` reflects too, by the same program; `count`: in one cache line for all CPUs */
 	int pids[ACCOUNT_TASKS];
 	unsigned pid_count;
 };

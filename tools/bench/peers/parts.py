@@ -12,6 +12,7 @@ import loads
 import many_zones
 import pressure
 import rates
+import scale
 import tcp
 import transfers
 from figures import Row
@@ -36,7 +37,11 @@ def _loads(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Step
 
 
 def _pressure(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Step) -> Part:
-    return pressure.Pressure(pressure.Plan(1, 1, 0.2) if given.quick else pressure.Plan(2, 2, 0.4), kinds, step)
+    return pressure.Pressure(pressure.Plan(1, 0.3) if given.quick else pressure.Plan(3, 1.0), kinds, step)
+
+
+def _scale(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Step) -> Part:
+    return scale.Scale(scale.Plan(1, 1, 0.2) if given.quick else scale.Plan(3, 4, 0.2), kinds, step)
 
 
 def _tcp(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Step) -> Part:
@@ -50,6 +55,8 @@ def _transfers(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: 
 
 
 def _growth(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Step) -> Part:
+    if given.names:
+        return growth.Growth(growth.Plan((given.names,), 0, 1), kinds, step)
     names = [1000, 10_000] if given.quick else [1000, 10_000, 100_000, 1_000_000]
     more = [given.largest] if given.largest and given.largest > names[-1] else []
     return growth.Growth(growth.Plan((*names, *more), 5_000 if given.quick else 1_000_000, 1), kinds, step)
@@ -60,8 +67,8 @@ def _catalog(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: St
     return many_zones.ManyZones(many_zones.Plan(members, 1 if given.quick else 3), kinds, step)
 
 
-NAMES = {"loads": _loads, "pressure": _pressure, "tcp": _tcp, "transfers": _transfers, "growth": _growth,
-         "catalog": _catalog}  # fmt: skip
+NAMES = {"loads": _loads, "scale": _scale, "pressure": _pressure, "tcp": _tcp, "transfers": _transfers,
+         "growth": _growth, "catalog": _catalog}  # fmt: skip
 QUICK = ["loads", "pressure", "tcp", "transfers"]  # of --quick
 
 

@@ -27,12 +27,13 @@ from test_xot import SERVER as CERTIFIED  # noqa: E402
 from test_xot import certificate  # noqa: E402
 
 __all__ = ["BUILD", "BPFFS", "Lab", "LabError", "Namespace", "Process", "Zone", "agent_settings", "run", "soa_serial", "yaml"]
-__all__ += ["Account", "CERTIFIED", "Primary", "ROOT", "SIDE", "SIDE_ADDRESSES", "TLS_PORT", "TlsFront"]
+__all__ += ["Account", "CERTIFIED", "Primary", "ROOT", "SIDE", "SIDE_ADDRESSES", "ServingCpu", "TLS_PORT", "TlsFront"]
 __all__ += ["second_link", "sweep_accounts"]
 
 PREFIX = "pgbench-"
 TLS_PORT = 853
 SIDE, SIDE_ADDRESSES = "side", ("198.51.100.1", "198.51.100.53")
+KTHREADD = "2"  # the parent of all kernel threads
 ROOTS = (Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup"))
 
 
@@ -75,6 +76,34 @@ def second_link(lab: Lab) -> None:
     """
     link(lab.client, SIDE, lab.server, SIDE, [(*SIDE_ADDRESSES, 25)])
     lab.attach_pass(lab.client, SIDE)
+
+
+class ServingCpu:
+    """A CPU off which kernel threads that may run elsewhere are kept meanwhile: one that looks for memory to be given
+    back, say, runs for some milliseconds at a time, which a server would be blamed for.
+    """
+
+    def __init__(self, cpu: int) -> None:
+        self.cpu = cpu
+        self.moved: dict[int, set[int]] = {}
+
+    def __enter__(self) -> ServingCpu:
+        for place in Path("/proc").glob("[0-9]*"):
+            pid = int(place.name)
+            with suppress(OSError):  # some may not be moved, others are no more
+                if (place / "stat").read_text().rpartition(")")[2].split()[1] != KTHREADD:
+                    continue
+                known = os.sched_getaffinity(pid)
+                if self.cpu in known and known - {self.cpu}:
+                    os.sched_setaffinity(pid, known - {self.cpu})
+                    self.moved[pid] = known
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for pid, known in self.moved.items():
+            with suppress(OSError):
+                if os.sched_getaffinity(pid) == known - {self.cpu}:
+                    os.sched_setaffinity(pid, known)
 
 
 # --------------------------------------------------------------------------------------------------------------- memory

@@ -15,7 +15,7 @@ import os
 import random
 import re
 import subprocess
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +88,7 @@ class Threads:
         return found
 
     def pin(self) -> list[int]:
-        """Puts them where they belong, and gives the server's. Attaching a program makes new ones."""
+        """Puts them on the CPUs where they belong, and gives the server's. Attaching a program makes new ones."""
         server = self.all() - self.client - self.others
         for pids, cpu in ((self.client, CLIENT_CPU), (server, SERVER_CPU)):
             for pid in pids:
@@ -97,6 +97,15 @@ class Threads:
         if len(self.client) < self.wanted[0] or len(server) < self.wanted[1]:
             raise LabError("the link's NAPI threads are missing: threaded NAPI needs Linux 5.12")
         return sorted(server)
+
+    def pin_each(self, cpus: Mapping[str, int]) -> dict[str, int]:
+        """Puts the server's ones of each link on a CPU of its own, and gives them by link."""
+        found = {}
+        for pid in self.pin():
+            link = Path(f"/proc/{pid}/comm").read_text().removeprefix("napi/").rpartition("-")[0]
+            os.sched_setaffinity(pid, {cpus[link]})
+            found[link] = pid
+        return found
 
 
 def _threaded(namespace: str, link: str) -> None:
@@ -182,10 +191,13 @@ def wrong_samples(prepared: Prepared, path: Path) -> list[str]:
 # ---------------------------------------------------------------------------------------------------------- the measure
 
 
-def command(prepared: Prepared, subject: Subject, seconds: float, warm: float, *more: str) -> list[str]:
+def command(
+    prepared: Prepared, subject: Subject, seconds: float, warm: float, *more: str,
+    link: str = "front", client: int = CLIENT_CPU, server: int = SERVER_CPU,
+) -> list[str]:  # fmt: skip
     """That of the generator."""
-    argv = ["taskset", "-c", str(CLIENT_CPU), str(BUILD / "peregrine-generator"), "--interface", "front"]
-    argv += ["--queries", str(prepared.path), "--slot", str(prepared.load.slot), "--cpu", str(SERVER_CPU)]
+    argv = ["taskset", "-c", str(client), str(BUILD / "peregrine-generator"), "--interface", link]
+    argv += ["--queries", str(prepared.path), "--slot", str(prepared.load.slot), "--cpu", str(server)]
     argv += ["--outstanding", str(subject.outstanding), "--warm", str(warm), "--seconds", str(seconds), *more]
     return [*argv, *(["--room", str(ROOM)] if subject.in_driver else [])]
 

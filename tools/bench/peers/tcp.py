@@ -3,31 +3,30 @@
 
 from __future__ import annotations
 
-import os
 import resource
-import selectors
 import socket
 import struct
-import time
+import subprocess
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
+from typing import Any
 
 from figures import Aim, Row
-from loads import THOUSAND
-from place import Lab, LabError, Primary
-from rates import CLIENT_CPU, CLOCK, DISTURBED, IDLE_MOST, LIMITED, SERVER_CPU, TRIES, Threads, disturbed
+from loads import THOUSAND, thousand
+from place import BUILD, Lab, Primary
+from rates import CLIENT_CPU, CLOCK, DISTURBED, IDLE_MOST, LIMITED, SERVER_CPU, TRIES, Prepared, Threads, counters
+from rates import disturbed, framer, prepare, wrong_samples
 from subjects import Subject
-from zone_files import address, host, plain_zone
+from zone_files import host, plain_zone
 
 from ask import in_namespace
-from wire import A, parse, wire
+from wire import A, wire
 
+QUERIES = 1 << 12
 CONNECTIONS, AT_ONCE = 16, 400  # connections that ask, and queries under way on each
 CLIENT_MOST = 0.75  # of its CPU: who has so much left was not the limit
 MEGABYTE = 1_000_000
-KERNEL_TICK = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -71,34 +70,33 @@ class Tcp:
             zone = plain_zone(lab.make_directory("zones"), THOUSAND, 1000)
             Primary(lab, [zone]).start()
             threads = Threads(lab)
+            asked = prepare(lab, thousand(QUERIES), lab.make_directory("loads"), framer(lab))
             for kind in self.kinds:
                 self.step(self.plan.turn(), f"tcp: {kind.title}")
                 with kind(lab, [zone], SERVER_CPU, connections=self.plan.idle + 100) as subject:
                     subject.wait_serving()
                     subject.settle()
                     for _ in range(self.plan.rounds):
-                        self.rows["tcp"].add(subject.name, *self.pipelined(lab, subject, threads))
+                        self.rows["tcp"].add(subject.name, *self.pipelined(lab, subject, asked, threads))
                     self.idle(lab, subject)
         return list(self.rows.values())
 
-    def pipelined(self, lab: Lab, subject: Subject, threads: Threads) -> tuple[float, str]:
+    def pipelined(self, lab: Lab, subject: Subject, asked: Prepared, threads: Threads) -> tuple[float, str]:
         """Thousands of replies by the seconds that the server ran, and why that is in doubt."""
         value, why = 0.0, DISTURBED
+        samples = asked.path.with_suffix(".samples")
         for _ in range(TRIES):
             subject.pin()
-            before = os.sched_getaffinity(0)
-            os.sched_setaffinity(0, {CLIENT_CPU})
-            try:
-                with ExitStack() as stack:
-                    asked = [Connection(stack.enter_context(connect(lab, 1)[0]), k) for k in range(CONNECTIONS)]
-                    spent = Spent([*threads.pin(), *subject.pids()])
-                    ask(asked, self.plan.seconds)
-                    ran, why = spent.end()
-            finally:
-                os.sched_setaffinity(0, before)
-            wrong = sum(one.wrong() for one in asked)
-            why = "wrong replies" if wrong else why
-            value = sum(one.replies for one in asked) / max(ran, 0.001) / 1000
+            argv = ["taskset", "-c", str(CLIENT_CPU), str(BUILD / "peregrine-tcp-client"), "--address", lab.service[0]]
+            argv += ["--queries", str(asked.path), "--slot", str(asked.load.slot), "--samples", str(samples)]
+            argv += ["--connections", str(CONNECTIONS), "--at-once", str(AT_ONCE), "--cpu", str(SERVER_CPU)]
+            argv += ["--client-cpu", str(CLIENT_CPU), "--seconds", str(self.plan.seconds)]
+            argv += ["--pids", ",".join(map(str, [*threads.pin(), *subject.pids()]))]
+            seen = counters(subprocess.run(
+                lab.client.command(*argv), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
+            ))  # fmt: skip
+            why = doubt(seen, wrong_samples(asked, samples))
+            value = seen["replies"] / max(seen["tasks"], 0.001) / 1000
             if why not in (DISTURBED, LIMITED):
                 break
         return value, why
@@ -140,7 +138,6 @@ def connect(lab: Lab, count: int) -> list[socket.socket]:
 
 
 def question(number: int) -> bytes:
-    """Names have one length, so that replies have."""
     return wire(f"{host(number % 1000)}.{THOUSAND}", A, id=number & 0xFFFF)
 
 
@@ -148,110 +145,17 @@ def framed(message: bytes) -> bytes:
     return struct.pack("!H", len(message)) + message
 
 
-@dataclass
-class Connection:
-    """One connection that asks the same hundred queries over and over, and waits for all replies in between."""
-
-    socket: socket.socket
-    number: int
-    taken: list[bytes] = field(default_factory=list)
-    missing: int = 0  # octets of replies
-    length: int = 0  # of one reply, with the length in front
-    replies: int = 0
-
-    def __post_init__(self) -> None:
-        self.numbers = range(self.number * AT_ONCE, (self.number + 1) * AT_ONCE)
-        self.queries = b"".join(framed(question(k)) for k in self.numbers)
-        self.socket.sendall(framed(question(self.numbers[0])))
-        first = self.socket.recv(512)
-        self.length = len(first)
-
-    def send(self) -> None:
-        self.socket.sendall(self.queries)
-        self.missing = self.length * AT_ONCE
-
-    def take(self) -> bool:
-        """What has come; True when it is all."""
-        data = self.socket.recv(1 << 16)
-        if not data:
-            raise LabError("the server closed a connection that asks")
-        self.taken.append(data)
-        self.missing -= len(data)
-        return self.missing <= 0
-
-    def wrong(self) -> int:
-        """How many of the replies are not what was asked for; each is looked at."""
-        data = b"".join(self.taken)
-        self.replies = len(data) // self.length
-        wanted = {k & 0xFFFF: address(k % 1000) for k in self.numbers}
-        seen: dict[bytes, bool] = {}  # there are as many different ones as queries
-        found = len(data) % self.length
-        for place in range(0, len(data) - found, self.length):
-            reply = data[place + 2 : place + self.length]
-            if reply not in seen:
-                seen[reply] = is_right(reply, wanted)
-            found += not seen[reply]
-        return found
-
-
-def is_right(reply: bytes, wanted: dict[int, str]) -> bool:
-    got = parse(reply)
-    number = int.from_bytes(reply[:2], "big")
-    return not got.rcode and [record.rdata for record in got.answer] == [socket.inet_aton(wanted.get(number, "0.0.0.0"))]
-
-
-def ask(connections: Sequence[Connection], seconds: float) -> None:
-    """All at once, for so long; then what is under way is waited for."""
-    with selectors.DefaultSelector() as selector:
-        for one in connections:
-            selector.register(one.socket, selectors.EVENT_READ, one)
-            one.send()
-        end = time.monotonic() + seconds
-        left = len(connections)
-        while left:
-            ready = selector.select(5)
-            if not ready:
-                raise LabError("replies over TCP are missing after 5 s")
-            for key, _ in ready:
-                if key.data.take():
-                    if time.monotonic() < end:
-                        key.data.send()
-                    else:
-                        selector.unregister(key.fileobj)
-                        left -= 1
-
-
-class Spent:
-    """The CPU time of processes since now, and what else was done on the serving CPU meanwhile."""
-
-    def __init__(self, pids: Sequence[int]) -> None:
-        self.pids = pids
-        self.begun = time.monotonic()
-        self.before = self.tasks(), *cpu_times(SERVER_CPU), cpu_times(CLIENT_CPU)[0]
-
-    def tasks(self) -> float:
-        nanoseconds = 0
-        for pid in self.pids:
-            for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
-                nanoseconds += int(path.read_text().split()[0])
-        return nanoseconds / 1e9
-
-    def end(self) -> tuple[float, str]:
-        """Seconds that they ran, and why that says nothing; empty when it does."""
-        now = self.tasks(), *cpu_times(SERVER_CPU), cpu_times(CLIENT_CPU)[0]
-        ran, busy, stolen, client = (one - before for one, before in zip(now, self.before))
-        seconds = time.monotonic() - self.begun
-        if disturbed(busy - ran, stolen, seconds):
-            return ran, DISTURBED
-        # A server may be idle because it waits for acknowledgements: that is its own doing.
-        rested = ran < (1 - IDLE_MOST) * seconds - CLOCK
-        return ran, LIMITED if rested and client > CLIENT_MOST * seconds else ""
-
-
-def cpu_times(cpu: int) -> tuple[float, float]:
-    """Seconds that this CPU was busy, and that the hypervisor took from it."""
-    for line in Path("/proc/stat").read_text().splitlines():
-        if line.startswith(f"cpu{cpu} "):
-            user, nice, system, _, _, irq, softirq, stolen = map(int, line.split()[1:9])
-            return (user + nice + system + irq + softirq) / KERNEL_TICK, stolen / KERNEL_TICK
-    raise LabError(f"there is no CPU {cpu}")
+def doubt(seen: Any, bad: Sequence[str]) -> str:
+    """Why a run says nothing; empty when it does."""
+    seconds = seen["seconds"]
+    if seen["wrong"] or seen["strange"]:
+        return "wrong replies"
+    if bad:
+        return "wrong records"
+    if seen["closed"] or seen["lost"]:
+        return "connections were closed, or queries not answered"
+    if disturbed(seen["busy"] - seen["tasks"], seen["stolen"], seconds):
+        return DISTURBED
+    # A server may be idle because it waits for acknowledgements: that is its own doing.
+    rested = seen["tasks"] < (1 - IDLE_MOST) * seconds - CLOCK
+    return LIMITED if rested and seen["client_idle"] < (1 - CLIENT_MOST) * seconds else ""

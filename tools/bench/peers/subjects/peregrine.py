@@ -23,7 +23,7 @@ class Peregrine(Subject):
             state=str(self.directory / "state"),
             run=str(self.directory / "run"),
             pins=str(self.lab.pins),
-            memory="4GiB",
+            memory="12GiB",
         )
         made["fallback"] = {"udp-workers": 1, **({"tcp-clients": self.connections} if self.connections else {})}
         if self.tls:

@@ -11,9 +11,11 @@ class Reflect(Subject):
     name, title, order = "reflect", "reflect", 5
     in_driver, is_peer, transferring, transfers, answers = True, False, False, False, False
     outstanding = 128
+    more: tuple[str, ...] = ()
 
     def command(self) -> list[str]:
-        return [str(BUILD / "peregrine-generator"), "--interface", "front", "--reflect"]
+        more = ["--beside", self.interfaces[1]] if len(self.interfaces) > 1 else []
+        return [str(BUILD / "peregrine-generator"), "--interface", self.interfaces[0], *more, "--reflect", *self.more]
 
     @staticmethod
     def missing() -> str | None:
