@@ -163,28 +163,30 @@ static bool same_node(const struct pg_node *a, const struct pg_node *b)
 	       a->flags == b->flags && !memcmp(a + 1, b + 1, a->units * PG_UNIT - sizeof(*a));
 }
 
-/* Places what an entry was compiled to; keeps the node there is, if it says the same. */
-static int place(struct commit *commit, size_t number, struct pg_node *node)
+pg_ref commit_place(struct commit *commit, struct pg_node *node, struct pg_cell *cell)
 {
-	/* Of a zone without nodes none is looked for. */
-	struct pg_cell *cell = commit_zone(commit)->roll.count ? image_find_cell(commit->image, node) : NULL;
-	const struct pg_node *old = NULL;
 	pg_ref before = cell ? cell->ref : 0;
+	const struct pg_node *old = before ? commit_node(commit, before) : NULL;
 
-	commit->before[number] = before;
-	if (before)
-		old = commit_node(commit, before);
-	node->order = number < commit->context.plan->names ? commit->trees[number] : 0;
-	if (before && same_node(old, node)) {
-		commit->nodes[number] = before;
-		return 0;
-	}
+	if (before && same_node(old, node))
+		return before;
 	/* The short way says itself which blocks of a tree it replaced. */
 	if (before && (commit_append(commit, &commit->replaced, before) ||
 	               (!commit->part && old->order && old->order != node->order &&
 	                commit_append(commit, &commit->old_orders, old->order))))
-		return -1;
-	commit->nodes[number] = write_node(commit, node, cell);
+		return 0;
+	return write_node(commit, node, cell);
+}
+
+/* Places what an entry was compiled to. */
+static int place(struct commit *commit, size_t number, struct pg_node *node)
+{
+	/* Of a zone without nodes none is looked for. */
+	struct pg_cell *cell = commit_zone(commit)->roll.count ? image_find_cell(commit->image, node) : NULL;
+
+	commit->before[number] = cell ? cell->ref : 0;
+	node->order = number < commit->context.plan->names ? commit->trees[number] : 0;
+	commit->nodes[number] = commit_place(commit, node, cell);
 	return commit->nodes[number] ? 0 : -1;
 }
 

@@ -97,7 +97,10 @@ static inline struct pg_commit image_head(const struct image *image, uint32_t sl
 	return image_zone(image, slot)->head;
 }
 
-/* The cell that leads to the node with this hash, role and name, or NULL. */
+/* The cell that leads to the node with this hash, role and name, or NULL; `name` in lower case. */
+struct pg_cell *image_find_name(const struct image *image, uint32_t slot, enum pg_role role, uint64_t hash,
+                                const uint8_t *name, uint8_t length);
+/* The same of a node with the same key. */
 struct pg_cell *image_find_cell(const struct image *image, const struct pg_node *key);
 /* The node of a name in a role whose key is the name, or 0. `name` in lower case. */
 pg_ref image_find_node(const struct image *image, uint32_t slot, enum pg_role role, const uint8_t *name);

@@ -27,6 +27,15 @@ void chunks_free(struct chunk *chunk)
 	}
 }
 
+void chunks_empty(struct chunk *chunks)
+{
+	if (!chunks)
+		return;
+	chunks_free(chunks->next);
+	chunks->next = NULL;
+	chunks->used = 0;
+}
+
 void chunks_join(struct chunk **chunks, struct chunk *others)
 {
 	while (*chunks)
@@ -133,7 +142,7 @@ static bool same_owner(const struct record *last, const uint8_t *owner, size_t l
 /* Copies the owner in lower case and its sort key, unless the record before has the same owner. */
 static int take_owner(struct record_list *list, const knot_dname_t *owner, struct record *record)
 {
-	const struct record *last = list->count ? &list->records[list->count - 1] : NULL;
+	const struct record *last = list->count ? &list->records[list->count - 1] : list->like;
 	knot_dname_storage_t lower;
 	uint8_t key[RECORD_KEY_ROOM];
 	size_t length = knot_dname_size(owner), key_size;
