@@ -318,9 +318,11 @@ static void clean_up(struct commit *commit)
 {
 	struct image *image = commit->image;
 
+	if (commit->old.ref || image->old_index)
+		image_wait_readers(image);
+	image_drop_old_index(image);
 	if (!commit->old.ref)
 		return;
-	image_wait_readers(image);
 	give_back(commit, &commit->replaced);
 	for (size_t i = 0; i < commit->old_orders.count; i++)
 		order_free(image, commit->old_orders.refs[i]);
@@ -353,6 +355,7 @@ static void roll_back(struct commit *commit)
 			buckets_remove(&image->index, cell);
 	}
 	image_wait_readers(image);
+	image_drop_old_index(image);
 	give_back(commit, &commit->written);
 	give_back_blocks(commit, &commit->orders);
 	give_back_head(commit, commit->head);
@@ -438,6 +441,7 @@ void commit_end(struct commit *commit, uint64_t expires_at, void (*visible)(void
 		follow(commit, commit->written.refs[i], &near);
 	clean_up(commit);
 	heat_warm(commit->image, commit->chilled.refs, commit->chilled.count);
+	segments_spare(&commit->image->segments);
 	free_commit(commit);
 }
 

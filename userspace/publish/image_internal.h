@@ -37,6 +37,7 @@ struct image {
 	uint64_t memory; /* octets that the program's part may take */
 	struct segments segments;
 	struct buckets index;
+	uint32_t old_index; /* slots of indexes that were replaced, and may still be read */
 	struct buckets zone_index;
 	struct table zones;
 	struct zone_counters *zone_counters; /* or NULL */
@@ -107,12 +108,15 @@ pg_ref image_find_node(const struct image *image, uint32_t slot, enum pg_role ro
 /* The node of a zone with the hash of its key, or 0. */
 pg_ref image_find_hash(const struct image *image, uint32_t slot, uint64_t hash);
 
-/* Replaces a table of buckets, which becomes `next` or stays. Under zones_lock. */
+/* Replaces a table of buckets, which becomes `next` or stays. The program may still read what was there, if that was in
+ * another slot, which is to be emptied when its readers are through. Under zones_lock. */
 int image_replace_buckets(struct image *image, struct buckets *present, struct buckets *next, uint8_t *order);
 
 /* Makes the index large enough for `more` keys, or `larger` than it is in any case; publisher thread. -1: it cannot be.
  */
 int image_grow_index(struct image *image, uint64_t more, bool larger);
+/* Lets go of the indexes before, which no reader uses any more; publisher thread. */
+void image_drop_old_index(struct image *image);
 
 /* Lets all readers see the tables as they are now. Under zones_lock. */
 int image_renew_view(struct image *image);

@@ -92,5 +92,8 @@ int image_grow_index(struct image *image, uint64_t more, bool larger)
 	pthread_mutex_lock(&image->zones_lock);
 	result = image_replace_buckets(image, &image->index, &table, &image->settings->index_order);
 	pthread_mutex_unlock(&image->zones_lock);
+	/* Nobody is to wait now for those who read the old one. */
+	if (!result)
+		image->old_index = (image->old_index | 1U << old.table.slot) & ~(1U << table.table.slot);
 	return result;
 }

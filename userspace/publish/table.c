@@ -89,10 +89,10 @@ int table_adopt(struct table *table, const struct table_kind *kind, int map, con
 	return map_memory(table);
 }
 
-void table_drop(struct table *table)
+void table_drop(const struct table *table, uint32_t slot)
 {
 	if (table->map >= 0)
-		bpf_map_delete_elem(table->map, &table->slot);
+		bpf_map_delete_elem(table->map, &slot);
 }
 
 void table_close(struct table *table)
