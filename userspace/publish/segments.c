@@ -24,7 +24,7 @@
 #define AHEAD_PART 16
 #define AHEAD_MOST 128
 /* What is free at least before it is asked for, but of a small memory no more than such a part. */
-#define SPARE 2
+#define SPARE 4
 #define SPARE_PART 16
 
 void segments_bound(struct segments *segments, uint64_t memory)
