@@ -96,7 +96,8 @@ static void steady(void **unused)
 	    {"www A 192.0.2.2\nwww AAAA 2001:db8::1\nwww TXT a\nwww TYPE65400 \\# 1 01\nwww CAA 0 issue b\n",
 	     "www A 192.0.2.3\nwww AAAA 2001:db8::2\nwww TXT b c\nwww TYPE65400 \\# 1 02\nwww CAA 0 issue b\n", "www "},
 	    /* What it names stays as it is. */
-	    {"www A 192.0.2.2\nwww MX 1 www\nwww SRV 0 0 1 ns\n", "www A 192.0.2.2\nwww MX 1 www\nwww SRV 0 0 1 ns\n", ""},
+	    {"www A 192.0.2.2\nwww MX 1 www\nwww SRV 0 0 1 ns\n", "www A 192.0.2.2\nwww MX 1 www\nwww SRV 0 0 1 ns\n",
+	     ""},
 	    {"www TXT a\nwww MX 1 mail\nmail TXT a\n", "www TXT b\nwww MX 1 mail\nmail TXT b\n", "mail www "},
 	    {"a TXT a\nb A 192.0.2.2\nc TXT a\n", "a TXT b\nb A 192.0.2.3\nc TXT b\nnew A 192.0.2.4\n", "a b c "},
 	    {"x A 192.0.2.2\ny.x A 192.0.2.2\n", "x A 192.0.2.3\ny.x A 192.0.2.3\n", "x y.x "},
@@ -171,8 +172,8 @@ static void in_signed_zones(void **unused)
 	    {"x TXT a\na.x A 192.0.2.2\nb.x A 192.0.2.2\n", "x TXT b\na.x A 192.0.2.2\nb.x A 192.0.2.3\n", "x b.x "},
 	};
 	/* A name comes between others: the one before it has another NSEC. */
-	static const struct expected name_comes = {
-	    "a A 192.0.2.2\nc A 192.0.2.2\nd TXT a\n", "a A 192.0.2.3\nb A 192.0.2.2\nc A 192.0.2.3\nd TXT b\n", "c d "};
+	static const struct expected name_comes = {"a A 192.0.2.2\nc A 192.0.2.2\nd TXT a\n",
+	                                           "a A 192.0.2.3\nb A 192.0.2.2\nc A 192.0.2.3\nd TXT b\n", "c d "};
 
 	EXPECT_ALL(cases, &nsec);
 	EXPECT_ALL(cases, &nsec3);

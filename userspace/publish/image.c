@@ -233,8 +233,7 @@ static int make_image(struct image *image, const char *cold)
 		return -1;
 	if (image->pins && make_maps(image))
 		return -1;
-	if (open_segments(image, cold) ||
-	    buckets_make(&image->index, &index_kind, maps->index, image->pins, buckets) ||
+	if (open_segments(image, cold) || buckets_make(&image->index, &index_kind, maps->index, image->pins, buckets) ||
 	    buckets_make(&image->zone_index, &zone_index_kind, maps->zone_index, image->pins, FIRST_ZONE_BUCKETS) ||
 	    table_make(&image->zones, &zones_kind, maps->zones, image->pins, FIRST_ZONES))
 		return -1;

@@ -41,8 +41,8 @@ struct pg_cell *image_find_cell(const struct image *image, const struct pg_node 
 pg_ref image_find_node(const struct image *image, uint32_t slot, enum pg_role role, const uint8_t *name)
 {
 	uint8_t length = knot_dname_size(name);
-	const struct pg_cell *cell = image_find_name(
-	    image, slot, role, engine_hash(image->settings, role, slot, name, length), name, length);
+	const struct pg_cell *cell =
+	    image_find_name(image, slot, role, engine_hash(image->settings, role, slot, name, length), name, length);
 
 	return cell ? cell->ref : 0;
 }

@@ -159,7 +159,8 @@ static int list_names(struct steady *steady, const struct search *search)
 			name->name = owner;
 			name->first = i;
 			name->length = knot_dname_size(owner);
-			name->hash = engine_hash(search->image->settings, PG_ROLE_NAME, search->slot, owner, name->length);
+			name->hash =
+			    engine_hash(search->image->settings, PG_ROLE_NAME, search->slot, owner, name->length);
 		}
 		name->count++;
 	}
@@ -267,8 +268,8 @@ static int plan_name(struct single *single, struct zone_patch *patch, const stru
 static int write_name(struct commit *commit, struct single *single, struct zone_patch *patch,
                       const struct steady_name *name, bool *stray)
 {
-	struct pg_cell *cell = image_find_name(commit->image, commit->context.slot, PG_ROLE_NAME, name->hash,
-	                                       name->name, name->length);
+	struct pg_cell *cell =
+	    image_find_name(commit->image, commit->context.slot, PG_ROLE_NAME, name->hash, name->name, name->length);
 	struct pg_node *made;
 	const struct pg_node *node;
 

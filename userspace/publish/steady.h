@@ -13,16 +13,16 @@
 #include "publish/scope.h"
 
 struct steady_name {
-	const uint8_t *name; /* lower case */
-	uint64_t hash;       /* of its key in the role NAME */
+	const uint8_t *name;   /* lower case */
+	uint64_t hash;         /* of its key in the role NAME */
 	uint32_t first, count; /* of its changes, in order */
 	uint8_t length;
 	bool is_steady;
 };
 
 struct steady {
-	struct steady_name *names; /* all that there are changes of, in order */
-	size_t count, found;       /* `found`: those that are steady */
+	struct steady_name *names;   /* all that there are changes of, in order */
+	size_t count, found;         /* `found`: those that are steady */
 	struct zone_changes *others; /* the changes of all other names */
 	int64_t more;                /* records that the steady ones have more than before */
 	bool stray;                  /* some were not steady after all: what can be told is told by the scope */
