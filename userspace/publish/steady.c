@@ -131,15 +131,23 @@ static bool is_steady(const struct search *search, const struct steady_name *nam
 	return !(tally.addresses && is_target(search, name)) && !is_kept(search, name);
 }
 
-/* Fetches a node whose bucket is there already. */
-static void prefetch_node(const struct image *image, uint64_t hash)
+/* Fetches what is soon to be read: the bucket of one name; of another, whose bucket has come by then, owner and node.
+ * Either may be NULL. */
+static void prefetch(const struct image *image, const struct steady_name *bucket, const struct steady_name *node)
 {
+	const struct pg_cell *cell;
+	const uint8_t *record;
 	uint32_t position = 0;
-	const struct pg_cell *cell = buckets_next(&image->index, hash, &position);
-	const uint8_t *node = cell ? segments_at(&image->segments, cell->ref) : NULL;
 
-	for (int i = 0; node && i < PREFETCH_LINES; i++)
-		__builtin_prefetch(node + (size_t)i * LINE);
+	if (bucket)
+		buckets_prefetch(&image->index, bucket->hash);
+	cell = node ? buckets_next(&image->index, node->hash, &position) : NULL;
+	if (!cell)
+		return;
+	record = segments_at(&image->segments, cell->ref);
+	for (int i = 0; i < PREFETCH_LINES; i++)
+		__builtin_prefetch(record + (size_t)i * LINE);
+	__builtin_prefetch(node->name);
 }
 
 /* Lists the names that there are changes of. */
@@ -195,10 +203,8 @@ int steady_find(struct steady *steady, const struct image *image, uint32_t slot,
 		struct steady_name *name = &steady->names[i];
 		int64_t more = 0;
 
-		if (i + PREFETCH_BUCKET < steady->count)
-			buckets_prefetch(&image->index, name[PREFETCH_BUCKET].hash);
-		if (i + PREFETCH_NODE < steady->count)
-			prefetch_node(image, name[PREFETCH_NODE].hash);
+		prefetch(image, i + PREFETCH_BUCKET < steady->count ? name + PREFETCH_BUCKET : NULL,
+		         i + PREFETCH_NODE < steady->count ? name + PREFETCH_NODE : NULL);
 		name->is_steady = is_steady(&search, name, &more);
 		if (!name->is_steady)
 			continue;
@@ -299,10 +305,12 @@ int steady_write(struct commit *commit, struct steady *steady, const struct zone
 	single.plan.entries = &single.entry;
 	single.context.plan = &single.plan;
 	for (size_t i = steady->count; i-- > 0 && !result;) {
-		if (i >= PREFETCH_NODE)
-			prefetch_node(commit->image, steady->names[i - PREFETCH_NODE].hash);
-		if (steady->names[i].is_steady)
-			result = write_name(commit, &single, patch, &steady->names[i], &steady->stray);
+		const struct steady_name *name = &steady->names[i];
+
+		prefetch(commit->image, i >= PREFETCH_BUCKET ? name - PREFETCH_BUCKET : NULL,
+		         i >= PREFETCH_NODE ? name - PREFETCH_NODE : NULL);
+		if (name->is_steady)
+			result = write_name(commit, &single, patch, name, &steady->stray);
 	}
 	zone_patch_free(patch);
 	return result;
