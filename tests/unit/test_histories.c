@@ -180,14 +180,16 @@ static unsigned steps(void)
 }
 
 /* How many names of a change of the version served are compiled by themselves. */
-static size_t count_steady(const struct image *image, const struct zone_version *before,
-                           const struct zone_version *after)
+static size_t count_steady(struct image *image, const struct zone_version *before, const struct zone_version *after)
 {
 	struct zone_changes *changes = difference_between(before, after);
-	struct steady steady;
+	struct steady steady = {};
+	struct commit commit;
+	char why[512];
 	size_t found;
 
-	assert_int_equal(0, steady_find(&steady, image, 0, changes));
+	assert_int_equal(0, commit_begin(&commit, image, before->apex, why, sizeof(why)));
+	assert_int_equal(0, steady_find(&steady, &commit, changes));
 	found = steady.found;
 	steady_free(&steady);
 	zone_changes_free(changes);

@@ -19,11 +19,14 @@ struct expected {
 
 static const struct signing nsec, nsec3 = {.nsec3 = true, .iterations = 1};
 
-static void list_steady(const struct image *image, struct zone_changes *changes, char *out)
+static void list_steady(struct image *image, struct zone_changes *changes, char *out)
 {
-	struct steady steady;
+	struct steady steady = {};
+	struct commit commit;
+	char why[512];
 
-	assert_int_equal(0, steady_find(&steady, image, 0, changes));
+	assert_int_equal(0, commit_begin(&commit, image, zone_changes_apex(changes), why, sizeof(why)));
+	assert_int_equal(0, steady_find(&steady, &commit, changes));
 	for (size_t i = 0; i < steady.count; i++) {
 		knot_dname_txt_storage_t text;
 
@@ -206,7 +209,7 @@ static void misfits(void **unused)
 		commit(fresh, base);
 		used = image->segments.warm.used;
 		list_steady(image, changes, found);
-		assert_non_null(strstr(found, "w "));
+		assert_null(strstr(found, "w "));
 		assert_int_equal(IMAGE_MISFIT, image_change_part(image, changes, UINT64_MAX, zone_text_visible, NULL,
 		                                                 why, sizeof(why)));
 		assert_string_equal(cases[i].why, why);

@@ -97,6 +97,7 @@ static int write_absences(struct commit *commit, const struct scope *scope)
 /* One change of a zone on the short way. */
 struct part {
 	struct zone_changes *changes;
+	bool apart; /* steady names go by themselves, all others, and the apex, by their scope */
 	struct steady steady;
 	struct scope scope;
 };
@@ -113,7 +114,7 @@ static int write_part(struct commit *commit, struct part *part, struct plan *pla
 		if (!plan->entries[i].again && plan->entries[i].flags & PG_NODE_WILDCARD)
 			commit->nodes[i] = scope_node(scope, PG_ROLE_NAME, plan->entries[i].name);
 	return commit_head(commit) || write_trees(commit, scope) || commit_entries(commit) ||
-	               steady_write(commit, &part->steady, part->changes) || write_absences(commit, scope)
+	               steady_write(commit, &part->steady) || write_absences(commit, scope)
 	           ? -1
 	           : 0;
 }
@@ -163,8 +164,8 @@ static int check_base(struct commit *commit, const struct zone_changes *changes)
 	return 0;
 }
 
-/* Names that are steady go by themselves, if `apart`; all others, and the apex, by their scope. */
-static enum image_change change_part(struct image *image, struct part *part, bool apart, uint64_t expires_at,
+/* `part->apart` becomes false if it cannot be. */
+static enum image_change change_part(struct image *image, struct part *part, uint64_t expires_at,
                                      void (*visible)(void *context), void *context, char *why, size_t why_size)
 {
 	enum image_change result = IMAGE_TOO_FAR;
@@ -177,13 +178,13 @@ static enum image_change change_part(struct image *image, struct part *part, boo
 	commit.part = true;
 	if (!commit_zone(&commit)->known)
 		return IMAGE_TOO_FAR;
-	if (apart && steady_find(&part->steady, image, commit.context.slot, part->changes))
+	if (part->apart && steady_find(&part->steady, &commit, part->changes))
 		return IMAGE_TOO_FAR;
 	switch (scope_make(&part->scope, image, commit.context.slot, commit.old.ref,
-	                   apart ? part->steady.others : part->changes, part->steady.more, why, why_size)) {
+	                   part->apart ? part->steady.others : part->changes, part->steady.more, why, why_size)) {
 	case SCOPE_MADE:
-		part->steady.stray = !steady_stands_apart(&part->steady, &part->scope);
-		if (!part->steady.stray)
+		part->apart = steady_stands_apart(&part->steady, &part->scope);
+		if (part->apart)
 			result = publish(&commit, part, expires_at, visible, context);
 		break;
 	case SCOPE_MISFIT:
@@ -199,17 +200,17 @@ enum image_change image_change_part(struct image *image, struct zone_changes *ch
                                     void (*visible)(void *context), void *context, char *why, size_t why_size)
 {
 	enum image_change result;
-	bool stray = false;
+	bool apart = true, again;
 
 	do {
-		struct part part = {.changes = changes};
+		struct part part = {.changes = changes, .apart = apart};
 
-		result = change_part(image, &part, !stray, expires_at, visible, context, why, why_size);
-		/* What was thought to be steady and is not, the scope takes in, or tells what is wrong with it. */
-		stray = part.steady.stray;
+		result = change_part(image, &part, expires_at, visible, context, why, why_size);
+		again = apart && !part.apart;
+		apart = part.apart;
 		scope_free(&part.scope);
 		steady_free(&part.steady);
-	} while (stray);
+	} while (again);
 	return result;
 }
 

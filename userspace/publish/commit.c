@@ -156,26 +156,15 @@ int commit_head(struct commit *commit)
 	return commit->head ? 0 : -1;
 }
 
-/* Whether two nodes say the same, whatever their versions. */
-static bool same_node(const struct pg_node *a, const struct pg_node *b)
+bool commit_is_same(const struct pg_node *a, const struct pg_node *b)
 {
 	return a->units == b->units && a->wildcard == b->wildcard && a->order == b->order && a->rrsets == b->rrsets &&
 	       a->flags == b->flags && !memcmp(a + 1, b + 1, a->units * PG_UNIT - sizeof(*a));
 }
 
-pg_ref commit_place(struct commit *commit, struct pg_node *node, struct pg_cell *cell)
+pg_ref commit_replace(struct commit *commit, struct pg_node *node, struct pg_cell *cell)
 {
-	pg_ref before = cell ? cell->ref : 0;
-	const struct pg_node *old = before ? commit_node(commit, before) : NULL;
-
-	if (before && same_node(old, node))
-		return before;
-	/* The short way says itself which blocks of a tree it replaced. */
-	if (before && (commit_append(commit, &commit->replaced, before) ||
-	               (!commit->part && old->order && old->order != node->order &&
-	                commit_append(commit, &commit->old_orders, old->order))))
-		return 0;
-	return write_node(commit, node, cell);
+	return commit_append(commit, &commit->replaced, cell->ref) ? 0 : write_node(commit, node, cell);
 }
 
 /* Places what an entry was compiled to. */
@@ -184,9 +173,19 @@ static int place(struct commit *commit, size_t number, struct pg_node *node)
 	/* Of a zone without nodes none is looked for. */
 	struct pg_cell *cell = commit_zone(commit)->roll.count ? image_find_cell(commit->image, node) : NULL;
 
+	const struct pg_node *old = cell ? commit_node(commit, cell->ref) : NULL;
+
 	commit->before[number] = cell ? cell->ref : 0;
 	node->order = number < commit->context.plan->names ? commit->trees[number] : 0;
-	commit->nodes[number] = commit_place(commit, node, cell);
+	if (old && commit_is_same(old, node)) {
+		commit->nodes[number] = cell->ref;
+		return 0;
+	}
+	/* The short way says itself which blocks of a tree it replaced. */
+	if (old && !commit->part && old->order && old->order != node->order &&
+	    commit_append(commit, &commit->old_orders, old->order))
+		return -1;
+	commit->nodes[number] = cell ? commit_replace(commit, node, cell) : write_node(commit, node, NULL);
 	return commit->nodes[number] ? 0 : -1;
 }
 

@@ -15,15 +15,20 @@
 #define PREFETCH_LINES 4
 #define LINE 64
 
-/* Where the names of a change are looked for. */
+/* How names are looked at, one after another. */
 struct search {
-	const struct image *image;
+	const struct commit *commit;
 	const struct image_zone *data;
 	const struct zone_changes *changes;
-	uint32_t slot;
+	struct zone_patch *patch;
+	/* A plan of one name, made anew for each. */
+	struct zone_version zone;
+	struct plan plan;
+	struct plan_entry entry;
+	struct zone_name name;
+	struct compile_context context;
+	struct compile_buffer buffer;
 };
-
-/* ---- which names ---- */
 
 /* Whether no other name goes by the data of that type. */
 static bool is_own_business(uint16_t type)
@@ -45,90 +50,120 @@ static bool is_own_business(uint16_t type)
 	}
 }
 
-/* The RRset of a type that a node has, or NULL. */
-static const struct pg_rrset *find_rrset(const struct pg_node *node, uint16_t type)
+/* The type that a change is about: a signature goes with what it signs. */
+static uint16_t type_of(const struct zone_change *change)
 {
-	const struct pg_rrset *rrsets = node_rrsets(node);
-
-	for (uint16_t i = 0; i < node->rrsets; i++)
-		if (rrsets[i].type == type)
-			return &rrsets[i];
-	return NULL;
-}
-
-/* The records of a name by type, as the changes leave them. */
-struct tally {
-	struct {
-		uint16_t type;
-		int64_t records;
-	} of[TYPES];
-	size_t count;
-	int64_t more;
-	bool addresses; /* are touched */
-};
-
-/* Takes one change of a name into account. False: the name is not steady. */
-static bool count_change(struct tally *tally, const struct pg_node *node, const struct zone_change *change)
-{
-	/* A signature goes with what it signs. */
-	bool signs = change->type == KNOT_RRTYPE_RRSIG;
-	uint16_t type = signs ? knot_wire_read_u16(change->rdata + 2) : change->type;
-	const struct pg_rrset *rrset = is_own_business(type) ? find_rrset(node, type) : NULL;
-	int more = change->adds ? 1 : -1;
-	size_t i = 0;
-
-	if (!rrset)
-		return false;
-	tally->addresses |= type == KNOT_RRTYPE_A || type == KNOT_RRTYPE_AAAA;
-	tally->more += more;
-	if (signs)
-		return true;
-	while (i < tally->count && tally->of[i].type != type)
-		i++;
-	if (i == TYPES)
-		return false;
-	if (i == tally->count) {
-		tally->of[i].type = type;
-		tally->of[i].records = rrset->records;
-		tally->count++;
-	}
-	tally->of[i].records += more;
-	return true;
+	return change->type == KNOT_RRTYPE_RRSIG ? knot_wire_read_u16(change->rdata + 2) : change->type;
 }
 
 static bool is_target(const struct search *search, const struct steady_name *name)
 {
+	const struct compile_context *context = &search->context;
+
 	return search->data->targets.named &&
-	       targets_count(&search->data->targets, engine_hash(search->image->settings, PG_ROLE_ADDRESSES,
-	                                                         search->slot, name->name, name->length));
+	       targets_count(&search->data->targets, engine_hash(context->settings, PG_ROLE_ADDRESSES, context->slot,
+	                                                         name->name, name->length));
 }
 
 static bool is_kept(const struct search *search, const struct steady_name *name)
 {
-	return search->data->kept && image_find_node(search->image, search->slot, PG_ROLE_KEPT, name->name);
+	return search->data->kept &&
+	       image_find_node(search->commit->image, search->context.slot, PG_ROLE_KEPT, name->name);
 }
 
-/* Whether a name is steady; `*more` becomes by how many records it grows. */
-static bool is_steady(const struct search *search, const struct steady_name *name, int64_t *more)
+/* Whether its changes and its node allow that a name is steady. */
+static bool may_be_steady(const struct search *search, const struct steady_name *name, const struct pg_node *node)
 {
-	const struct pg_cell *cell =
-	    image_find_name(search->image, search->slot, PG_ROLE_NAME, name->hash, name->name, name->length);
-	const struct pg_node *node = cell ? segments_at(&search->image->segments, cell->ref) : NULL;
-	struct tally tally = {};
+	bool addresses = false;
 
-	if (!node || node->wildcard || node->flags & ~(PG_NODE_PROOFS | PG_NODE_HASHED | PG_NODE_GAP))
+	if (node->wildcard || node->flags & ~(PG_NODE_PROOFS | PG_NODE_HASHED | PG_NODE_GAP))
 		return false;
 	for (uint32_t i = name->first; i < name->first + name->count; i++) {
 		const struct zone_change change = zone_changes_at(search->changes, i);
+		uint16_t type = type_of(&change);
 
-		if (!count_change(&tally, node, &change))
+		if (!is_own_business(type))
+			return false;
+		addresses |= type == KNOT_RRTYPE_A || type == KNOT_RRTYPE_AAAA;
+	}
+	return !(addresses && is_target(search, name)) && !is_kept(search, name);
+}
+
+/* Whether all that is signed anew is there. */
+static bool are_there(const struct search *search, const struct steady_name *name)
+{
+	for (uint32_t i = name->first; i < name->first + name->count; i++) {
+		const struct zone_change change = zone_changes_at(search->changes, i);
+
+		if (!zone_find_rrset(&search->name, type_of(&change)))
 			return false;
 	}
-	for (size_t i = 0; i < tally.count; i++)
-		if (tally.of[i].records <= 0)
-			return false;
-	*more = tally.more;
-	return !(tally.addresses && is_target(search, name)) && !is_kept(search, name);
+	return true;
+}
+
+/* Compiles what the new version has of a name. Its place in the zone is as it was. */
+static int compile(struct search *search, const struct steady_name *name, const struct pg_node *node)
+{
+	char why[256]; /* told by the other way */
+	struct pg_node *made;
+
+	search->entry = (struct plan_entry){.name = name->name,
+	                                    .name_length = name->length,
+	                                    .role = PG_ROLE_NAME,
+	                                    .flags = node->flags,
+	                                    .again = true,
+	                                    .data = &search->name};
+	if (node->flags & PG_NODE_PROOFS)
+		memcpy(search->entry.proof, node_proofs(node), sizeof(search->entry.proof));
+	if (compile_node(&search->context, 0, 0, &search->buffer, why, sizeof(why)))
+		return -1;
+	made = (struct pg_node *)search->buffer.octets;
+	made->order = node->order;
+	return 0;
+}
+
+/* Keeps what was compiled. */
+static int keep(struct steady *steady, const struct compile_buffer *made, struct steady_name *name)
+{
+	size_t room = steady->room ? steady->room * 2 : 4096;
+	uint8_t *octets;
+
+	if (steady->room - steady->length < made->length) {
+		if (room < steady->length + made->length)
+			room = steady->length + made->length;
+		octets = realloc(steady->octets, room);
+		if (!octets)
+			return -1;
+		steady->octets = octets;
+		steady->room = room;
+	}
+	memcpy(steady->octets + steady->length, made->octets, made->length);
+	name->start = steady->length;
+	steady->length += made->length;
+	return 0;
+}
+
+/* Looks whether a name is steady, and compiles it. -1: memory is short. */
+static int look_at(struct steady *steady, struct search *search, struct steady_name *name)
+{
+	const struct image *image = search->commit->image;
+	const struct pg_cell *cell =
+	    image_find_name(image, search->context.slot, PG_ROLE_NAME, name->hash, name->name, name->length);
+	const struct pg_node *node = cell ? segments_at(&image->segments, cell->ref) : NULL;
+	bool same_types = false;
+	int more;
+
+	/* Whatever is wrong with it, the other way tells. */
+	if (!node || !may_be_steady(search, name, node) ||
+	    readback_node(node, zone_patch_begin(search->patch, name->first)) ||
+	    zone_patch_apply(search->patch, name->count, &search->name, &same_types, &more) || !same_types ||
+	    !are_there(search, name) || compile(search, name, node))
+		return 0;
+	name->is_steady = true;
+	name->is_same = commit_is_same(node, (const struct pg_node *)search->buffer.octets);
+	steady->found++;
+	steady->more += more;
+	return name->is_same ? 0 : keep(steady, &search->buffer, name);
 }
 
 /* Fetches what is soon to be read: the bucket of one name; of another, whose bucket has come by then, owner and node.
@@ -167,8 +202,8 @@ static int list_names(struct steady *steady, const struct search *search)
 			name->name = owner;
 			name->first = i;
 			name->length = knot_dname_size(owner);
-			name->hash =
-			    engine_hash(search->image->settings, PG_ROLE_NAME, search->slot, owner, name->length);
+			name->hash = engine_hash(search->context.settings, PG_ROLE_NAME, search->context.slot, owner,
+			                         name->length);
 		}
 		name->count++;
 	}
@@ -191,33 +226,40 @@ static bool is_other(void *context, size_t number)
 	return !names[sieve->at].is_steady;
 }
 
-int steady_find(struct steady *steady, const struct image *image, uint32_t slot, struct zone_changes *changes)
+int steady_find(struct steady *steady, const struct commit *commit, struct zone_changes *changes)
 {
-	const struct search search = {
-	    .image = image, .data = &image->zone_data[slot], .changes = changes, .slot = slot};
+	const struct image *image = commit->image;
+	struct search search = {.commit = commit,
+	                        .data = &image->zone_data[commit->context.slot],
+	                        .changes = changes,
+	                        .patch = zone_patch_new(changes),
+	                        .zone = {.apex = (uint8_t *)(uintptr_t)zone_changes_apex(changes)},
+	                        .plan = {.count = 1, .names = 1},
+	                        .context = commit->context};
+	int result = search.patch && !zone_changes_sort(changes) && !list_names(steady, &search) ? 0 : -1;
 
-	*steady = (struct steady){};
-	if (zone_changes_sort(changes) || list_names(steady, &search))
-		return -1;
-	for (size_t i = 0; i < steady->count; i++) {
+	search.plan.zone = &search.zone;
+	search.plan.apex_length = knot_dname_size(search.zone.apex);
+	search.plan.entries = &search.entry;
+	search.context.plan = &search.plan;
+	for (size_t i = 0; i < steady->count && !result; i++) {
 		struct steady_name *name = &steady->names[i];
-		int64_t more = 0;
 
 		prefetch(image, i + PREFETCH_BUCKET < steady->count ? name + PREFETCH_BUCKET : NULL,
 		         i + PREFETCH_NODE < steady->count ? name + PREFETCH_NODE : NULL);
-		name->is_steady = is_steady(&search, name, &more);
-		if (!name->is_steady)
-			continue;
-		steady->found++;
-		steady->more += more;
+		result = look_at(steady, &search, name);
 	}
-	steady->others = zone_changes_some(changes, is_other, &(struct sieve){.steady = steady});
+	free(search.buffer.octets);
+	zone_patch_free(search.patch);
+	if (!result)
+		steady->others = zone_changes_some(changes, is_other, &(struct sieve){.steady = steady});
 	return steady->others ? 0 : -1;
 }
 
 void steady_free(struct steady *steady)
 {
 	free(steady->names);
+	free(steady->octets);
 	zone_changes_free(steady->others);
 }
 
@@ -242,76 +284,21 @@ bool steady_stands_apart(const struct steady *steady, const struct scope *scope)
 	return true;
 }
 
-/* ---- their nodes ---- */
-
-/* A plan of one name, made anew for each. */
-struct single {
-	struct zone_version zone;
-	struct plan plan;
-	struct plan_entry entry;
-	struct compile_context context;
-	struct zone_name data;
-};
-
-/* What the new version has of a name. Its place in the zone is as it was. */
-static int plan_name(struct single *single, struct zone_patch *patch, const struct steady_name *name,
-                     const struct pg_node *node)
+int steady_write(struct commit *commit, const struct steady *steady)
 {
-	if (readback_node(node, zone_patch_begin(patch, name->first)) ||
-	    zone_patch_apply(patch, name->count, &single->data))
-		return -1;
-	single->entry = (struct plan_entry){.name = name->name,
-	                                    .name_length = name->length,
-	                                    .role = PG_ROLE_NAME,
-	                                    .flags = node->flags,
-	                                    .again = true,
-	                                    .data = &single->data};
-	if (node->flags & PG_NODE_PROOFS)
-		memcpy(single->entry.proof, node_proofs(node), sizeof(single->entry.proof));
-	return 0;
-}
-
-static int write_name(struct commit *commit, struct single *single, struct zone_patch *patch,
-                      const struct steady_name *name, bool *stray)
-{
-	struct pg_cell *cell =
-	    image_find_name(commit->image, commit->context.slot, PG_ROLE_NAME, name->hash, name->name, name->length);
-	struct pg_node *made;
-	const struct pg_node *node;
-
-	*stray = !cell;
-	if (!cell)
-		return -1;
-	node = commit_node(commit, cell->ref);
-	*stray = plan_name(single, patch, name, node) != 0;
-	if (*stray || compile_node(&single->context, 0, 0, &commit->buffer, commit->why, commit->why_size))
-		return -1;
-	made = (struct pg_node *)commit->buffer.octets;
-	made->order = node->order;
-	return commit_place(commit, made, cell) ? 0 : -1;
-}
-
-int steady_write(struct commit *commit, struct steady *steady, const struct zone_changes *changes)
-{
-	struct single single = {.zone = {.apex = commit->context.plan->zone->apex},
-	                        .plan = {.count = 1, .names = 1, .apex_length = commit->context.plan->apex_length},
-	                        .context = commit->context};
-	struct zone_patch *patch = steady->found ? zone_patch_new(changes) : NULL;
-	int result = 0;
-
-	if (steady->found && !patch)
-		return commit_refuse(commit, "out of memory");
-	single.plan.zone = &single.zone;
-	single.plan.entries = &single.entry;
-	single.context.plan = &single.plan;
-	for (size_t i = steady->count; i-- > 0 && !result;) {
+	for (size_t i = steady->count; i-- > 0;) {
 		const struct steady_name *name = &steady->names[i];
+		struct pg_cell *cell;
 
-		prefetch(commit->image, i >= PREFETCH_BUCKET ? name - PREFETCH_BUCKET : NULL,
-		         i >= PREFETCH_NODE ? name - PREFETCH_NODE : NULL);
-		if (name->is_steady)
-			result = write_name(commit, &single, patch, name, &steady->stray);
+		if (i >= PREFETCH_BUCKET)
+			prefetch(commit->image, name - PREFETCH_BUCKET, name - PREFETCH_NODE);
+		if (!name->is_steady || name->is_same)
+			continue;
+		/* What was written before may have moved it. */
+		cell = image_find_name(commit->image, commit->context.slot, PG_ROLE_NAME, name->hash, name->name,
+		                       name->length);
+		if (!cell || !commit_replace(commit, (struct pg_node *)(steady->octets + name->start), cell))
+			return -1;
 	}
-	zone_patch_free(patch);
-	return result;
+	return 0;
 }

@@ -17,27 +17,29 @@ struct steady_name {
 	uint64_t hash;         /* of its key in the role NAME */
 	uint32_t first, count; /* of its changes, in order */
 	uint8_t length;
-	bool is_steady;
+	bool is_steady, is_same; /* `is_same`: its node stays as it is */
+	size_t start;            /* of the node that it is to have */
 };
 
 struct steady {
-	struct steady_name *names;   /* all that there are changes of, in order */
-	size_t count, found;         /* `found`: those that are steady */
+	struct steady_name *names; /* all that there are changes of, in order */
+	size_t count, found;       /* `found`: those that are steady */
+	uint8_t *octets;           /* their nodes */
+	size_t length, room;
 	struct zone_changes *others; /* the changes of all other names */
 	int64_t more;                /* records that the steady ones have more than before */
-	bool stray;                  /* some were not steady after all: what can be told is told by the scope */
 };
 
-/* Finds the steady names of a change in a zone of which all is known. Returns 0, or -1 when memory is short;
- * steady_free has to follow. */
-int steady_find(struct steady *steady, const struct image *image, uint32_t slot, struct zone_changes *changes);
+/* Finds and compiles the steady names of a change in a zone of which all is known; `steady` is all zeros. Returns 0, or
+ * -1 when memory is short; steady_free has to follow. */
+int steady_find(struct steady *steady, const struct commit *commit, struct zone_changes *changes);
 void steady_free(struct steady *steady);
 
 /* Whether the other changes have nothing to do with any of them. */
 bool steady_stands_apart(const struct steady *steady, const struct scope *scope);
 
-/* Writes their nodes, last names first; behind all others, since these may make room by moving nodes. -1, with `stray`
- * or the reason: it cannot be. */
-int steady_write(struct commit *commit, struct steady *steady, const struct zone_changes *changes);
+/* Writes their nodes, last names first; behind all others, since these may make room by moving nodes. Returns 0, or -1
+ * with the reason. */
+int steady_write(struct commit *commit, const struct steady *steady);
 
 #endif

@@ -423,7 +423,36 @@ static int make_room(struct zone_patch *patch, size_t count)
 	return 0;
 }
 
-int zone_patch_apply(struct zone_patch *patch, size_t count, struct zone_name *name)
+/* The next record of another type, of those from `at` on. */
+static size_t next_type(const struct record *records, size_t count, size_t at)
+{
+	uint16_t type = records[at].type;
+
+	while (at < count && records[at].type == type)
+		at++;
+	return at;
+}
+
+/* Whether two lists of a name's records in order have the same types, signatures aside. */
+static bool have_same_types(const struct record *a, size_t a_count, const struct record *b, size_t b_count)
+{
+	size_t i = 0, j = 0;
+
+	while (true) {
+		if (i < a_count && a[i].type == KNOT_RRTYPE_RRSIG)
+			i = next_type(a, a_count, i);
+		if (j < b_count && b[j].type == KNOT_RRTYPE_RRSIG)
+			j = next_type(b, b_count, j);
+		if (i == a_count || j == b_count)
+			return i == a_count && j == b_count;
+		if (a[i].type != b[j].type)
+			return false;
+		i = next_type(a, a_count, i);
+		j = next_type(b, b_count, j);
+	}
+}
+
+int zone_patch_apply(struct zone_patch *patch, size_t count, struct zone_name *name, bool *same_types, int *more)
 {
 	struct record_list *list = &patch->builder->list;
 	struct merge merge = {
@@ -436,6 +465,8 @@ int zone_patch_apply(struct zone_patch *patch, size_t count, struct zone_name *n
 	merge.records = patch->records;
 	if (merge_all(&merge) || !merge.count)
 		return -1;
+	*same_types = have_same_types(list->records, list->count, merge.records, merge.count);
+	*more = (int)merge.count - (int)list->count;
 	/* What came out takes the place of what was read. */
 	room = list->room;
 	patch->records = list->records;

@@ -70,9 +70,10 @@ struct zone_patch *zone_patch_new(const struct zone_changes *changes);
 void zone_patch_free(struct zone_patch *patch);
 /* A builder for the records of the name that change `first` is of. */
 struct zone_builder *zone_patch_begin(struct zone_patch *patch, size_t first);
-/* Applies `count` changes from that one on, all that there are of the name. What comes out stays until the next begins.
+/* Applies `count` changes from that one on, all that there are of the name. What comes out stays until the next begins;
+ * `*same_types`: it has RRsets of the same types as before, signatures aside; `*more`: by so many records it grows.
  * Returns 0, or -1 if they do not fit, or memory is short. */
-int zone_patch_apply(struct zone_patch *patch, size_t count, struct zone_name *name);
+int zone_patch_apply(struct zone_patch *patch, size_t count, struct zone_name *name, bool *same_types, int *more);
 
 /*
  * Applies them to a part of the version: all records of the apex and of each name that they concern, and perhaps
