@@ -22,7 +22,7 @@
 #define FIRST_BUCKETS 64
 /* Where there is that much memory the index begins with room for some ten thousand names: to make it larger is to wait
  * for the program's readers. */
-#define AMPLE_MEMORY (64ULL << 20)
+#define AMPLE_MEMORY (256ULL << 20)
 #define AMPLE_BUCKETS 4096
 #define FIRST_ZONE_BUCKETS 4
 #define FIRST_ZONES 16
@@ -301,6 +301,8 @@ static int adopt_maps(struct image *image, const char *cold)
 	 * at that moment the two held the same. */
 	if (!image->zone_data || show_tables(image))
 		return -1;
+	/* Or the one before it in its slot. */
+	image->old_index = table_others(&image->index.table, PG_ORDERS);
 	return image_adopt(image);
 }
 
