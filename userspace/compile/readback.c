@@ -77,14 +77,16 @@ static int expand(struct reader *reader, size_t length, uint8_t *out)
 
 	while (reader->at < end) {
 		bool suffix = at_suffix(reader);
-		size_t octets = suffix ? suffix_octets(reader->next) : 1;
+		/* Else what comes before the next one is as it was. */
+		size_t next = reader->next < reader->end && reader->next->position < end ? reader->next->position : end;
+		size_t octets = suffix ? suffix_octets(reader->next) : next - reader->at;
 
 		if (made + octets > UINT16_MAX || (suffix && octets > reader->node->name_length))
 			return -1;
 		memcpy(out + made,
 		       suffix ? reader->name + reader->node->name_length - octets : reader->data + reader->at, octets);
 		made += octets;
-		reader->at += suffix ? 2 : 1;
+		reader->at += suffix ? 2 : octets;
 	}
 	return reader->at == end ? (int)made : -1;
 }
