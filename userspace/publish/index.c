@@ -9,10 +9,6 @@
 /* How sparse the index may become, in cells a name, before it is the names' fault; and what a small one may have. */
 #define SPARSEST 16
 #define SMALL_CELLS 8192
-/* A table of so many buckets with four of eight cells in use overflows somewhere by chance, and is made anew with all
- * that is in it: it gets room for three. A small one is soon made anew, and memory may be short. */
-#define LARGE 65536
-
 static const struct pg_node *node_at(const struct image *image, pg_ref ref)
 {
 	return segments_at(&image->segments, ref);
@@ -69,7 +65,7 @@ int image_grow_index(struct image *image, uint64_t more, bool larger)
 	/* Room for what is to come; if a search became too long, at least twice the size. */
 	if (larger)
 		count *= 2;
-	while (live * 8 > count * PG_BUCKET_CELLS * (count < LARGE ? 4 : 3))
+	while (live * 2 > count * PG_BUCKET_CELLS)
 		count *= 2;
 	for (;; count *= 2) {
 		bool fits = true;
