@@ -52,7 +52,7 @@ static __always_inline int decide(PG_CONTEXT *ctx, struct pg_work *w, struct pac
 	w->message_length = p->payload;
 	w->flags = 0;
 	w->zone = PG_ZONE_NONE;
-	exit = pg_parse(ctx, w);
+	exit = pg_parse(ctx, w, set);
 	if (exit)
 		return exit;
 	exit = pg_settle(w);

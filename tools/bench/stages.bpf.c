@@ -20,7 +20,7 @@ static __always_inline int dissect(struct xdp_md *ctx, struct pg_work *w, struct
 
 static __always_inline int parse(struct xdp_md *ctx, struct pg_work *w, struct packet *p)
 {
-	return dissect(ctx, w, p) || pg_parse(ctx, w);
+	return dissect(ctx, w, p) || pg_parse(ctx, w, pg_settings(w));
 }
 
 static __always_inline int clocked(struct xdp_md *ctx, struct pg_work *w, struct packet *p)
