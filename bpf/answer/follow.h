@@ -83,7 +83,7 @@ PG_STAGE int pg_follow(struct pg_work *w)
 			break;
 		pg_store64(&w->name[PG_MASK(at, PG_NAME_ROOM - 1)], pg_fold(pg_load64(target + i * 8)));
 	}
-	if (pg_find_labels(w, PG_NAME_MAX))
+	if (pg_find_labels(w))
 		return PG_EXIT_INTERNAL;
 	if (w->next_end > PG_POINTER_MAX || pg_visit(w) != PG_NOT_FOUND)
 		return PG_EXIT_ANSWERED;

@@ -194,36 +194,11 @@ PG_INLINE __u64 pg_put_header(const struct pg_work *w, __u8 *header)
 PG_INLINE int pg_link_header(PG_CONTEXT *ctx, struct pg_work *w)
 {
 	const __u8 *msg, *end;
-	__u32 length, i, rest;
-	__u64 sum;
 
-	if (!w)
+	if (!w || pg_message(ctx, w, &msg, &end) || msg + PG_HEADER_SIZE > end)
 		return -1;
-	if (pg_message(ctx, w, &msg, &end))
-		return -1;
-	if (msg + PG_HEADER_SIZE > end)
-		return -1;
-	sum = pg_put_header(w, (__u8 *)msg);
-	length = w->question_length;
-	for (i = 0; i < (PG_NAME_ROOM + 4) / 8; i++) {
-		const __u8 *at = msg + PG_HEADER_SIZE + i * 8;
-
-		if (i * 8 + 8 > length || at + 8 > end)
-			break;
-		sum += pg_sum_word(pg_load64(at));
-	}
-	rest = length - i * 8;
-	if (rest && rest < 8) {
-		/* The last octets are the upper part of the last whole word. */
-		const __u8 *last = msg + PG_MASK(PG_HEADER_SIZE + length - 8, 0x1ff);
-
-		PG_OPAQUE(last);
-		if (last + 8 > end)
-			return -1;
-		sum += pg_sum_word(pg_load64(last) >> (64 - 8 * rest));
-	}
-	w->sum = sum;
-	w->written = PG_HEADER_SIZE + length;
+	w->sum = w->question_sum + pg_put_header(w, (__u8 *)msg);
+	w->written = PG_HEADER_SIZE + w->question_length;
 	return 0;
 }
 

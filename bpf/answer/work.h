@@ -63,11 +63,13 @@ struct pg_work {
 	__u8 label[PG_LABELS_MAX + 1]; /* where label i starts in name; label[labels] is the root */
 	__u32 name_length;             /* octets */
 	__u32 labels;                  /* without the root */
+	__u64 name_hash;               /* of PG_ROLE_NAME */
 
 	/* The query. */
 	__u32 message;         /* program only: offset of the DNS message in the frame */
 	__u32 message_length;  /* octets */
 	__u32 question_length; /* octets of the question section */
+	__u64 question_sum;    /* ones'-complement sum of them, not folded */
 	__u16 qtype;
 	__u16 flags; /* enum pg_work_flag */
 	__u32 limit; /* octets that the reply may have, OPT included */
