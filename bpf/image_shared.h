@@ -18,7 +18,7 @@
 
 #include <linux/types.h>
 
-#define PG_SCHEMA 4
+#define PG_SCHEMA 5
 
 /* A segment is the unit in which the image grows. Records never reach into its last PG_SEGMENT_GUARD
  * bytes, so that the verifier can allow PG_SEGMENT_GUARD bytes behind every valid reference. */
@@ -62,7 +62,7 @@ struct pg_cell {
 
 /* A bucket is one cache line. Only a bucket without an empty cell lets the search go on to the next. */
 #define PG_BUCKET_CELLS 8
-#define PG_BUCKETS_PROBED 4
+#define PG_BUCKETS_PROBED 16
 struct pg_bucket {
 	struct pg_cell cell[PG_BUCKET_CELLS];
 };
@@ -94,19 +94,30 @@ enum pg_zone_flag {
 };
 
 /*
- * One RRset of a node, with all that deciding needs to know of its fragment. Its RRs come first in the fragment, their
- * RRSIGs behind them: a reply takes the plain form, the signed one, which is all of it, or the signatures alone.
+ * One RRset of a node, with all that there is to know of its fragment: the RRs in wire format, their RRSIGs behind them,
+ * ready to be linked into a reply. A reply takes the plain form, the signed one, which is all of it, or the signatures
+ * alone. The fragment itself:
+ *
+ *   data, padded to 4 | struct pg_relocation [all but the first owner, then suffixes], padded to 8 |
+ *   struct pg_target [additional]
+ *
+ * Every owner name that is the searched name (sname) is a compression pointer to octet 12, where the question's name
+ * stands: `owners` of them, which must be moved when sname stands elsewhere (behind a CNAME). If there are any, the
+ * first stands at octet 0, and has no relocation. The `suffixes` relocations, of other bases, always have to be filled
+ * in. Each kind is in order of position.
  */
 struct pg_rrset {
 	__u16 type;
-	__u16 additional;     /* number of targets behind the fragment's relocations */
+	__u16 additional;     /* number of targets behind the relocations */
 	__u32 fragment;       /* offset in units from the record's start */
 	__u16 length;         /* octets of the RRs */
 	__u16 signed_length;  /* octets with RRSIGs; the same as length: there are none */
 	__u16 records;        /* RRs without RRSIGs */
 	__u16 signed_records; /* RRs with RRSIGs */
-	__u16 pieces;         /* relocations of all kinds; 65535: that many or more */
-	__u16 reserved;
+	__u16 sum;            /* ones'-complement sum of the RRs, at an even place, suffix pointers being 0 */
+	__u16 signed_sum;     /* the same of all */
+	__u16 owners;
+	__u16 suffixes;
 };
 
 /* The NSEC of a wildcard with its owner spelt out, as it is needed for proofs: an RRset of a type that no query which
@@ -216,29 +227,8 @@ struct pg_span {
 	__u64 hash[]; /* ascending */
 };
 
-/*
- * A fragment: the RRs of an RRset in wire format, their RRSIGs behind them, ready to be linked into a reply:
- *
- *   struct pg_fragment | data, padded to 8 | struct pg_relocation [owners + suffixes] | padded to 8 |
- *   struct pg_target [additional]
- *
- * Every owner name that is the searched name (sname) is a compression pointer to octet 12, where the
- * question's name stands; the first `owners` relocations are the places of these pointers, which
- * must be moved when sname stands elsewhere (behind a CNAME). The next `suffixes` relocations, of other bases, always
- * have to be filled in. Each kind is in order of position.
- */
-struct pg_fragment {
-	__u16 length;        /* octets of the RRs */
-	__u16 signed_length; /* octets with RRSIGs */
-	__u16 sum;           /* ones'-complement sum of the RRs, at an even place, suffix pointers being 0 */
-	__u16 signed_sum;    /* the same of all */
-	__u16 owners;
-	__u16 suffixes;
-	__u16 reserved[2];
-};
-
 struct pg_relocation {
-	__u16 position; /* of the pointer, from the start of data */
+	__u16 position; /* of the pointer, from the start of the fragment */
 	__u16 to;       /* PG_TO */
 };
 
@@ -256,22 +246,34 @@ enum pg_base {
 #define PG_TO_OCTETS ((1U << PG_TO_BASE) - 1)
 #define PG_TO(base, octets) ((__u16)((__u32)(base) << PG_TO_BASE | ((__u32)(octets)&PG_TO_OCTETS)))
 
+/* Where a fragment's relocations, and its targets, stand: octets from its start. */
+static inline __attribute__((always_inline)) __u32 pg_relocations_at(const struct pg_rrset *rrset)
+{
+	return (rrset->signed_length + 3U) & ~3U;
+}
+
+static inline __attribute__((always_inline)) __u32 pg_targets_at(const struct pg_rrset *rrset)
+{
+	__u32 relocations = rrset->owners + rrset->suffixes - (rrset->owners ? 1U : 0U);
+
+	return (pg_relocations_at(rrset) + relocations * (__u32)sizeof(struct pg_relocation) + 7U) & ~7U;
+}
+
 /* A name whose addresses belong in the additional section. The required ones come first. */
 struct pg_target {
 	__u64 hash;     /* of (zone, PG_ROLE_ADDRESSES, name) */
 	__u32 required; /* glue that a referral must carry, RFC 9471 */
-	__u32 position; /* where the name stands in the fragment's data: what the owners of its addresses point to */
+	__u32 position; /* where the name stands in the fragment: what the owners of its addresses point to */
 };
 
 _Static_assert(PG_COLD == 0x80000000U, "a reference tells by its first bit whether the program can follow it");
 _Static_assert(sizeof(struct pg_cell) == 8, "a cell is one word");
 _Static_assert(sizeof(struct pg_bucket) == 64, "a bucket is one cache line");
 _Static_assert(sizeof(struct pg_zone) == 384, "zone record");
-_Static_assert(sizeof(struct pg_head) == 88, "zone head");
+_Static_assert(sizeof(struct pg_head) == 96, "zone head");
 _Static_assert(sizeof(struct pg_node) == 40, "node header");
-_Static_assert(sizeof(struct pg_rrset) == 20, "RRset entry");
+_Static_assert(sizeof(struct pg_rrset) == 24, "RRset entry");
 _Static_assert(sizeof(struct pg_order) == 16, "ordered block");
-_Static_assert(sizeof(struct pg_fragment) == 16, "fragment header");
 _Static_assert(sizeof(struct pg_relocation) == 4, "relocation");
 _Static_assert(sizeof(struct pg_target) == 16, "additional target");
 

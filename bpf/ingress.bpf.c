@@ -19,24 +19,24 @@ char LICENSE[] SEC("license") = "GPL";
 SEC("tc")
 int peregrine_ingress(struct __sk_buff *ctx)
 {
-	struct packet p = {};
 	__u32 zero = 0, want;
 	struct pg_work *w = bpf_map_lookup_elem(&work, &zero);
-	struct pg_counters *counter = bpf_map_lookup_elem(&counters, &zero);
+	const struct pg_settings *set = pg_settings(w);
+	struct pg_counters *counter = own_counters();
 
-	if (!w || !counter || decide(ctx, w, &p))
+	if (!w || !set || !counter || decide(ctx, w, set))
 		return TC_ACT_OK;
-	want = frame_length(w, &p);
+	want = frame_length(w);
 	/* Writable and in one piece; neither changes what the packet holds. */
 	if (bpf_skb_pull_data(ctx, ctx->len))
 		return TC_ACT_OK;
 	if (bpf_skb_change_tail(ctx, want, 0))
 		return TC_ACT_OK;
-	if (bpf_skb_pull_data(ctx, want) || pg_link(ctx, w) || turn_packet(ctx, &p, w->written, w->sum)) {
+	if (bpf_skb_pull_data(ctx, want) || pg_link(ctx, w) || turn_packet(ctx, w)) {
 		counter->exits[PG_EXIT_INTERNAL]++;
 		return TC_ACT_SHOT;
 	}
-	count_answer(counter, w, &p);
+	count_answer(counter, w);
 	counter->regrown++;
 	return bpf_redirect(ctx->ifindex, 0);
 }

@@ -66,11 +66,9 @@ PG_STAGE int charge_response(struct pg_work *w)
 }
 
 /* The same, where there is a limit. */
-static __always_inline int limit_response(struct pg_work *w)
+static __always_inline int limit_response(struct pg_work *w, const struct pg_settings *set)
 {
-	const struct pg_settings *set = pg_settings(w);
-
-	return set && pg_policy(w, set)->interval ? charge_response(w) : PG_LIMIT_PASS;
+	return pg_policy(w, set)->interval ? charge_response(w) : PG_LIMIT_PASS;
 }
 
 #endif

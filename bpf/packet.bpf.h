@@ -22,15 +22,8 @@ struct vlan_tag {
 	__be16 protocol;
 };
 
-/* What was learnt of the headers. */
-struct packet {
-	__u32 ip;      /* offset of the IP header */
-	__u32 udp;     /* of the UDP header */
-	__u16 payload; /* octets of the DNS message */
-	__u16 is_ipv6;
-};
-
-static __always_inline int parse_ethernet(const __u8 *data, const __u8 *end, struct packet *p, __be16 *protocol)
+/* The frame's type, and the offset of what is behind its Ethernet header and tags. */
+static __always_inline int parse_ethernet(const __u8 *data, const __u8 *end, __u64 *ip, __be16 *protocol)
 {
 	const struct ethhdr *eth = (const void *)data;
 
@@ -39,32 +32,34 @@ static __always_inline int parse_ethernet(const __u8 *data, const __u8 *end, str
 	/* A service address is not asked by broadcast. */
 	if (eth->h_dest[0] & 1)
 		return PG_EXIT_NOT_OURS;
-	*protocol = eth->h_proto;
-	p->ip = sizeof(*eth);
+	*protocol = pg_load16(&eth->h_proto);
+	*ip = sizeof(*eth);
 	for (int i = 0; i < VLAN_TAGS_MAX; i++) {
-		const struct vlan_tag *tag = (const void *)(data + p->ip);
+		const struct vlan_tag *tag = (const void *)(data + *ip);
 
 		if (*protocol != bpf_htons(ETH_P_8021Q) && *protocol != bpf_htons(ETH_P_8021AD))
 			break;
 		if ((const __u8 *)(tag + 1) > end)
 			return PG_EXIT_BAD_PACKET;
 		*protocol = tag->protocol;
-		p->ip += sizeof(*tag);
+		*ip += sizeof(*tag);
 	}
 	return 0;
 }
 
-/* Whether packets to an address are for us. The last one that was is remembered: looking it up takes longer than most
- * of what follows. */
-static __always_inline int is_service_address(struct pg_work *w, const struct pg_settings *set,
-                                              const struct pg_address *address)
+/* Whether packets to an address, as it stands in the map's key, are for us. The last one that was is remembered:
+ * looking it up takes longer than most of what follows. */
+static __always_inline int is_service_address(struct pg_work *w, const struct pg_settings *set, __u64 upper,
+                                              __u64 lower)
 {
-	__u64 upper = *(const __u64 *)&address->octets[0], lower = *(const __u64 *)&address->octets[8];
 	__u32 version = *(const volatile __u32 *)&set->addresses_version;
+	__u64 key[2];
 
-	if (w->address[0] == upper && w->address[1] == lower && w->addresses_version == version)
+	if (w->address[1] == lower && w->address[0] == upper && w->addresses_version == version)
 		return 1;
-	if (!bpf_map_lookup_elem(&addresses, address))
+	key[0] = upper;
+	key[1] = lower;
+	if (!bpf_map_lookup_elem(&addresses, key))
 		return 0;
 	w->address[0] = upper;
 	w->address[1] = lower;
@@ -72,23 +67,20 @@ static __always_inline int is_service_address(struct pg_work *w, const struct pg
 	return 1;
 }
 
-static __always_inline int parse_ipv4(struct pg_work *w, const struct pg_settings *set, const __u8 *data,
-                                      const __u8 *end, struct packet *p)
+static __always_inline int parse_ipv4(struct pg_work *w, const struct pg_settings *set, const struct iphdr *ip,
+                                      const __u8 *end, __u32 *payload)
 {
-	const struct iphdr *ip = (const void *)(data + p->ip);
-	struct pg_address to = {};
+	const __u8 first = *(const __u8 *)ip; /* version, and words of the header */
 	__u32 source;
 	__u16 total;
 
-	if ((const __u8 *)(ip + 1) > end || ip->version != 4 || ip->ihl < 5)
+	if (first != 0x45 && (first >> 4 != 4 || (first & 0xf) < 5))
 		return PG_EXIT_BAD_PACKET;
 	if (ip->protocol != IPPROTO_UDP)
 		return PG_EXIT_NOT_UDP;
-	*(__be32 *)&to.octets[12] = ip->daddr;
-	*(__u16 *)&to.octets[10] = 0xffff;
-	if (!is_service_address(w, set, &to))
+	if (!is_service_address(w, set, 0, 0xffff0000 | (__u64)ip->daddr << 32))
 		return PG_EXIT_NOT_OURS;
-	if (ip->ihl != 5)
+	if (first != 0x45)
 		return PG_EXIT_IP_OPTIONS;
 	if (ip->frag_off & bpf_htons(IP_FRAGMENT_BITS))
 		return PG_EXIT_FRAGMENT;
@@ -101,21 +93,19 @@ static __always_inline int parse_ipv4(struct pg_work *w, const struct pg_setting
 		return PG_EXIT_BAD_SOURCE;
 	w->client[0] = ip->saddr;
 	w->client_octets = 4;
-	p->udp = p->ip + sizeof(*ip);
-	p->payload = total - sizeof(*ip);
+	*payload = total - sizeof(*ip);
 	return 0;
 }
 
-static __always_inline int parse_ipv6(struct pg_work *w, const struct pg_settings *set, const __u8 *data,
-                                      const __u8 *end, struct packet *p)
+static __always_inline int parse_ipv6(struct pg_work *w, const struct pg_settings *set, const struct ipv6hdr *ip,
+                                      const __u8 *end, __u32 *payload)
 {
-	const struct ipv6hdr *ip = (const void *)(data + p->ip);
+	__u64 upper = pg_load64(&ip->daddr.s6_addr[0]), lower = pg_load64(&ip->daddr.s6_addr[8]);
 
-	if ((const __u8 *)(ip + 1) > end || ip->version != 6)
+	if (ip->version != 6)
 		return PG_EXIT_BAD_PACKET;
 	/* An IPv4-mapped address has no place on the wire, and would be taken for the IPv4 address in the map. */
-	if ((!ip->daddr.s6_addr32[0] && !ip->daddr.s6_addr32[1]) ||
-	    !is_service_address(w, set, (const void *)&ip->daddr))
+	if (!upper || !is_service_address(w, set, upper, lower))
 		return ip->nexthdr == IPPROTO_UDP ? PG_EXIT_NOT_OURS : PG_EXIT_NOT_UDP;
 	if (ip->nexthdr != IPPROTO_UDP) {
 		switch (ip->nexthdr) {
@@ -129,138 +119,141 @@ static __always_inline int parse_ipv6(struct pg_work *w, const struct pg_setting
 		}
 		return PG_EXIT_NOT_UDP;
 	}
+	upper = pg_load64(&ip->saddr.s6_addr[0]);
+	lower = pg_load64(&ip->saddr.s6_addr[8]);
 	/* Multicast, or the unspecified and the loopback address. */
-	if (ip->saddr.s6_addr[0] == 0xff || (!ip->saddr.s6_addr32[0] && !ip->saddr.s6_addr32[1] &&
-	                                     !ip->saddr.s6_addr32[2] && !(ip->saddr.s6_addr32[3] & ~bpf_htonl(1))))
+	if ((upper & 0xff) == 0xff || (!upper && !(lower & ~((__u64)1 << 56))))
 		return PG_EXIT_BAD_SOURCE;
-	w->client[0] = pg_load64(&ip->saddr.s6_addr[0]);
-	w->client[1] = pg_load64(&ip->saddr.s6_addr[8]);
+	w->client[0] = upper;
+	w->client[1] = lower;
 	w->client_octets = 16;
-	p->udp = p->ip + sizeof(*ip);
-	p->payload = bpf_ntohs(ip->payload_len);
-	p->is_ipv6 = 1;
+	*payload = bpf_ntohs(ip->payload_len);
 	return 0;
 }
 
-static __always_inline int parse_udp(const __u8 *data, const __u8 *end, struct packet *p, __u16 port)
+/* `length`: octets that the IP header leaves. Sets message_length. */
+static __always_inline int parse_udp(struct pg_work *w, const struct pg_settings *set, const struct udphdr *udp,
+                                     const __u8 *end, __u32 length)
 {
-	const struct udphdr *udp = (const void *)(data + p->udp);
-	__u16 length;
-
 	if ((const __u8 *)(udp + 1) > end)
 		return PG_EXIT_BAD_PACKET;
-	if (udp->dest != bpf_htons(port))
+	if (udp->dest != bpf_htons(set->port))
 		return PG_EXIT_OTHER_PORT;
-	length = bpf_ntohs(udp->len);
 	/* What the headers claim must agree, and must be there. (Shorter than the frame: Ethernet padding.) */
-	if (length < sizeof(*udp) || length != p->payload)
+	if (length < sizeof(*udp) || length != bpf_ntohs(udp->len))
 		return PG_EXIT_BAD_PACKET;
 	if (!udp->source)
 		return PG_EXIT_BAD_SOURCE;
-	p->payload = length - sizeof(*udp);
-	if (p->payload > PG_REPLY_MAX || (const __u8 *)(udp + 1) + p->payload > end)
+	length -= sizeof(*udp);
+	if (length > PG_REPLY_MAX || (const __u8 *)(udp + 1) + PG_MASK(length, PG_REPLY_MASK) > end)
 		return PG_EXIT_BAD_PACKET;
+	w->message_length = length;
 	return 0;
 }
 
-/* Ethernet to UDP: fills `p`; an exit for whatever is not a query to a service address. */
-static __always_inline int parse_packet(PG_CONTEXT *ctx, struct pg_work *w, struct packet *p,
-                                        const struct pg_settings *set)
+/* Ethernet to UDP: sets where the message is, and who asks; an exit for whatever is not a query to a service address. */
+static __always_inline int parse_packet(PG_CONTEXT *ctx, struct pg_work *w, const struct pg_settings *set)
 {
-	const __u8 *data = (const __u8 *)(long)ctx->data, *end = (const __u8 *)(long)ctx->data_end;
+	const __u8 *data = (const __u8 *)(long)ctx->data, *end = (const __u8 *)(long)ctx->data_end, *ip, *udp;
 	__be16 protocol = 0;
-	int exit = parse_ethernet(data, end, p, &protocol);
+	__u32 payload = 0;
+	__u64 offset = 0;
+	int exit = parse_ethernet(data, end, &offset, &protocol);
 
 	if (exit)
 		return exit;
-	if (protocol == bpf_htons(ETH_P_IP))
-		exit = parse_ipv4(w, set, data, end, p);
-	else if (protocol == bpf_htons(ETH_P_IPV6))
-		exit = parse_ipv6(w, set, data, end, p);
-	else
-		exit = PG_EXIT_NOT_IP;
-	return exit ? exit : parse_udp(data, end, p, set->port);
+	ip = data + offset;
+	if (protocol == bpf_htons(ETH_P_IP)) {
+		udp = ip + sizeof(struct iphdr);
+		offset += sizeof(struct iphdr);
+		exit = udp > end ? PG_EXIT_BAD_PACKET : parse_ipv4(w, set, (const void *)ip, end, &payload);
+	} else if (protocol == bpf_htons(ETH_P_IPV6)) {
+		udp = ip + sizeof(struct ipv6hdr);
+		offset += sizeof(struct ipv6hdr);
+		exit = udp > end ? PG_EXIT_BAD_PACKET : parse_ipv6(w, set, (const void *)ip, end, &payload);
+	} else {
+		return PG_EXIT_NOT_IP;
+	}
+	w->message = offset + sizeof(struct udphdr);
+	return exit ? exit : parse_udp(w, set, (const void *)udp, end, payload);
 }
 
-static __always_inline void swap_ethernet(struct ethhdr *eth)
+/* Both MAC addresses at once. */
+static __always_inline void swap_ethernet(__u8 *eth)
 {
-	__u16 *mac = (__u16 *)eth;
+	__u64 first = pg_load64(eth), last = pg_load32(eth + 8);
 
-	for (int i = 0; i < 3; i++) {
-		__u16 word = mac[i];
-
-		mac[i] = mac[i + 3];
-		mac[i + 3] = word;
-	}
+	pg_store64(eth, first >> 48 | last << 16 | first << 48);
+	pg_store32(eth + 8, first >> 16);
 }
 
 /* The IPv4 header afresh; returns the addresses' share of the pseudo-header's sum. It is summed as it is written: to
  * read it back, in other pieces than were written, would wait until the stores are through. */
 static __always_inline __u64 turn_ipv4(struct iphdr *ip, __u16 udp_length)
 {
-	__be32 *word = (__be32 *)ip, from = ip->saddr, to = ip->daddr;
-	__be32 length = bpf_htonl(0x45000000 + (__u32)sizeof(*ip) + udp_length);
+	__u64 addresses = pg_load64(&ip->saddr), sum = pg_sum_word(addresses);
+	__u32 length = bpf_htonl(0x45000000 + (__u32)sizeof(*ip) + udp_length);
 	/* No identification is needed where it is not to be fragmented: RFC 6864, RFC 9715. */
-	__be32 whole = bpf_htonl(IP_DONT_FRAGMENT), hops = bpf_htonl(HOP_LIMIT << 24 | IPPROTO_UDP << 16);
-	__u64 addresses = (__u64)from + to;
+	const __u32 whole = bpf_htonl(IP_DONT_FRAGMENT), hops = bpf_htonl(HOP_LIMIT << 24 | IPPROTO_UDP << 16);
 
-	word[0] = length;
-	word[1] = whole;
-	word[2] = hops;
-	ip->check = ~pg_sum_fold(addresses + length + whole + hops);
-	ip->saddr = to;
-	ip->daddr = from;
-	return addresses;
+	pg_store64(ip, length | (__u64)whole << 32);
+	pg_store32(&ip->ttl, hops | ~pg_sum_fold(sum + length + whole + hops) << 16);
+	pg_store64(&ip->saddr, addresses << 32 | addresses >> 32);
+	return sum;
 }
 
 static __always_inline __u64 turn_ipv6(struct ipv6hdr *ip, __u16 udp_length)
 {
-	struct in6_addr address = ip->saddr;
-	__u64 sum = 0;
+	__u64 from[2] = {pg_load64(&ip->saddr.s6_addr[0]), pg_load64(&ip->saddr.s6_addr[8])};
+	__u64 to[2] = {pg_load64(&ip->daddr.s6_addr[0]), pg_load64(&ip->daddr.s6_addr[8])};
 
-	*(__be32 *)ip = bpf_htonl(0x60000000);
-	ip->payload_len = bpf_htons(udp_length);
-	ip->hop_limit = HOP_LIMIT;
-	ip->saddr = ip->daddr;
-	ip->daddr = address;
-	for (int i = 0; i < 4; i++)
-		sum += (__u64)ip->saddr.s6_addr32[i] + ip->daddr.s6_addr32[i];
-	return sum;
+	pg_store32(ip, bpf_htonl(0x60000000));
+	pg_store32(&ip->payload_len, bpf_htons(udp_length) | IPPROTO_UDP << 16 | HOP_LIMIT << 24);
+	pg_store64(&ip->saddr.s6_addr[0], to[0]);
+	pg_store64(&ip->saddr.s6_addr[8], to[1]);
+	pg_store64(&ip->daddr.s6_addr[0], from[0]);
+	pg_store64(&ip->daddr.s6_addr[8], from[1]);
+	return pg_sum_word(from[0]) + pg_sum_word(from[1]) + pg_sum_word(to[0]) + pg_sum_word(to[1]);
 }
 
-/* Turns the headers round for a reply of `length` octets of DNS message whose sum is `sum`. The whole checksum is made
- * anew: the query's may have been left half done by its sender's offload. */
-static __always_inline int turn_packet(PG_CONTEXT *ctx, const struct packet *p, __u32 length, __u64 sum)
+/* The UDP header afresh, as one word. `sum`: of all that its checksum covers but the header itself. */
+static __always_inline void turn_udp(__u8 *udp, __u16 udp_length, __u64 sum)
 {
-	__u8 *data = (__u8 *)(long)ctx->data, *end = (__u8 *)(long)ctx->data_end;
-	__u32 udp_length = length + sizeof(struct udphdr);
-	struct udphdr *udp = (void *)(data + p->udp);
-	__be16 port;
+	__u32 ports = pg_load32(udp), length = bpf_htons(udp_length), check;
 
-	if ((__u8 *)(udp + 1) > end)
+	ports = ports >> 16 | ports << 16;
+	check = ~pg_sum_fold(sum + bpf_htons(IPPROTO_UDP) + 2 * length + ports) & 0xffff;
+	if (!check)
+		check = 0xffff;
+	pg_store64(udp, ports | (__u64)length << 32 | (__u64)check << 48);
+}
+
+/* Turns the headers round for the reply that stands in the frame. The whole checksum is made anew: the query's may have
+ * been left half done by its sender's offload. */
+static __always_inline int turn_packet(PG_CONTEXT *ctx, const struct pg_work *w)
+{
+	__u8 *data = (__u8 *)(long)ctx->data, *end = (__u8 *)(long)ctx->data_end, *ip, *udp;
+	__u32 at = w->message - sizeof(struct udphdr), udp_length = w->written + sizeof(struct udphdr);
+	__u64 sum = w->sum;
+
+	if (data + sizeof(struct ethhdr) > end)
 		return -1;
-	if (p->is_ipv6) {
-		struct ipv6hdr *ip = (void *)(data + p->ip);
-
-		if ((__u8 *)(ip + 1) > end)
+	swap_ethernet(data);
+	udp = data + PG_MASK(at, 0x7f);
+	if (udp + sizeof(struct udphdr) > end)
+		return -1;
+	if (w->client_octets == 4) {
+		ip = data + PG_MASK(at - sizeof(struct iphdr), 0x1f);
+		if (ip + sizeof(struct iphdr) > end)
 			return -1;
-		sum += turn_ipv6(ip, udp_length);
+		sum += turn_ipv4((void *)ip, udp_length);
 	} else {
-		struct iphdr *ip = (void *)(data + p->ip);
-
-		if ((__u8 *)(ip + 1) > end)
+		ip = data + PG_MASK(at - sizeof(struct ipv6hdr), 0x1f);
+		if (ip + sizeof(struct ipv6hdr) > end)
 			return -1;
-		sum += turn_ipv4(ip, udp_length);
+		sum += turn_ipv6((void *)ip, udp_length);
 	}
-	swap_ethernet((void *)data);
-	port = udp->source;
-	udp->source = udp->dest;
-	udp->dest = port;
-	udp->len = bpf_htons(udp_length);
-	sum += (__u64)bpf_htons(IPPROTO_UDP) + 2 * (__u64)udp->len + udp->source + udp->dest;
-	udp->check = ~pg_sum_fold(sum);
-	if (!udp->check)
-		udp->check = 0xffff;
+	turn_udp(udp, udp_length, sum);
 	return 0;
 }
 

@@ -17,33 +17,37 @@ char LICENSE[] SEC("license") = "GPL";
 SEC("xdp.frags")
 int peregrine_xdp(struct xdp_md *ctx)
 {
-	struct packet p = {};
 	__u32 zero = 0;
 	struct pg_work *w = bpf_map_lookup_elem(&work, &zero);
-	struct pg_counters *counter = bpf_map_lookup_elem(&counters, &zero);
+	const struct pg_settings *set = pg_settings(w);
 	int exit, verdict = PG_LIMIT_PASS;
+	struct pg_counters *counter;
 
-	if (!w || !counter)
+	if (!w || !set)
 		return XDP_PASS;
-	exit = decide(ctx, w, &p);
+	exit = decide(ctx, w, set);
 	if (!exit)
-		verdict = limit_response(w);
+		verdict = limit_response(w, set);
 	if (verdict == PG_LIMIT_SLIP)
 		pg_slip(w);
 	/* Behind the driver nothing is limited: what is over the limit must not get there, whatever the room. */
 	if (verdict == PG_LIMIT_DROP)
 		exit = PG_EXIT_LIMITED;
-	else if (!exit && resize(ctx, frame_length(w, &p), kept_length(w, &p)))
+	else if (!exit && resize(ctx, frame_length(w), kept_length(w)))
 		exit = verdict == PG_LIMIT_PASS ? PG_EXIT_NO_ROOM : PG_EXIT_LIMITED;
+	counter = own_counters();
+	if (!counter)
+		return XDP_PASS;
 	if (exit) {
 		counter->exits[PG_MASK(exit, PG_EXIT_ROOM - 1)]++;
 		return exit == PG_EXIT_LIMITED ? XDP_DROP : XDP_PASS;
 	}
-	if (pg_link(ctx, w) || turn_packet(ctx, &p, w->written, w->sum)) {
+	if (pg_link(ctx, w) || turn_packet(ctx, w)) {
 		counter->exits[PG_EXIT_INTERNAL]++;
 		return XDP_ABORTED;
 	}
-	count_answer(counter, w, &p);
-	counter->slipped += verdict == PG_LIMIT_SLIP;
+	count_answer(counter, w);
+	if (verdict == PG_LIMIT_SLIP)
+		counter->slipped++;
 	return XDP_TX;
 }

@@ -44,10 +44,10 @@ static __always_inline int move_to_start(struct xdp_md *ctx, __u32 length, __u32
  */
 static __always_inline int resize(struct xdp_md *ctx, int want, __u32 keep)
 {
-	int have = bpf_xdp_get_buff_len(ctx), growth = want - have, behind;
+	int have = (const __u8 *)(long)ctx->data_end - (const __u8 *)(long)ctx->data, growth = want - have, behind;
 
 	/* In several buffers: only the last one would grow, and the reply is written to the first. */
-	if (have > 0xfff || (const __u8 *)(long)ctx->data + PG_MASK(have, 0xfff) > (const __u8 *)(long)ctx->data_end)
+	if ((int)bpf_xdp_get_buff_len(ctx) != have)
 		return -1;
 	if (!growth || !bpf_xdp_adjust_tail(ctx, growth))
 		return 0;

@@ -23,36 +23,40 @@ static __always_inline __u64 boottime(struct pg_work *w)
 	return w->clock;
 }
 
-static __always_inline void count_answer(struct pg_counters *counter, const struct pg_work *w, const struct packet *p)
+static __always_inline struct pg_counters *own_counters(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&counters, &zero);
+}
+
+static __always_inline void count_answer(struct pg_counters *counter, const struct pg_work *w)
 {
 	__u32 rcode = w->rcode < PG_RCODES - 1 ? w->rcode : PG_RCODES - 1;
 
 	counter->exits[PG_EXIT_ANSWERED]++;
 	counter->rcodes[rcode]++;
-	counter->truncated += w->flags & PG_WORK_TC ? 1 : 0;
 	counter->query_octets += w->message_length;
-	counter->reply_octets += pg_reply_length(w);
-	counter->ipv6 += p->is_ipv6;
-	count_zone(w, p->is_ipv6);
+	counter->reply_octets += w->written;
+	if (w->flags & PG_WORK_TC)
+		counter->truncated++;
+	if (w->client_octets != 4)
+		counter->ipv6++;
+	count_zone(w);
 }
 
 /* From the packet to the fragments due; nothing is changed yet. Returns an exit. */
-static __always_inline int decide(PG_CONTEXT *ctx, struct pg_work *w, struct packet *p)
+static __always_inline int decide(PG_CONTEXT *ctx, struct pg_work *w, const struct pg_settings *set)
 {
-	const struct pg_settings *set = pg_settings(w);
 	int exit;
 
-	if (!set)
-		return PG_EXIT_INTERNAL;
 	w->now = boottime(w);
-	exit = parse_packet(ctx, w, p, set);
+	exit = parse_packet(ctx, w, set);
 	if (exit)
 		return exit;
-	w->message = p->udp + sizeof(struct udphdr);
-	w->message_length = p->payload;
 	w->flags = 0;
 	w->zone = PG_ZONE_NONE;
-	exit = pg_parse(ctx, w);
+	exit = pg_parse(ctx, w, set);
 	if (exit)
 		return exit;
 	exit = pg_settle(w);
@@ -62,14 +66,14 @@ static __always_inline int decide(PG_CONTEXT *ctx, struct pg_work *w, struct pac
 }
 
 /* Octets of the frame that the reply takes from the query as they are, and octets that it will have. */
-static __always_inline __u32 kept_length(const struct pg_work *w, const struct packet *p)
+static __always_inline __u32 kept_length(const struct pg_work *w)
 {
-	return p->udp + sizeof(struct udphdr) + PG_HEADER_SIZE + w->question_length;
+	return w->message + PG_HEADER_SIZE + w->question_length;
 }
 
-static __always_inline __u32 frame_length(const struct pg_work *w, const struct packet *p)
+static __always_inline __u32 frame_length(const struct pg_work *w)
 {
-	return p->udp + sizeof(struct udphdr) + pg_reply_length(w);
+	return w->message + pg_reply_length(w);
 }
 
 #endif

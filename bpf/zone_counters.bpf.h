@@ -16,13 +16,13 @@ struct {
 } zone_counters SEC(".maps");
 
 /* A zone beyond the map's end is not counted; nor is a reply from no zone. */
-static __always_inline void count_zone(const struct pg_work *w, int ipv6)
+static __always_inline void count_zone(const struct pg_work *w)
 {
 	__u32 slot = w->zone;
 	struct pg_zone_counters *zone = bpf_map_lookup_elem(&zone_counters, &slot);
 
 	if (zone)
-		pg_count_reply(zone, w, 0, ipv6, pg_reply_length(w));
+		pg_count_reply(zone, w, 0, w->client_octets != 4, w->written);
 }
 
 #endif

@@ -14,18 +14,6 @@
 #include "decide.h"
 #include "link.h"
 
-/* Parses the query. Returns an exit. */
-PG_INLINE int pg_parse(PG_CONTEXT *ctx, struct pg_work *w)
-{
-	int exit = pg_parse_name(ctx, w);
-
-	if (exit)
-		return exit;
-	if (pg_find_labels(w, w->message_length - PG_HEADER_SIZE))
-		return PG_EXIT_MALFORMED;
-	return pg_parse_rest(ctx, w);
-}
-
 /* Decides on the reply, its OPT record included. Returns an exit. */
 PG_INLINE int pg_settle(struct pg_work *w)
 {

@@ -9,16 +9,16 @@
 #include "follow.h"
 #include "prove.h"
 
-/* The place of the target with the given number behind a fragment's relocations, or NULL when it is out of reach. */
-PG_INLINE const struct pg_target *pg_target_of(const struct pg_fragment *fragment, __u32 number)
+/* The target with the given number of a fragment whose targets stand from octet `from` on, or NULL when it is out of
+ * reach. */
+PG_INLINE const struct pg_target *pg_target_of(const __u8 *fragment, __u32 from, __u32 number)
 {
-	__u32 at = sizeof(*fragment) + ((fragment->signed_length + 7U) & ~7U) +
-	           (((fragment->owners + fragment->suffixes) * (__u32)sizeof(struct pg_relocation) + 7U) & ~7U) +
-	           number * (__u32)sizeof(struct pg_target);
+	__u32 at = from + number * (__u32)sizeof(struct pg_target);
 
+	PG_OPAQUE(at);
 	if (at > PG_RECORD_ROOM - sizeof(struct pg_target))
 		return 0;
-	return (const struct pg_target *)((const __u8 *)fragment + at);
+	return (const struct pg_target *)(fragment + at);
 }
 
 /* Places the address RRsets of one target, whose name stands at message offset `at`. */
@@ -54,8 +54,8 @@ PG_STAGE int pg_place_addresses(struct pg_work *w, __u64 hash, __u32 required, _
 /* The addresses of the targets of the RRset that wants them: those that must come, then those that may. */
 PG_STAGE int pg_place_additional(struct pg_work *w)
 {
-	const struct pg_fragment *fragment;
-	__u32 start, count;
+	const __u8 *fragment;
+	__u32 start, from, count;
 
 	if (!w)
 		return PG_EXIT_INTERNAL;
@@ -63,9 +63,10 @@ PG_STAGE int pg_place_additional(struct pg_work *w)
 	if (!fragment)
 		return PG_EXIT_INTERNAL;
 	start = w->wanted_start;
+	from = w->wanted_from;
 	count = w->wanted;
 	for (__u32 i = 0; i < PG_TARGETS_MAX && i < count; i++) {
-		const struct pg_target *target = pg_target_of(fragment, i);
+		const struct pg_target *target = pg_target_of(fragment, from, i);
 		int result;
 
 		if (!target)
@@ -119,6 +120,7 @@ PG_INLINE int pg_place_rrset(struct pg_work *w, enum pg_section section)
 {
 	w->wanted_start = w->length;
 	w->wanted_at = w->rrset_at;
+	w->wanted_from = pg_targets_at(&w->rrset);
 	w->wanted = w->rrset.additional;
 	return pg_place_due(w, &w->rrset, w->rrset_at, section);
 }

@@ -269,7 +269,7 @@ PG_STAGE int pg_find_exact(struct pg_work *w, __u32 first)
 	if (w->qtype == PG_TYPE_DS)
 		return PG_FOUND_BROKEN;
 	start = w->label[PG_MASK(first, PG_LABELS_MAX)];
-	hash = pg_hash_suffix(w, start, pg_hash_start(settings->hash_seed, PG_ROLE_NAME, 0));
+	hash = first ? pg_hash_suffix(w, start, pg_hash_start(settings->hash_seed, PG_ROLE_NAME, 0)) : w->name_hash;
 	tag = pg_hash_tag(hash);
 	bucket = pg_bucket_at(w, settings, PG_TABLE_INDEX, hash);
 	if (!bucket)

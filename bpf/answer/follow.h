@@ -8,32 +8,28 @@
 #define PG_RR_FIXED 10 /* octets of type, class, TTL and length */
 
 /* Octets of the owner in a fragment's RRs: a pointer, or the root. */
-PG_INLINE __u32 pg_owner_octets(const struct pg_fragment *fragment)
+PG_INLINE __u32 pg_owner_octets(const struct pg_placed *placed)
 {
-	return fragment->owners || fragment->suffixes ? 2 : 1;
+	return placed->owners || placed->suffixes ? 2 : 1;
 }
 
 /* Of a DNAME's fragment: octets of its owner name, and of its target. */
-PG_INLINE __u32 pg_redirected_octets(const struct pg_fragment *fragment)
+PG_INLINE __u32 pg_redirected_octets(const __u8 *fragment, const struct pg_placed *placed)
 {
-	__u32 at = sizeof(*fragment) + ((fragment->signed_length + 7U) & ~7U);
-	const struct pg_relocation *owner;
+	__u32 at = (placed->signed_length + 3U) & ~3U;
 
-	if (!fragment->suffixes)
+	if (!placed->suffixes)
 		return 1;
 	/* The root's would begin with a record of so many octets that its first relocation is out of reach: cannot be.
 	 */
-	if (at > PG_RECORD_ROOM - sizeof(*owner))
+	if (at > PG_RECORD_ROOM - sizeof(struct pg_relocation))
 		return 0;
-	owner = (const void *)((const __u8 *)fragment + at);
-	return -(__u32)owner->to & 0xff;
+	return -(pg_load32(fragment + at) >> 16) & 0xff;
 }
 
-PG_INLINE __u32 pg_target_octets(const struct pg_fragment *fragment)
+PG_INLINE __u32 pg_target_octets(const __u8 *fragment, const struct pg_placed *placed)
 {
-	const __u8 *data = (const __u8 *)(fragment + 1);
-
-	return pg_be16(pg_load16(data + pg_owner_octets(fragment) + PG_RR_FIXED - 2));
+	return pg_be16(pg_load16(fragment + pg_owner_octets(placed) + PG_RR_FIXED - 2));
 }
 
 /* Remembers sname as one that was searched for; PG_FOUND when it had been before, by which a chain of CNAMEs is a loop.
@@ -60,8 +56,8 @@ PG_STAGE int pg_visit(struct pg_work *w)
  * uncompressed, up to message offset w->next_end. */
 PG_STAGE int pg_follow(struct pg_work *w)
 {
-	const struct pg_fragment *fragment;
-	const __u8 *target;
+	const __u8 *fragment, *target;
+	const struct pg_placed *placed;
 	__u32 last, kept = 0;
 
 	if (!w)
@@ -72,13 +68,13 @@ PG_STAGE int pg_follow(struct pg_work *w)
 	last = w->placed - 1;
 	if (last >= PG_PLACED_MAX)
 		return PG_EXIT_INTERNAL;
-	last = PG_MASK(last, PG_PLACED_MAX - 1);
-	fragment = pg_record(w, w->place[last].fragment);
+	placed = &w->place[PG_MASK(last, PG_PLACED_MAX - 1)];
+	fragment = pg_record(w, placed->fragment);
 	if (!fragment)
 		return PG_EXIT_INTERNAL;
-	target = (const __u8 *)(fragment + 1) + PG_RR_FIXED + pg_owner_octets(fragment);
-	if (w->place[last].form == PG_SYNTHESIS)
-		kept = w->name_length - pg_redirected_octets(fragment);
+	target = fragment + PG_RR_FIXED + pg_owner_octets(placed);
+	if (placed->form == PG_SYNTHESIS)
+		kept = w->name_length - pg_redirected_octets(fragment, placed);
 	kept = PG_MASK(kept, PG_NAME_ROOM - 1);
 	for (__u32 i = 0; i < PG_NAME_WORDS; i++) {
 		__u32 at = kept + i * 8;
@@ -87,7 +83,7 @@ PG_STAGE int pg_follow(struct pg_work *w)
 			break;
 		pg_store64(&w->name[PG_MASK(at, PG_NAME_ROOM - 1)], pg_fold(pg_load64(target + i * 8)));
 	}
-	if (pg_find_labels(w, PG_NAME_MAX))
+	if (pg_find_labels(w))
 		return PG_EXIT_INTERNAL;
 	if (w->next_end > PG_POINTER_MAX || pg_visit(w) != PG_NOT_FOUND)
 		return PG_EXIT_ANSWERED;
@@ -98,9 +94,10 @@ PG_STAGE int pg_follow(struct pg_work *w)
 /* sname is below the DNAME that was found: places it, and a CNAME to the name that it makes of sname. */
 PG_STAGE int pg_redirect(struct pg_work *w)
 {
-	struct pg_rrset made = {.type = PG_TYPE_CNAME, .records = 1, .signed_records = 1};
-	const struct pg_fragment *fragment;
-	__u32 octets;
+	const struct pg_placed *placed;
+	const __u8 *fragment;
+	struct pg_rrset made;
+	__u32 octets, last;
 	int result;
 
 	if (!w)
@@ -113,14 +110,19 @@ PG_STAGE int pg_redirect(struct pg_work *w)
 	if (result || w->flags & PG_WORK_TC)
 		return result;
 	fragment = pg_record(w, w->rrset_at);
-	if (!fragment)
+	last = w->placed - 1;
+	if (!fragment || last >= PG_PLACED_MAX)
 		return PG_EXIT_INTERNAL;
-	octets = w->name_length - pg_redirected_octets(fragment) + pg_target_octets(fragment);
+	placed = &w->place[PG_MASK(last, PG_PLACED_MAX - 1)];
+	octets = w->name_length - pg_redirected_octets(fragment, placed) + pg_target_octets(fragment, placed);
 	if (octets > PG_NAME_MAX) {
 		w->rcode = PG_RCODE_YXDOMAIN;
 		return PG_EXIT_ANSWERED;
 	}
-	made.length = made.signed_length = 2 + PG_RR_FIXED + octets;
+	/* Of the DNAME's fragment it is made. */
+	made = w->rrset;
+	made.records = 1;
+	made.length = 2 + PG_RR_FIXED + octets;
 	result = pg_place(w, &made, PG_SYNTHESIS, w->rrset_at, PG_ANSWER, w->end, w->name_length);
 	if (result == PG_TOO_LARGE)
 		return pg_truncate(w);

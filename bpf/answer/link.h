@@ -9,26 +9,15 @@
 #include "decide.h"
 #include "edns.h"
 
-/* Which octets of a fragment's data a form is made of. */
-PG_INLINE __u32 pg_form_start(const struct pg_fragment *fragment, __u32 form)
+/* What the pointers of fragment `number`, which begins at w->written, are counted from. Signatures alone are asked for by
+ * their owner's name. */
+PG_INLINE void pg_set_bases(struct pg_work *w, const struct pg_placed *placed)
 {
-	return form == PG_SIGNATURES ? fragment->length : 0;
-}
-
-PG_INLINE __u32 pg_form_end(const struct pg_fragment *fragment, __u32 form)
-{
-	return form == PG_PLAIN ? fragment->length : fragment->signed_length;
-}
-
-/* What the pointers of fragment `number`, whose octet w->from stands at w->written, are counted from. Signatures alone
- * are asked for by their owner's name. */
-PG_INLINE void pg_set_bases(struct pg_work *w, __u32 number)
-{
-	__u32 end = w->place[number].end, sname = end - w->place[number].sname;
+	__u32 end = placed->end, sname = end - placed->sname;
 
 	w->base[PG_BASE_SNAME] = sname;
 	w->base[PG_BASE_SUFFIX] = end;
-	w->base[PG_BASE_OWN] = w->from ? sname : w->written;
+	w->base[PG_BASE_OWN] = placed->from ? sname : w->written;
 }
 
 /*
@@ -38,24 +27,27 @@ PG_INLINE void pg_set_bases(struct pg_work *w, __u32 number)
  */
 PG_STAGE int pg_relocate(PG_CONTEXT *ctx, struct pg_work *w, __u32 number, __u32 owners)
 {
-	const struct pg_fragment *fragment;
-	const __u8 *msg, *end;
-	__u32 from, octets, written, relocation, count, stood;
+	const struct pg_placed *placed;
+	const __u8 *fragment, *msg, *end;
+	__u32 from, octets, written, relocation, first, count, stood;
 	__u64 sum = 0;
 
 	if (!w)
 		return -1;
-	number = PG_MASK(number, PG_PLACED_MAX - 1);
-	fragment = pg_record(w, w->place[number].fragment);
+	placed = &w->place[PG_MASK(number, PG_PLACED_MAX - 1)];
+	fragment = pg_record(w, placed->fragment);
 	if (!fragment || pg_message(ctx, w, &msg, &end))
 		return -1;
-	pg_set_bases(w, number);
-	from = w->from;
-	octets = w->octets;
+	pg_set_bases(w, placed);
+	from = placed->from;
+	octets = placed->octets;
 	written = w->written;
-	relocation = sizeof(*fragment) + ((fragment->signed_length + 7U) & ~7U) +
-	             (owners ? 0 : fragment->owners * (__u32)sizeof(struct pg_relocation));
-	count = owners ? fragment->owners : fragment->suffixes;
+	/* The first owner, at octet 0, has no relocation, which would be 0: the one before is taken, and cleared. */
+	first = placed->owners ? (__u32)sizeof(struct pg_relocation) : 0;
+	relocation = ((placed->signed_length + 3U) & ~3U) - first;
+	if (!owners)
+		relocation += placed->owners * (__u32)sizeof(struct pg_relocation);
+	count = owners ? placed->owners : placed->suffixes;
 	/* What stood in a pointer's place, as a share of the sum that goes. */
 	stood = (owners ? pg_be16(PG_POINTER | PG_HEADER_SIZE) : 0) ^ 0xffff;
 	for (__u32 i = 0; i < PG_SCAN_MAX && i < count; i++) {
@@ -64,7 +56,7 @@ PG_STAGE int pg_relocate(PG_CONTEXT *ctx, struct pg_work *w, __u32 number, __u32
 
 		if (relocation > PG_RECORD_ROOM - sizeof(struct pg_relocation))
 			return -1;
-		word = pg_load32((const __u8 *)fragment + relocation);
+		word = i || !owners ? pg_load32(fragment + relocation) : 0;
 		relocation += sizeof(struct pg_relocation);
 		at = (word & 0xffff) - from;
 		/* Of another form; before `from` this is more than can be. */
@@ -86,38 +78,24 @@ PG_STAGE int pg_relocate(PG_CONTEXT *ctx, struct pg_work *w, __u32 number, __u32
 	return count > PG_SCAN_MAX ? -1 : 0;
 }
 
-/* The ones'-complement sum of a form's octets, as if it stood at an even place. */
-PG_INLINE __u32 pg_form_sum(const struct pg_fragment *fragment, __u32 form)
-{
-	__u32 sum;
-
-	if (form == PG_PLAIN)
-		return fragment->sum;
-	if (form == PG_SIGNED)
-		return fragment->signed_sum;
-	sum = fragment->signed_sum + (fragment->sum ^ 0xffff);
-	return pg_sum_at(pg_sum_fold(sum), fragment->length);
-}
-
 /* The CNAME that DNAME `number` makes of sname, in the work area: its name is the message's own, whose case is kept, up
  * to the DNAME's owner, and the target. Returns its octets or 0. */
 PG_STAGE int pg_synthesise(PG_CONTEXT *ctx, struct pg_work *w, __u32 number)
 {
-	const struct pg_fragment *fragment;
+	const struct pg_placed *placed;
 	const __u8 *msg, *end, *data;
 	__u32 sname, kept, target, owner;
 
 	if (!w)
 		return 0;
-	number = PG_MASK(number, PG_PLACED_MAX - 1);
-	fragment = pg_record(w, w->place[number].fragment);
-	if (!fragment || pg_message(ctx, w, &msg, &end))
+	placed = &w->place[PG_MASK(number, PG_PLACED_MAX - 1)];
+	data = pg_record(w, placed->fragment);
+	if (!data || pg_message(ctx, w, &msg, &end))
 		return 0;
-	data = (const __u8 *)(fragment + 1);
-	owner = pg_owner_octets(fragment);
-	target = PG_MASK(pg_target_octets(fragment), PG_NAME_ROOM - 1);
-	kept = PG_MASK(w->place[number].sname - pg_redirected_octets(fragment), PG_NAME_ROOM - 1);
-	sname = w->place[number].end - w->place[number].sname;
+	owner = pg_owner_octets(placed);
+	target = PG_MASK(pg_target_octets(data, placed), PG_NAME_ROOM - 1);
+	kept = PG_MASK(placed->sname - pg_redirected_octets(data, placed), PG_NAME_ROOM - 1);
+	sname = placed->end - placed->sname;
 	pg_store16(w->scratch, pg_be16(PG_POINTER | sname));
 	pg_store16(w->scratch + 2, pg_be16(PG_TYPE_CNAME));
 	pg_store16(w->scratch + 4, pg_be16(PG_CLASS_IN));
@@ -174,31 +152,25 @@ PG_STAGE int pg_link_synthesis(PG_CONTEXT *ctx, struct pg_work *w, __u32 number)
 /* Copies fragment `number` of those decided on to the end of the reply. */
 PG_STAGE int pg_link_fragment(PG_CONTEXT *ctx, struct pg_work *w, __u32 number)
 {
-	const struct pg_fragment *fragment;
-	const __u8 *msg, *end;
-	__u32 at, from;
+	const __u8 *fragment, *msg, *end;
+	const struct pg_placed *placed;
+	__u32 at;
 
 	if (!w)
 		return -1;
-	number = PG_MASK(number, PG_PLACED_MAX - 1);
-	fragment = pg_record(w, w->place[number].fragment);
+	placed = &w->place[PG_MASK(number, PG_PLACED_MAX - 1)];
+	fragment = pg_record(w, placed->fragment);
 	if (!fragment || pg_message(ctx, w, &msg, &end))
 		return -1;
 	at = PG_MASK(w->written, PG_REPLY_MASK);
-	/* Through memory: else the verifier follows each form by itself. */
-	w->from = pg_form_start(fragment, w->place[number].form);
-	w->octets = pg_form_end(fragment, w->place[number].form) - w->from;
-	w->sum += pg_sum_at(pg_form_sum(fragment, w->place[number].form), at);
-	PG_BARRIER();
-	from = PG_MASK(w->from, PG_SIGNATURES_MASK);
-	if (pg_copy((__u8 *)msg + at, end, (const __u8 *)(fragment + 1) + from, w->octets))
+	w->sum += pg_sum_at(placed->sum, at);
+	if (pg_copy((__u8 *)msg + at, end, fragment + PG_MASK(placed->from, PG_SIGNATURES_MASK), placed->octets))
 		return -1;
-	if (fragment->suffixes && pg_relocate(ctx, w, number, 0))
+	if (placed->suffixes && pg_relocate(ctx, w, number, 0))
 		return -1;
-	if (fragment->owners && w->place[number].end - w->place[number].sname != PG_HEADER_SIZE &&
-	    pg_relocate(ctx, w, number, 1))
+	if (placed->owners && placed->end - placed->sname != PG_HEADER_SIZE && pg_relocate(ctx, w, number, 1))
 		return -1;
-	w->written += w->octets;
+	w->written += placed->octets;
 	return 0;
 }
 
@@ -222,36 +194,11 @@ PG_INLINE __u64 pg_put_header(const struct pg_work *w, __u8 *header)
 PG_INLINE int pg_link_header(PG_CONTEXT *ctx, struct pg_work *w)
 {
 	const __u8 *msg, *end;
-	__u32 length, i, rest;
-	__u64 sum;
 
-	if (!w)
+	if (!w || pg_message(ctx, w, &msg, &end) || msg + PG_HEADER_SIZE > end)
 		return -1;
-	if (pg_message(ctx, w, &msg, &end))
-		return -1;
-	if (msg + PG_HEADER_SIZE > end)
-		return -1;
-	sum = pg_put_header(w, (__u8 *)msg);
-	length = w->question_length;
-	for (i = 0; i < (PG_NAME_ROOM + 4) / 8; i++) {
-		const __u8 *at = msg + PG_HEADER_SIZE + i * 8;
-
-		if (i * 8 + 8 > length || at + 8 > end)
-			break;
-		sum += pg_sum_word(pg_load64(at));
-	}
-	rest = length - i * 8;
-	if (rest && rest < 8) {
-		/* The last octets are the upper part of the last whole word. */
-		const __u8 *last = msg + PG_MASK(PG_HEADER_SIZE + length - 8, 0x1ff);
-
-		PG_OPAQUE(last);
-		if (last + 8 > end)
-			return -1;
-		sum += pg_sum_word(pg_load64(last) >> (64 - 8 * rest));
-	}
-	w->sum = sum;
-	w->written = PG_HEADER_SIZE + length;
+	w->sum = w->question_sum + pg_put_header(w, (__u8 *)msg);
+	w->written = PG_HEADER_SIZE + w->question_length;
 	return 0;
 }
 

@@ -4,6 +4,7 @@
 #define PEREGRINE_ANSWER_NAME_H
 
 #include "primitives.h"
+#include "wire.h"
 
 #define PG_NAME_WORDS (PG_NAME_ROOM / 8)
 
@@ -94,19 +95,20 @@ PG_INLINE int pg_same_suffix(const struct pg_work *w, __u32 start, const __u8 *n
 }
 
 /*
- * Finds the labels of the folded name in the work area, within the first `room` octets. Sets label, labels and
- * name_length. Returns 0, or -1 when it is no whole name, or a compressed one.
+ * Finds the labels of the folded name in the work area, one that did not come with the query. Sets label, labels,
+ * name_length and name_hash. Returns 0, or -1 when it is no whole name, or a compressed one.
  */
-PG_STAGE int pg_find_labels(struct pg_work *w, __u32 room)
+PG_STAGE int pg_find_labels(struct pg_work *w)
 {
+	const struct pg_settings *settings = w ? pg_settings(w) : 0;
 	__u32 at = 0;
 
-	if (!w)
+	if (!w || !settings)
 		return -1;
 	for (__u32 i = 0; i <= PG_LABELS_MAX; i++) {
 		__u32 length;
 
-		if (at >= room || at >= PG_NAME_MAX)
+		if (at >= PG_NAME_MAX)
 			return -1;
 		at = PG_MASK(at, PG_NAME_ROOM - 1);
 		w->label[i] = at;
@@ -116,9 +118,10 @@ PG_STAGE int pg_find_labels(struct pg_work *w, __u32 room)
 			w->name_length = at + 1;
 			/* Words are read up to 7 octets behind the name: zeros, whatever came along with it. */
 			pg_store64(&w->name[at + 1], 0);
+			w->name_hash = pg_hash_suffix(w, 0, pg_hash_start(settings->hash_seed, PG_ROLE_NAME, 0));
 			return 0;
 		}
-		if (length > 63)
+		if (length > PG_LABEL_MAX)
 			return -1;
 		at += length + 1;
 	}

@@ -29,45 +29,72 @@ PG_INLINE int pg_parse_header(struct pg_work *w, const __u8 *msg, const __u8 *en
 	return PG_EXIT_ANSWERED;
 }
 
-/*
- * Checks the header and copies the name, folded, into the work area: as many words as there can be. What stands behind
- * the name comes along, until pg_find_labels has found its end.
- */
-PG_STAGE int pg_parse_name(PG_CONTEXT *ctx, struct pg_work *w)
+/* Finds the labels of the name that begins at `name`, up to its root. Sets label, labels and name_length. Returns 0, or
+ * -1 when it is no whole name, or a compressed one. */
+PG_INLINE int pg_parse_labels(struct pg_work *w, const __u8 *name, const __u8 *end)
 {
-	const __u8 *msg, *end;
-	__u32 length, i;
-	int exit;
+	__u64 at = 0;
 
-	if (!w)
-		return PG_EXIT_INTERNAL;
-	if (pg_message(ctx, w, &msg, &end))
-		return PG_EXIT_INTERNAL;
-	exit = pg_parse_header(w, msg, end);
-	if (exit)
-		return exit;
-	length = w->message_length;
-	for (i = 0; i < PG_NAME_WORDS; i++) {
-		const __u8 *at = msg + PG_HEADER_SIZE + i * 8;
+	for (__u32 i = 0; i <= PG_LABELS_MAX; i++) {
+		const __u8 *label = name + at;
 
-		if (PG_HEADER_SIZE + i * 8 + 8 > length || at + 8 > end)
+		PG_OPAQUE(label);
+		if (at >= PG_NAME_MAX || label + 1 > end)
+			return -1;
+		w->label[i] = at;
+		if (!*label) {
+			w->labels = i;
+			w->name_length = at + 1;
+			return 0;
+		}
+		if (*label > PG_LABEL_MAX)
+			return -1;
+		at += *label + 1;
+	}
+	return -1;
+}
+
+/*
+ * Takes the name into the work area, folded, and, in the same pass, its hash as it stands in the index, and the sum of
+ * the question as it is: behind the name there are type and class.
+ */
+PG_INLINE int pg_parse_words(struct pg_work *w, const __u8 *msg, const __u8 *end, __u64 hash)
+{
+	const __u64 length = w->name_length, rest = length % 8;
+	const __u8 *at = msg + PG_HEADER_SIZE;
+	__u64 word, sum = 0, i;
+
+	for (i = 0; i < PG_NAME_ROOM - 8; i += 8) {
+		const __u8 *next = at + 8;
+
+		PG_OPAQUE(next);
+		if (i + 8 > length)
 			break;
-		pg_store64(&w->name[i * 8], pg_fold(pg_load64(at)));
+		if (next > end)
+			return -1;
+		word = pg_load64(next - 8);
+		sum += pg_sum_word(word);
+		word = pg_fold(word);
+		pg_store64(&w->name[i], word);
+		hash = pg_hash_word(hash, word);
+		at = next;
 	}
-	if (i < PG_NAME_WORDS) {
-		/* The last octets are the upper part of the message's last word. */
-		__u32 rest = length - PG_HEADER_SIZE - i * 8;
-		const __u8 *last;
-
-		if (rest >= 8 || length > PG_HEADER_SIZE + PG_NAME_ROOM)
-			return PG_EXIT_MALFORMED;
-		last = msg + PG_MASK(length - 8, 0x1ff);
-		PG_OPAQUE(last);
-		if (last + 8 > end)
-			return PG_EXIT_MALFORMED;
-		pg_store64(&w->name[i * 8], rest ? pg_fold(pg_load64(last) >> (64 - 8 * rest)) : 0);
-	}
-	return PG_EXIT_ANSWERED;
+	/* The last octets are the upper part of the name's last word, or the only one. */
+	at = msg + PG_MASK(length + PG_HEADER_SIZE - 8, 0x1ff);
+	PG_OPAQUE(at);
+	if (at + 8 + 4 > end)
+		return -1;
+	word = rest ? pg_load64(at) >> (64 - 8 * rest) : 0;
+	sum += pg_sum_word(word);
+	word = pg_fold(word);
+	/* Words are read up to 7 octets behind the name: zeros. */
+	i = PG_MASK(length, PG_NAME_ROOM - 8);
+	pg_store64(&w->name[i], word);
+	pg_store64(&w->name[i + 8], 0);
+	w->name_hash = pg_hash_end(rest ? pg_hash_word(hash, word) : hash);
+	word = pg_load32(at + 8);
+	w->question_sum = sum + pg_sum_at((word & 0xffff) + (word >> 16), length);
+	return 0;
 }
 
 /* The OPT record (RFC 6891 section 6.1.2) must end the message. `at`: its offset. */
@@ -96,18 +123,14 @@ PG_INLINE int pg_parse_opt(PG_CONTEXT *ctx, struct pg_work *w, const __u8 *msg, 
 }
 
 /* What follows the name: type, class, OPT. */
-PG_STAGE int pg_parse_rest(PG_CONTEXT *ctx, struct pg_work *w)
+PG_INLINE int pg_parse_rest(PG_CONTEXT *ctx, struct pg_work *w, const struct pg_settings *settings, const __u8 *msg,
+                            const __u8 *end)
 {
-	const struct pg_settings *settings = pg_settings(w);
-	const __u8 *msg, *end, *tail;
-	__u32 length, udp_size;
+	const __u64 length = PG_MASK(w->name_length, 0xff);
+	const __u8 *tail = msg + PG_HEADER_SIZE + length;
+	__u32 udp_size;
 
-	if (!w || !settings)
-		return PG_EXIT_INTERNAL;
-	if (pg_message(ctx, w, &msg, &end))
-		return PG_EXIT_INTERNAL;
-	length = PG_MASK(w->name_length, 0xff);
-	tail = msg + PG_HEADER_SIZE + length;
+	PG_OPAQUE(tail);
 	if (PG_HEADER_SIZE + length + 4 > w->message_length || tail + 4 > end)
 		return PG_EXIT_MALFORMED;
 	w->qtype = pg_be16(pg_load16(tail));
@@ -138,6 +161,26 @@ PG_STAGE int pg_parse_rest(PG_CONTEXT *ctx, struct pg_work *w)
 	if (w->flags & PG_WORK_OPT)
 		pg_reserve_opt(w, settings, w->limit - PG_HEADER_SIZE - w->question_length);
 	return w->edns & PG_EDNS_COOKIE ? pg_renew_cookie(w) : PG_EXIT_ANSWERED;
+}
+
+/* Parses the query. Returns an exit. */
+PG_STAGE int pg_parse(PG_CONTEXT *ctx, struct pg_work *w, const struct pg_settings *settings)
+{
+	const __u8 *msg, *end;
+	int exit;
+
+	if (!w || !settings || pg_message(ctx, w, &msg, &end))
+		return PG_EXIT_INTERNAL;
+	exit = pg_parse_header(w, msg, end);
+	if (exit)
+		return exit;
+	if (pg_parse_labels(w, msg + PG_HEADER_SIZE, end))
+		return PG_EXIT_MALFORMED;
+	/* Else the verifier goes on from each number of labels by itself. */
+	PG_BARRIER();
+	if (pg_parse_words(w, msg, end, pg_hash_start(settings->hash_seed, PG_ROLE_NAME, 0)))
+		return PG_EXIT_MALFORMED;
+	return pg_parse_rest(ctx, w, settings, msg, end);
 }
 
 #endif

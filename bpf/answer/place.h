@@ -4,6 +4,7 @@
 #define PEREGRINE_ANSWER_PLACE_H
 
 #include "find.h"
+#include "sum.h"
 
 enum pg_section { PG_ANSWER, PG_AUTHORITY, PG_ADDITIONAL };
 
@@ -27,6 +28,19 @@ PG_INLINE __u32 pg_form_records(const struct pg_rrset *rrset, enum pg_form form)
 	return form == PG_SIGNED ? rrset->signed_records : rrset->records;
 }
 
+/* The ones'-complement sum of a form's octets, as if it stood at an even place. */
+PG_INLINE __u32 pg_form_sum(const struct pg_rrset *rrset, enum pg_form form)
+{
+	__u32 sum;
+
+	if (form == PG_SIGNED)
+		return rrset->signed_sum;
+	if (form != PG_SIGNATURES)
+		return rrset->sum;
+	sum = pg_sum_fold(rrset->signed_sum + (rrset->sum ^ 0xffffU));
+	return pg_sum_fold(pg_sum_at(sum, rrset->length));
+}
+
 /* RRSIGs come with an RRset if the client asked for them (RFC 4035 section 3.1.1). */
 PG_INLINE enum pg_form pg_form_due(const struct pg_work *w)
 {
@@ -40,23 +54,28 @@ PG_INLINE enum pg_form pg_form_due(const struct pg_work *w)
 PG_INLINE int pg_place(struct pg_work *w, const struct pg_rrset *rrset, enum pg_form form, pg_ref ref,
                        enum pg_section section, __u32 end, __u32 octets)
 {
-	__u32 i = w->placed, pieces = rrset->pieces;
 	__u32 length = pg_form_length(rrset, form), records = pg_form_records(rrset, form);
+	struct pg_placed *placed;
+	__u32 i = w->placed;
 
 	if (w->length + length + w->opt_length > w->limit)
 		return PG_TOO_LARGE;
 	/* What linking could not go through must not be begun. */
-	if (i >= PG_PLACED_MAX || pieces > PG_SCAN_MAX ||
-	    (form == PG_SIGNATURES && rrset->length > PG_SIGNATURES_MASK) ||
-	    sizeof(struct pg_fragment) + rrset->signed_length + 8U + pieces * sizeof(struct pg_relocation) >
-	        PG_RECORD_ROOM)
+	if (i >= PG_PLACED_MAX || rrset->owners + rrset->suffixes > PG_SCAN_MAX ||
+	    (form == PG_SIGNATURES && rrset->length > PG_SIGNATURES_MASK) || pg_targets_at(rrset) > PG_RECORD_ROOM)
 		return PG_FULL;
 	w->placed = i + 1;
-	i = PG_MASK(i, PG_PLACED_MAX - 1);
-	w->place[i].fragment = ref;
-	w->place[i].end = end;
-	w->place[i].sname = octets;
-	w->place[i].form = form;
+	placed = &w->place[PG_MASK(i, PG_PLACED_MAX - 1)];
+	placed->fragment = ref;
+	placed->end = end;
+	placed->sname = octets;
+	placed->form = form;
+	placed->from = form == PG_SIGNATURES ? rrset->length : 0;
+	placed->octets = length;
+	placed->sum = pg_form_sum(rrset, form);
+	placed->signed_length = rrset->signed_length;
+	placed->owners = rrset->owners;
+	placed->suffixes = rrset->suffixes;
 	w->length += length;
 	if (section == PG_ANSWER)
 		w->answers += records;

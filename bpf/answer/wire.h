@@ -10,6 +10,7 @@
 #define PG_FLAG_TC 0x02
 #define PG_FLAG_RD 0x01
 
+#define PG_LABEL_MAX 63 /* octets of a label */
 #define PG_CLASS_IN 1
 
 #define PG_TYPE_NS 2

@@ -29,12 +29,16 @@
 /* Which part of a fragment is due; or, of a DNAME's, the CNAME that is made of it. */
 enum pg_form { PG_PLAIN, PG_SIGNED, PG_SIGNATURES, PG_SYNTHESIS };
 
-/* A fragment that is due, and the sname that its pointers refer to. */
+/* A fragment that is due, all that linking needs to know of it, and the sname that its pointers refer to. */
 struct pg_placed {
 	pg_ref fragment;
-	__u16 end;  /* message offset just behind sname: suffix pointers are 0xC000 | (end - k) */
-	__u8 sname; /* octets of that sname */
-	__u8 form;  /* enum pg_form */
+	__u16 end;           /* message offset just behind sname: suffix pointers are 0xC000 | (end - k) */
+	__u8 sname;          /* octets of that sname */
+	__u8 form;           /* enum pg_form */
+	__u16 from, octets;  /* where in the fragment that begins which is due, and its length */
+	__u16 sum;           /* of these octets, as if they stood at an even place */
+	__u16 signed_length; /* of the whole fragment, as ... */
+	__u16 owners, suffixes; /* ... its RRset has them */
 };
 
 /* A record that proves what does not exist: due in the authority section, once the answer is complete. */
@@ -59,11 +63,13 @@ struct pg_work {
 	__u8 label[PG_LABELS_MAX + 1]; /* where label i starts in name; label[labels] is the root */
 	__u32 name_length;             /* octets */
 	__u32 labels;                  /* without the root */
+	__u64 name_hash;               /* of PG_ROLE_NAME */
 
 	/* The query. */
 	__u32 message;         /* program only: offset of the DNS message in the frame */
 	__u32 message_length;  /* octets */
 	__u32 question_length; /* octets of the question section */
+	__u64 question_sum;    /* ones'-complement sum of them, not folded */
 	__u16 qtype;
 	__u16 flags; /* enum pg_work_flag */
 	__u32 limit; /* octets that the reply may have, OPT included */
@@ -129,11 +135,11 @@ struct pg_work {
 	__u16 answers, authorities, additionals;
 	__u16 wanted;       /* targets whose addresses are due in the additional section, ... */
 	pg_ref wanted_at;   /* ... of this fragment, ... */
+	__u32 wanted_from;  /* ... from this octet on, ... */
 	__u32 wanted_start; /* ... which stands at this octet of the reply */
 	struct pg_placed place[PG_PLACED_MAX];
 
 	/* Linking. */
-	__u32 from, octets;                       /* of the present fragment's data */
 	__u16 base[PG_BASES];                     /* by enum pg_base: message offsets */
 	__u8 scratch[12 + 2 * PG_NAME_ROOM + 16]; /* a record that is made */
 	__u32 written;                            /* octets of the reply that stand in the message */

@@ -8,6 +8,8 @@
 #include "same_images.h"
 #include "signed_zone.h"
 
+#include "publish/steady.h"
+
 #include <time.h>
 
 #define ORIGIN "h.test."
@@ -100,7 +102,7 @@ static void step(struct state *state)
 		else if (at < SLOTS + ODD)
 			state->odd[at - SLOTS] = draw(OPTIONS + 3);
 		else
-			state->numbered[draw(NUMBERED)] = draw(3);
+			state->numbered[draw(NUMBERED)] = draw(6);
 	}
 }
 
@@ -177,12 +179,30 @@ static unsigned steps(void)
 	return asked ? strtoul(asked, NULL, 0) : 200;
 }
 
+/* How many names of a change of the version served are compiled by themselves. */
+static size_t count_steady(struct image *image, const struct zone_version *before, const struct zone_version *after)
+{
+	struct zone_changes *changes = difference_between(before, after);
+	struct steady steady = {};
+	struct commit commit;
+	char why[512];
+	size_t found;
+
+	assert_int_equal(0, commit_begin(&commit, image, before->apex, why, sizeof(why)));
+	assert_int_equal(0, steady_find(&steady, &commit, changes));
+	found = steady.found;
+	steady_free(&steady);
+	zone_changes_free(changes);
+	return found;
+}
+
 static void history(const struct signing *how, unsigned least)
 {
 	struct state state = {.serial = 1};
 	struct image *image = fresh_image(7);
 	struct zone_version *before;
 	unsigned short_ways = 0, count = steps();
+	size_t found, steady = 0;
 	uint64_t seed = getenv("PG_SEED") ? strtoull(getenv("PG_SEED"), NULL, 0) : 1;
 
 	random_state = seed;
@@ -200,7 +220,11 @@ static void history(const struct signing *how, unsigned least)
 		after = version_of(&state, how);
 		if (getenv("PG_VERBOSE"))
 			fprintf(stderr, "step %u\n%s\n", i, text);
-		short_ways += difference_apply(image, before, after);
+		found = image->zone_data[0].known ? count_steady(image, before, after) : 0;
+		if (difference_apply(image, before, after)) {
+			short_ways++;
+			steady += found;
+		}
 		commit(fresh, after);
 		same_images(image, fresh);
 		if (!(i % 5))
@@ -214,7 +238,8 @@ static void history(const struct signing *how, unsigned least)
 	/* Nothing of the versions before is left. */
 	image_drop_zone(image, image_hide_zone(image, before->apex));
 	assert_int_equal(1, image->segments.warm.used);
-	print_message("%u of %u changes took the short way\n", short_ways, count);
+	print_message("%u of %u changes took the short way, with %zu steady names\n", short_ways, count, steady);
+	assert_true(steady * 3 >= short_ways);
 	assert_true(short_ways * 100 >= count * least);
 	zone_unref(before);
 	image_close(image);

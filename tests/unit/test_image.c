@@ -8,6 +8,7 @@
 #include "own_bpffs.h"
 #include "zone_text.h"
 
+#include <bpf/bpf.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -168,6 +169,35 @@ static void killed_at_any_moment(void **state)
 	close(told[1]);
 }
 
+/* An index that was replaced stays in its slot until its readers are through: also if that is another agent's business
+ * by then. */
+static void old_indexes_are_dropped(void **state)
+{
+	struct image *image = image_open(pins, 64 << 20, 53, 1232);
+	uint32_t slot = PG_ORDERS - 1, present, id;
+	char text[64 * NAMES];
+
+	assert_non_null(image);
+	present = image->index.table.slot;
+	assert_int_equal(0, bpf_map_update_elem(image->maps.index, &slot, &image->index.table.inner, BPF_ANY));
+	image_close(image);
+	image = image_open(pins, 64 << 20, 53, 1232);
+	assert_non_null(image);
+	assert_true(image->adopted);
+	assert_int_equal(1U << slot, image->old_index);
+	serial_text(text, sizeof(text), 1);
+	zone_unref(publish_next(image, 0, text, NULL));
+	assert_int_equal(0, image->old_index);
+	assert_int_not_equal(0, bpf_map_lookup_elem(image->maps.index, &slot, &id));
+	/* So is one that is too small. */
+	assert_int_equal(0, image_grow_index(image, 0, true));
+	assert_int_equal(1U << present, image->old_index);
+	zone_unref(publish_next(image, 0, text, NULL));
+	assert_int_equal(0, image->old_index);
+	assert_int_not_equal(0, bpf_map_lookup_elem(image->maps.index, &present, &id));
+	image_close(image);
+}
+
 static void another_schema_is_replaced(void **state)
 {
 	struct image *image = image_open(pins, 64 << 20, 53, 1232);
@@ -275,9 +305,9 @@ static int make_pins(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(zones_come_and_go),          cmocka_unit_test(hidden_stays_hidden),
-	    cmocka_unit_test(like_hashes_are_refused),    cmocka_unit_test(killed_at_any_moment),
-	    cmocka_unit_test(another_schema_is_replaced),
+	    cmocka_unit_test(zones_come_and_go),       cmocka_unit_test(hidden_stays_hidden),
+	    cmocka_unit_test(like_hashes_are_refused), cmocka_unit_test(killed_at_any_moment),
+	    cmocka_unit_test(old_indexes_are_dropped), cmocka_unit_test(another_schema_is_replaced),
 	};
 
 	urcu_memb_register_thread();

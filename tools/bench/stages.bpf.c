@@ -6,65 +6,61 @@
 #include "../../bpf/peregrine.bpf.c"
 
 /* The first stages, as decide() has them. */
-static __always_inline int dissect(struct xdp_md *ctx, struct pg_work *w, struct packet *p)
+static __always_inline int dissect(struct xdp_md *ctx, struct pg_work *w, const struct pg_settings *set)
 {
-	const struct pg_settings *set = pg_settings(w);
-
-	if (!set || parse_packet(ctx, w, p, set))
+	if (parse_packet(ctx, w, set))
 		return -1;
-	w->message = p->udp + sizeof(struct udphdr);
-	w->message_length = p->payload;
 	w->flags = 0;
 	return 0;
 }
 
-static __always_inline int parse(struct xdp_md *ctx, struct pg_work *w, struct packet *p)
+static __always_inline int parse(struct xdp_md *ctx, struct pg_work *w, const struct pg_settings *set)
 {
-	return dissect(ctx, w, p) || pg_parse(ctx, w);
+	return dissect(ctx, w, set) || pg_parse(ctx, w, set);
 }
 
-static __always_inline int clocked(struct xdp_md *ctx, struct pg_work *w, struct packet *p)
+static __always_inline int clocked(struct xdp_md *ctx, struct pg_work *w, const struct pg_settings *set)
 {
-	if (parse(ctx, w, p))
+	if (parse(ctx, w, set))
 		return -1;
 	w->now = boottime(w);
 	return 0;
 }
 
-static __always_inline int limited(struct xdp_md *ctx, struct pg_work *w, struct packet *p)
+static __always_inline int limited(struct xdp_md *ctx, struct pg_work *w, const struct pg_settings *set)
 {
-	return decide(ctx, w, p) || limit_response(w) != PG_LIMIT_PASS;
+	return decide(ctx, w, set) || limit_response(w, set) != PG_LIMIT_PASS;
 }
 
 /* Of what resize() does, what every frame goes through. */
-static __always_inline int grow(struct xdp_md *ctx, struct pg_work *w, struct packet *p)
+static __always_inline int grow(struct xdp_md *ctx, struct pg_work *w, const struct pg_settings *set)
 {
 	int have, want;
 
-	if (limited(ctx, w, p))
+	if (limited(ctx, w, set))
 		return -1;
 	have = bpf_xdp_get_buff_len(ctx);
-	want = frame_length(w, p);
+	want = frame_length(w);
 	return have != want && bpf_xdp_adjust_tail(ctx, want - have);
 }
 
-/* An entry that ends after `stage`; ctx, w and p are its names for frame, work area and packet. */
+/* An entry that ends after `stage`; ctx, w and set are its names for frame, work area and settings. */
 #define STAGE(name, stage)                                                                                             \
 	SEC("xdp.frags")                                                                                               \
 	int stage_##name(struct xdp_md *ctx)                                                                           \
 	{                                                                                                              \
-		struct packet p = {};                                                                                  \
 		__u32 zero = 0;                                                                                        \
 		struct pg_work *w = bpf_map_lookup_elem(&work, &zero);                                                 \
+		const struct pg_settings *set = pg_settings(w);                                                        \
                                                                                                                        \
-		return !w || (stage) ? XDP_ABORTED : XDP_TX;                                                           \
+		return !w || !set || (stage) ? XDP_ABORTED : XDP_TX;                                                   \
 	}
 
-STAGE(packet, dissect(ctx, w, &p))
-STAGE(parse, parse(ctx, w, &p))
-STAGE(clock, clocked(ctx, w, &p))
-STAGE(name, clocked(ctx, w, &p) || pg_find(w))
-STAGE(decide, decide(ctx, w, &p))
-STAGE(limit, limited(ctx, w, &p))
-STAGE(grow, grow(ctx, w, &p))
-STAGE(link, grow(ctx, w, &p) || pg_link(ctx, w))
+STAGE(packet, dissect(ctx, w, set))
+STAGE(parse, parse(ctx, w, set))
+STAGE(clock, clocked(ctx, w, set))
+STAGE(name, clocked(ctx, w, set) || pg_find(w))
+STAGE(decide, decide(ctx, w, set))
+STAGE(limit, limited(ctx, w, set))
+STAGE(grow, grow(ctx, w, set))
+STAGE(link, grow(ctx, w, set) || pg_link(ctx, w))

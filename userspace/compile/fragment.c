@@ -28,10 +28,10 @@ uint8_t *buffer_extend(struct compile_buffer *buffer, size_t length)
 	return at ? memset(at, 0, length) : NULL;
 }
 
-int buffer_align(struct compile_buffer *buffer)
+int buffer_align(struct compile_buffer *buffer, size_t unit)
 {
 	static const uint8_t zeros[PG_UNIT];
-	size_t length = -buffer->length & (PG_UNIT - 1);
+	size_t length = -buffer->length & (unit - 1);
 	uint8_t *at = buffer_take(buffer, PG_UNIT);
 
 	if (!at)
@@ -239,21 +239,23 @@ static int put_signatures(struct link *link, const struct fragment_request *requ
 	return 0;
 }
 
-/* Owners first, then suffixes, each in order of position. */
-static int put_relocations(struct link *link, struct pg_fragment *header)
+/* Owners first, but the one at the start, then suffixes, each in order of position. */
+static int put_relocations(struct link *link, struct pg_rrset *described)
 {
+	if (buffer_align(link->out, sizeof(struct pg_relocation)))
+		return -1;
 	for (int suffixes = 0; suffixes < 2; suffixes++)
 		for (size_t i = 0; i < link->count; i++) {
 			if ((link->relocations[i].to >> PG_TO_BASE != PG_BASE_SNAME) != suffixes)
 				continue;
+			if (suffixes)
+				described->suffixes++;
+			else if (!described->owners++)
+				continue;
 			if (put(link, &link->relocations[i], sizeof(link->relocations[i])))
 				return -1;
-			if (suffixes)
-				header->suffixes++;
-			else
-				header->owners++;
 		}
-	return buffer_align(link->out);
+	return buffer_align(link->out, PG_UNIT);
 }
 
 /* Puts what is asked for, and counts it in `described`. */
@@ -273,7 +275,6 @@ static int put_all(struct link *link, const struct fragment_request *requests, s
 		described->signed_records += requests[i].rrset->count;
 	}
 	described->signed_records += link->signatures;
-	described->pieces = link->count;
 	return 0;
 }
 
@@ -289,24 +290,15 @@ static int put_targets(struct link *link, const struct fragment_request *request
 static int put_fragment(struct link *link, const struct fragment_request *requests, size_t count,
                         struct pg_rrset *described)
 {
-	const size_t start = link->data - sizeof(struct pg_fragment);
-	struct pg_fragment header = {};
-
 	*described = (struct pg_rrset){
-	    .type = requests->type, .additional = requests->target_count, .fragment = start / PG_UNIT};
-	if (!buffer_extend(link->out, sizeof(header)) || put_all(link, requests, count, described))
+	    .type = requests->type, .additional = requests->target_count, .fragment = link->data / PG_UNIT};
+	if (put_all(link, requests, count, described))
 		return -1;
-	header.length = described->length;
-	header.signed_length = described->signed_length;
-	header.sum = fragment_sum(link->out->octets + link->data, header.length);
-	header.signed_sum = header.signed_length == header.length
-	                        ? header.sum
-	                        : fragment_sum(link->out->octets + link->data, header.signed_length);
-	if (buffer_align(link->out) || put_relocations(link, &header) ||
-	    (requests->target_count && put_targets(link, requests)))
-		return -1;
-	memcpy(link->out->octets + start, &header, sizeof(header));
-	return 0;
+	described->sum = fragment_sum(link->out->octets + link->data, described->length);
+	described->signed_sum = described->signed_length == described->length
+	                            ? described->sum
+	                            : fragment_sum(link->out->octets + link->data, described->signed_length);
+	return put_relocations(link, described) || (requests->target_count && put_targets(link, requests)) ? -1 : 0;
 }
 
 int fragment_compile_all(const struct fragment_request *requests, size_t count, struct compile_buffer *out,
@@ -319,7 +311,7 @@ int fragment_compile_all(const struct fragment_request *requests, size_t count, 
 	for (size_t i = 0; i < count; i++)
 		most = requests[i].rrset->count > most ? requests[i].rrset->count : most;
 	link.out = out;
-	link.data = out->length + sizeof(struct pg_fragment);
+	link.data = out->length;
 	link.relocations = link.few_relocations;
 	link.room = sizeof(link.few_relocations) / sizeof(link.few_relocations[0]);
 	link.count = link.signatures = 0;

@@ -19,8 +19,8 @@ static inline uint8_t *buffer_take(struct compile_buffer *buffer, size_t length)
 	return buffer->octets + buffer->length - length;
 }
 
-/* Fills up with zeros to whole units. */
-int buffer_align(struct compile_buffer *buffer);
+/* Fills up with zeros to whole units of so many octets, a power of two up to PG_UNIT. */
+int buffer_align(struct compile_buffer *buffer, size_t unit);
 
 /* How the owner name stands in a fragment's RRs. */
 enum owner_form {

@@ -94,7 +94,7 @@ static int start_node(const struct compile_context *context, const uint8_t *name
 	if (!at)
 		return -1;
 	memcpy(at, name, length);
-	return buffer_align(out);
+	return buffer_align(out, PG_UNIT);
 }
 
 static int finish_node(struct compile_buffer *out)
@@ -295,11 +295,30 @@ static uint64_t key_hash(const struct compile_context *context, const struct pla
 	return engine_hash(context->settings, entry->role, context->slot, entry->name, entry->name_length);
 }
 
+/* How many RRsets the node's table will have. */
+static size_t count_rrsets(const struct plan_entry *entry)
+{
+	size_t count = 0;
+
+	switch (entry->role) {
+	case PG_ROLE_ADDRESSES:
+		return (entry->addresses[0] != NULL) + (entry->addresses[1] != NULL);
+	case PG_ROLE_NSEC3:
+		return 1;
+	case PG_ROLE_KEPT:
+		return entry->data->rrset_count;
+	default:
+		for (size_t i = 0; i < entry->data->rrset_count; i++)
+			count += plan_is_served(entry->flags, entry->data->rrsets[i].type);
+		/* The NSEC of a wildcard comes in two forms. */
+		return count + (entry->flags & PG_NODE_WILDCARD && zone_find_rrset(entry->data, KNOT_RRTYPE_NSEC));
+	}
+}
+
 /* What follows the node's name. */
 static int put_body(const struct compile_context *context, const struct plan_entry *entry, struct compile_buffer *out)
 {
-	/* One more than there are: the NSEC of a wildcard comes in two forms. */
-	size_t table, rrsets = entry->role != PG_ROLE_ADDRESSES && entry->data ? entry->data->rrset_count + 1U : 2;
+	size_t table;
 
 	if (entry->role == PG_ROLE_SPAN)
 		return put_span(context, entry, out);
@@ -308,7 +327,7 @@ static int put_body(const struct compile_context *context, const struct plan_ent
 	if (!entry->data)
 		return 0;
 	table = out->length;
-	if (!buffer_extend(out, rrsets * sizeof(struct pg_rrset)) || buffer_align(out))
+	if (!buffer_extend(out, count_rrsets(entry) * sizeof(struct pg_rrset)))
 		return -1;
 	if (entry->role == PG_ROLE_ADDRESSES)
 		return add_addresses(entry, out, table);

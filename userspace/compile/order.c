@@ -65,7 +65,7 @@ int compile_order_block(const struct order_label *labels, size_t count, bool lea
 
 	out->length = 0;
 	if (!buffer_extend(out, sizeof(*order) + count * (2 * sizeof(uint64_t) + sizeof(uint16_t))) ||
-	    buffer_align(out))
+	    buffer_align(out, PG_UNIT))
 		return -1;
 	((struct pg_order *)out->octets)->count = count;
 	for (size_t i = 0; i < count; i++) {
@@ -82,7 +82,7 @@ int compile_order_block(const struct order_label *labels, size_t count, bool lea
 		((uint16_t *)order_labels(order))[i] = at;
 	}
 	/* Words are read up to seven octets behind a label. */
-	if (!buffer_extend(out, PG_UNIT) || buffer_align(out))
+	if (!buffer_extend(out, PG_UNIT) || buffer_align(out, PG_UNIT))
 		return -1;
 	order = (struct pg_order *)out->octets;
 	order->units = out->length / PG_UNIT;

@@ -23,22 +23,16 @@ struct reader {
 /* Checks that the fragment lies within its node, and goes to its first RR. */
 static int open_fragment(struct reader *reader, const struct pg_rrset *rrset)
 {
-	size_t units = reader->node->units, data = (size_t)rrset->fragment * PG_UNIT + sizeof(struct pg_fragment);
-	const struct pg_fragment *fragment;
-	size_t relocations;
+	size_t units = reader->node->units, start = (size_t)rrset->fragment * PG_UNIT;
 
-	if (data > units * PG_UNIT)
+	if (start + pg_targets_at(rrset) > units * PG_UNIT)
 		return -1;
-	reader->data = (const uint8_t *)reader->node + data;
-	fragment = (const struct pg_fragment *)reader->data - 1;
-	relocations = (fragment->signed_length + PG_UNIT - 1) & ~(size_t)(PG_UNIT - 1);
-	if (data + relocations + ((size_t)fragment->owners + fragment->suffixes) * sizeof(struct pg_relocation) >
-	    units * PG_UNIT)
-		return -1;
+	reader->data = (const uint8_t *)reader->node + start;
 	reader->at = 0;
-	reader->length = fragment->signed_length;
-	reader->next = (const struct pg_relocation *)(reader->data + relocations) + fragment->owners;
-	reader->end = reader->next + fragment->suffixes;
+	reader->length = rrset->signed_length;
+	reader->next = (const struct pg_relocation *)(reader->data + pg_relocations_at(rrset)) + rrset->owners -
+	               (rrset->owners > 0);
+	reader->end = reader->next + rrset->suffixes;
 	return 0;
 }
 
@@ -77,14 +71,16 @@ static int expand(struct reader *reader, size_t length, uint8_t *out)
 
 	while (reader->at < end) {
 		bool suffix = at_suffix(reader);
-		size_t octets = suffix ? suffix_octets(reader->next) : 1;
+		/* Else what comes before the next one is as it was. */
+		size_t next = reader->next < reader->end && reader->next->position < end ? reader->next->position : end;
+		size_t octets = suffix ? suffix_octets(reader->next) : next - reader->at;
 
 		if (made + octets > UINT16_MAX || (suffix && octets > reader->node->name_length))
 			return -1;
 		memcpy(out + made,
 		       suffix ? reader->name + reader->node->name_length - octets : reader->data + reader->at, octets);
 		made += octets;
-		reader->at += suffix ? 2 : 1;
+		reader->at += suffix ? 2 : octets;
 	}
 	return reader->at == end ? (int)made : -1;
 }

@@ -91,7 +91,7 @@ enum pg_exit engine_answer(const struct image_view *view, struct pg_work *work, 
 	work->zone = PG_ZONE_NONE;
 	work->message_length = length;
 	work->now = boottime;
-	exit = pg_parse(&message, work);
+	exit = pg_parse(&message, work, view->settings);
 	if (exit)
 		return exit;
 	if (work->limit > room)

@@ -2,6 +2,7 @@
 /* The short way: a change is made into the next version by compiling what it concerns (publish/scope.h). */
 #include "publish/commit.h"
 #include "publish/scope.h"
+#include "publish/steady.h"
 #include "publish/tree.h"
 
 #include <libknot/dname.h>
@@ -93,8 +94,18 @@ static int write_absences(struct commit *commit, const struct scope *scope)
 	return 0;
 }
 
-static int write_part(struct commit *commit, struct scope *scope, struct plan *plan)
+/* One change of a zone on the short way. */
+struct part {
+	struct zone_changes *changes;
+	bool apart; /* steady names go by themselves, all others, and the apex, by their scope */
+	struct steady steady;
+	struct scope scope;
+};
+
+static int write_part(struct commit *commit, struct part *part, struct plan *plan)
 {
+	struct scope *scope = &part->scope;
+
 	find_roles(scope, plan);
 	if (commit_plan(commit, plan))
 		return -1;
@@ -103,14 +114,15 @@ static int write_part(struct commit *commit, struct scope *scope, struct plan *p
 		if (!plan->entries[i].again && plan->entries[i].flags & PG_NODE_WILDCARD)
 			commit->nodes[i] = scope_node(scope, PG_ROLE_NAME, plan->entries[i].name);
 	return commit_head(commit) || write_trees(commit, scope) || commit_entries(commit) ||
-	               write_absences(commit, scope)
+	               steady_write(commit, &part->steady) || write_absences(commit, scope)
 	           ? -1
 	           : 0;
 }
 
-static enum image_change publish(struct commit *commit, struct scope *scope, uint64_t expires_at,
+static enum image_change publish(struct commit *commit, struct part *all, uint64_t expires_at,
                                  void (*visible)(void *context), void *context)
 {
+	const struct scope *scope = &all->scope;
 	const struct plan_part part = {
 	    .again = is_again,
 	    .context = scope,
@@ -125,7 +137,7 @@ static enum image_change publish(struct commit *commit, struct scope *scope, uin
 
 	if (!plan || !is_alike(plan, scope->head)) {
 		commit_fail(commit);
-	} else if (write_part(commit, scope, plan)) {
+	} else if (write_part(commit, all, plan)) {
 		commit_fail(commit);
 		result = IMAGE_REFUSED;
 	} else {
@@ -152,21 +164,28 @@ static int check_base(struct commit *commit, const struct zone_changes *changes)
 	return 0;
 }
 
-enum image_change image_change_part(struct image *image, struct zone_changes *changes, uint64_t expires_at,
-                                    void (*visible)(void *context), void *context, char *why, size_t why_size)
+/* `part->apart` becomes false if it cannot be. */
+static enum image_change change_part(struct image *image, struct part *part, uint64_t expires_at,
+                                     void (*visible)(void *context), void *context, char *why, size_t why_size)
 {
 	enum image_change result = IMAGE_TOO_FAR;
 	struct commit commit;
-	struct scope scope;
 
-	if (commit_begin(&commit, image, zone_changes_apex(changes), why, why_size))
+	if (commit_begin(&commit, image, zone_changes_apex(part->changes), why, why_size))
 		return IMAGE_REFUSED;
-	if (check_base(&commit, changes))
+	if (check_base(&commit, part->changes))
 		return IMAGE_MISFIT;
 	commit.part = true;
-	switch (scope_make(&scope, image, commit.context.slot, commit.old.ref, changes, why, why_size)) {
+	if (!commit_zone(&commit)->known)
+		return IMAGE_TOO_FAR;
+	if (part->apart && steady_find(&part->steady, &commit, part->changes))
+		return IMAGE_TOO_FAR;
+	switch (scope_make(&part->scope, image, commit.context.slot, commit.old.ref,
+	                   part->apart ? part->steady.others : part->changes, part->steady.more, why, why_size)) {
 	case SCOPE_MADE:
-		result = publish(&commit, &scope, expires_at, visible, context);
+		part->apart = steady_stands_apart(&part->steady, &part->scope);
+		if (part->apart)
+			result = publish(&commit, part, expires_at, visible, context);
 		break;
 	case SCOPE_MISFIT:
 		result = IMAGE_MISFIT;
@@ -174,7 +193,24 @@ enum image_change image_change_part(struct image *image, struct zone_changes *ch
 	case SCOPE_TOO_FAR:
 		break;
 	}
-	scope_free(&scope);
+	return result;
+}
+
+enum image_change image_change_part(struct image *image, struct zone_changes *changes, uint64_t expires_at,
+                                    void (*visible)(void *context), void *context, char *why, size_t why_size)
+{
+	enum image_change result;
+	bool apart = true, again;
+
+	do {
+		struct part part = {.changes = changes, .apart = apart};
+
+		result = change_part(image, &part, expires_at, visible, context, why, why_size);
+		again = apart && !part.apart;
+		apart = part.apart;
+		scope_free(&part.scope);
+		steady_free(&part.steady);
+	} while (again);
 	return result;
 }
 

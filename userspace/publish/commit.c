@@ -156,35 +156,36 @@ int commit_head(struct commit *commit)
 	return commit->head ? 0 : -1;
 }
 
-/* Whether two nodes say the same, whatever their versions. */
-static bool same_node(const struct pg_node *a, const struct pg_node *b)
+bool commit_is_same(const struct pg_node *a, const struct pg_node *b)
 {
 	return a->units == b->units && a->wildcard == b->wildcard && a->order == b->order && a->rrsets == b->rrsets &&
 	       a->flags == b->flags && !memcmp(a + 1, b + 1, a->units * PG_UNIT - sizeof(*a));
 }
 
-/* Places what an entry was compiled to; keeps the node there is, if it says the same. */
+pg_ref commit_replace(struct commit *commit, struct pg_node *node, struct pg_cell *cell)
+{
+	return commit_append(commit, &commit->replaced, cell->ref) ? 0 : write_node(commit, node, cell);
+}
+
+/* Places what an entry was compiled to. */
 static int place(struct commit *commit, size_t number, struct pg_node *node)
 {
 	/* Of a zone without nodes none is looked for. */
 	struct pg_cell *cell = commit_zone(commit)->roll.count ? image_find_cell(commit->image, node) : NULL;
-	const struct pg_node *old = NULL;
-	pg_ref before = cell ? cell->ref : 0;
 
-	commit->before[number] = before;
-	if (before)
-		old = commit_node(commit, before);
+	const struct pg_node *old = cell ? commit_node(commit, cell->ref) : NULL;
+
+	commit->before[number] = cell ? cell->ref : 0;
 	node->order = number < commit->context.plan->names ? commit->trees[number] : 0;
-	if (before && same_node(old, node)) {
-		commit->nodes[number] = before;
+	if (old && commit_is_same(old, node)) {
+		commit->nodes[number] = cell->ref;
 		return 0;
 	}
 	/* The short way says itself which blocks of a tree it replaced. */
-	if (before && (commit_append(commit, &commit->replaced, before) ||
-	               (!commit->part && old->order && old->order != node->order &&
-	                commit_append(commit, &commit->old_orders, old->order))))
+	if (old && !commit->part && old->order && old->order != node->order &&
+	    commit_append(commit, &commit->old_orders, old->order))
 		return -1;
-	commit->nodes[number] = write_node(commit, node, cell);
+	commit->nodes[number] = cell ? commit_replace(commit, node, cell) : write_node(commit, node, NULL);
 	return commit->nodes[number] ? 0 : -1;
 }
 
@@ -316,9 +317,11 @@ static void clean_up(struct commit *commit)
 {
 	struct image *image = commit->image;
 
+	if (commit->old.ref || image->old_index)
+		image_wait_readers(image);
+	image_drop_old_index(image);
 	if (!commit->old.ref)
 		return;
-	image_wait_readers(image);
 	give_back(commit, &commit->replaced);
 	for (size_t i = 0; i < commit->old_orders.count; i++)
 		order_free(image, commit->old_orders.refs[i]);
@@ -351,6 +354,7 @@ static void roll_back(struct commit *commit)
 			buckets_remove(&image->index, cell);
 	}
 	image_wait_readers(image);
+	image_drop_old_index(image);
 	give_back(commit, &commit->written);
 	give_back_blocks(commit, &commit->orders);
 	give_back_head(commit, commit->head);
@@ -436,6 +440,7 @@ void commit_end(struct commit *commit, uint64_t expires_at, void (*visible)(void
 		follow(commit, commit->written.refs[i], &near);
 	clean_up(commit);
 	heat_warm(commit->image, commit->chilled.refs, commit->chilled.count);
+	segments_spare(&commit->image->segments);
 	free_commit(commit);
 }
 

@@ -46,6 +46,11 @@ int commit_plan(struct commit *commit, const struct plan *plan);
 int commit_head(struct commit *commit);
 /* Writes a record that many answers need: a head, a block of a tree. Returns 0 when there is no room. */
 pg_ref commit_shared(struct commit *commit, const struct compile_buffer *buffer);
+/* Whether two nodes of a name say the same, whatever their versions. */
+bool commit_is_same(const struct pg_node *a, const struct pg_node *b);
+/* Writes a node, complete but for `previous`, in front of the one that `cell` leads to. Returns where it stands, or 0
+ * with the reason. */
+pg_ref commit_replace(struct commit *commit, struct pg_node *node, struct pg_cell *cell);
 /* Compiles an entry; keeps the node there is, if it says the same. */
 int commit_entry(struct commit *commit, size_t number);
 /* All entries of the plan that are to be compiled: first what many answers need, while there is room for it. */

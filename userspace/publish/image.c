@@ -20,6 +20,10 @@
 #include <urcu/urcu-memb.h>
 
 #define FIRST_BUCKETS 64
+/* Where there is that much memory the index begins with room for some ten thousand names: to make it larger is to wait
+ * for the program's readers. */
+#define AMPLE_MEMORY (256ULL << 20)
+#define AMPLE_BUCKETS 4096
 #define FIRST_ZONE_BUCKETS 4
 #define FIRST_ZONES 16
 
@@ -198,12 +202,15 @@ int image_replace_buckets(struct image *image, struct buckets *present, struct b
 		table_close(&next->table);
 		return -1;
 	}
-	if (old.table.slot != next->table.slot) {
-		image_wait_readers(image);
-		table_drop(&old.table);
-	}
 	table_close(&old.table);
 	return 0;
+}
+
+void image_drop_old_index(struct image *image)
+{
+	for (uint32_t slot = 0; image->old_index; slot++, image->old_index >>= 1)
+		if (image->old_index & 1)
+			table_drop(&image->index.table, slot);
 }
 
 /* The file is known by what no other image has, and what does not give the seed away. */
@@ -215,6 +222,7 @@ static int open_segments(struct image *image, const char *cold)
 
 static int make_image(struct image *image, const char *cold)
 {
+	uint32_t buckets = image->pins && image->memory >= AMPLE_MEMORY ? AMPLE_BUCKETS : FIRST_BUCKETS;
 	struct image_maps *maps = &image->maps;
 
 	if (make_settings(image) || map_settings(image)) {
@@ -225,8 +233,7 @@ static int make_image(struct image *image, const char *cold)
 		return -1;
 	if (image->pins && make_maps(image))
 		return -1;
-	if (open_segments(image, cold) ||
-	    buckets_make(&image->index, &index_kind, maps->index, image->pins, FIRST_BUCKETS) ||
+	if (open_segments(image, cold) || buckets_make(&image->index, &index_kind, maps->index, image->pins, buckets) ||
 	    buckets_make(&image->zone_index, &zone_index_kind, maps->zone_index, image->pins, FIRST_ZONE_BUCKETS) ||
 	    table_make(&image->zones, &zones_kind, maps->zones, image->pins, FIRST_ZONES))
 		return -1;
@@ -294,6 +301,8 @@ static int adopt_maps(struct image *image, const char *cold)
 	 * at that moment the two held the same. */
 	if (!image->zone_data || show_tables(image))
 		return -1;
+	/* Or the one before it in its slot. */
+	image->old_index = table_others(&image->index.table, PG_ORDERS);
 	return image_adopt(image);
 }
 
@@ -376,6 +385,7 @@ struct image *image_open_with(const char *pin_directory, const char *cold, uint6
 		return NULL;
 	}
 	image_bound_segments(image);
+	segments_spare(&image->segments);
 	image->settings->port = port;
 	image->settings->udp_size = udp_size;
 	return image;

@@ -37,6 +37,7 @@ struct image {
 	uint64_t memory; /* octets that the program's part may take */
 	struct segments segments;
 	struct buckets index;
+	uint32_t old_index; /* slots of indexes that were replaced, and may still be read */
 	struct buckets zone_index;
 	struct table zones;
 	struct zone_counters *zone_counters; /* or NULL */
@@ -97,19 +98,25 @@ static inline struct pg_commit image_head(const struct image *image, uint32_t sl
 	return image_zone(image, slot)->head;
 }
 
-/* The cell that leads to the node with this hash, role and name, or NULL. */
+/* The cell that leads to the node with this hash, role and name, or NULL; `name` in lower case. */
+struct pg_cell *image_find_name(const struct image *image, uint32_t slot, enum pg_role role, uint64_t hash,
+                                const uint8_t *name, uint8_t length);
+/* The same of a node with the same key. */
 struct pg_cell *image_find_cell(const struct image *image, const struct pg_node *key);
 /* The node of a name in a role whose key is the name, or 0. `name` in lower case. */
 pg_ref image_find_node(const struct image *image, uint32_t slot, enum pg_role role, const uint8_t *name);
 /* The node of a zone with the hash of its key, or 0. */
 pg_ref image_find_hash(const struct image *image, uint32_t slot, uint64_t hash);
 
-/* Replaces a table of buckets, which becomes `next` or stays. Under zones_lock. */
+/* Replaces a table of buckets, which becomes `next` or stays. The program may still read what was there, if that was in
+ * another slot, which is to be emptied when its readers are through. Under zones_lock. */
 int image_replace_buckets(struct image *image, struct buckets *present, struct buckets *next, uint8_t *order);
 
 /* Makes the index large enough for `more` keys, or `larger` than it is in any case; publisher thread. -1: it cannot be.
  */
 int image_grow_index(struct image *image, uint64_t more, bool larger);
+/* Lets go of the indexes before, which no reader uses any more; publisher thread. */
+void image_drop_old_index(struct image *image);
 
 /* Lets all readers see the tables as they are now. Under zones_lock. */
 int image_renew_view(struct image *image);

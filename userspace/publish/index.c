@@ -9,43 +9,39 @@
 /* How sparse the index may become, in cells a name, before it is the names' fault; and what a small one may have. */
 #define SPARSEST 16
 #define SMALL_CELLS 8192
-/* A table of so many buckets with four of eight cells in use overflows somewhere by chance, and is made anew with all
- * that is in it: it gets room for three. A small one is soon made anew, and memory may be short. */
-#define LARGE 65536
 
 static const struct pg_node *node_at(const struct image *image, pg_ref ref)
 {
 	return segments_at(&image->segments, ref);
 }
 
-struct pg_cell *image_find_cell(const struct image *image, const struct pg_node *key)
+struct pg_cell *image_find_name(const struct image *image, uint32_t slot, enum pg_role role, uint64_t hash,
+                                const uint8_t *name, uint8_t length)
 {
 	struct pg_cell *cell;
-
-	for (uint32_t position = 0; (cell = buckets_next(&image->index, key->hash, &position));) {
-		const struct pg_node *node = node_at(image, cell->ref);
-
-		if (node->hash == key->hash && node->zone == key->zone && node->name_length == key->name_length &&
-		    node->role == key->role && !memcmp(node + 1, key + 1, key->name_length))
-			return cell;
-	}
-	return NULL;
-}
-
-pg_ref image_find_node(const struct image *image, uint32_t slot, enum pg_role role, const uint8_t *name)
-{
-	uint8_t length = knot_dname_size(name);
-	uint64_t hash = engine_hash(image->settings, role, slot, name, length);
-	const struct pg_cell *cell;
 
 	for (uint32_t position = 0; (cell = buckets_next(&image->index, hash, &position));) {
 		const struct pg_node *node = node_at(image, cell->ref);
 
 		if (node->hash == hash && node->zone == slot && node->name_length == length && node->role == role &&
 		    !memcmp(node + 1, name, length))
-			return cell->ref;
+			return cell;
 	}
-	return 0;
+	return NULL;
+}
+
+struct pg_cell *image_find_cell(const struct image *image, const struct pg_node *key)
+{
+	return image_find_name(image, key->zone, key->role, key->hash, (const uint8_t *)(key + 1), key->name_length);
+}
+
+pg_ref image_find_node(const struct image *image, uint32_t slot, enum pg_role role, const uint8_t *name)
+{
+	uint8_t length = knot_dname_size(name);
+	const struct pg_cell *cell =
+	    image_find_name(image, slot, role, engine_hash(image->settings, role, slot, name, length), name, length);
+
+	return cell ? cell->ref : 0;
 }
 
 pg_ref image_find_hash(const struct image *image, uint32_t slot, uint64_t hash)
@@ -70,7 +66,7 @@ int image_grow_index(struct image *image, uint64_t more, bool larger)
 	/* Room for what is to come; if a search became too long, at least twice the size. */
 	if (larger)
 		count *= 2;
-	while (live * 8 > count * PG_BUCKET_CELLS * (count < LARGE ? 4 : 3))
+	while (live * 2 > count * PG_BUCKET_CELLS)
 		count *= 2;
 	for (;; count *= 2) {
 		bool fits = true;
@@ -93,5 +89,8 @@ int image_grow_index(struct image *image, uint64_t more, bool larger)
 	pthread_mutex_lock(&image->zones_lock);
 	result = image_replace_buckets(image, &image->index, &table, &image->settings->index_order);
 	pthread_mutex_unlock(&image->zones_lock);
+	/* Nobody is to wait now for those who read the old one. */
+	if (!result)
+		image->old_index = (image->old_index | 1U << old.table.slot) & ~(1U << table.table.slot);
 	return result;
 }

@@ -206,6 +206,20 @@ int roll_insert(const struct segments *segments, struct roll *roll, pg_ref ref)
 	return 0;
 }
 
+/* Whether the reference stands at a place or soon behind it, which is told without a look at any node. */
+static bool is_near(const struct roll *roll, pg_ref ref, struct roll_place *place)
+{
+	for (size_t end = place->block + 2; place->block < end && place->block < roll->block_count; place->block++) {
+		const struct roll_block *block = roll->blocks[place->block];
+
+		for (; place->at < block->count; place->at++)
+			if (block->refs[place->at] == ref)
+				return true;
+		place->at = 0;
+	}
+	return false;
+}
+
 /* Where the reference stands; behind the last if it does not. */
 static struct roll_place find_ref(const struct segments *segments, const struct roll *roll, pg_ref ref,
                                   struct roll_place near)
@@ -225,9 +239,11 @@ static struct roll_place find_ref(const struct segments *segments, const struct 
 
 void roll_replace(const struct segments *segments, struct roll *roll, pg_ref ref, pg_ref next, struct roll_place *near)
 {
-	struct roll_place place = find_ref(segments, roll, ref, near ? *near : (struct roll_place){});
+	struct roll_place place = near ? *near : (struct roll_place){};
 	struct roll_block *block;
 
+	if (!near || !is_near(roll, ref, &place))
+		place = find_ref(segments, roll, ref, near ? *near : (struct roll_place){});
 	if (place.block == roll->block_count)
 		return;
 	if (near)

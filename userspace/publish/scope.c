@@ -392,12 +392,12 @@ static void begin(struct scope *scope, const struct image *image, uint32_t slot,
 }
 
 enum scope_result scope_make(struct scope *scope, const struct image *image, uint32_t slot, pg_ref head,
-                             struct zone_changes *changes, char *why, size_t why_size)
+                             struct zone_changes *changes, int64_t more, char *why, size_t why_size)
 {
 	struct zone_builder *touched;
 
 	begin(scope, image, slot, head, zone_changes_apex(changes));
-	if (!scope->data->known || zone_changes_count(changes) / 4 > scope->limit)
+	if (zone_changes_count(changes) / 4 > scope->limit)
 		return SCOPE_TOO_FAR;
 	touched = zone_builder_new(scope->apex, 0);
 	if (!touched || read_touched(scope, changes, touched)) {
@@ -405,7 +405,7 @@ enum scope_result scope_make(struct scope *scope, const struct image *image, uin
 			zone_builder_free(touched);
 		return SCOPE_TOO_FAR;
 	}
-	scope->records = scope->data->records - zone_builder_count(touched);
+	scope->records = scope->data->records + more - zone_builder_count(touched);
 	scope->version = zone_changes_apply_part(changes, touched, scope->records, why, why_size);
 	if (!scope->version)
 		return SCOPE_MISFIT;

@@ -89,10 +89,11 @@ enum scope_result {
 	SCOPE_MISFIT,  /* the changes do not lead on from the version; the reason is given */
 };
 
-/* Finds what `changes` concern, `head` being that of the version before. Whatever comes out, scope_free has to follow.
+/* Finds what `changes` concern, `head` being that of the version before; the zone grows by `more` records elsewhere.
+ * All of the zone has to be known. Whatever comes out, scope_free has to follow.
  */
 enum scope_result scope_make(struct scope *scope, const struct image *image, uint32_t slot, pg_ref head,
-                             struct zone_changes *changes, char *why, size_t why_size);
+                             struct zone_changes *changes, int64_t more, char *why, size_t why_size);
 void scope_free(struct scope *scope);
 
 /* ---- inside: scope.c has the names, neighbours.c what stands beside them, concern.c the rules ---- */

@@ -22,7 +22,10 @@
  * grows more is made at a time: what is expected to be needed, else a 16th of what there is; and no more than so many.
  */
 #define AHEAD_PART 16
-#define AHEAD_MOST 32
+#define AHEAD_MOST 128
+/* What is free at least before it is asked for, but of a small memory no more than such a part. */
+#define SPARE 4
+#define SPARE_PART 16
 
 void segments_bound(struct segments *segments, uint64_t memory)
 {
@@ -110,6 +113,12 @@ static int place_segment(struct segments *segments, struct segments_part *part, 
 	return 0;
 }
 
+/* Units that are free in the warm segments that there are. */
+static uint64_t free_units(const struct segments *segments)
+{
+	return (uint64_t)segments->warm.count * USABLE_UNITS - segments->warm.used;
+}
+
 static void unpin_segment(const struct segments *segments, uint32_t number)
 {
 	char *path;
@@ -182,7 +191,9 @@ static uint32_t make_segments(struct segments *segments, uint32_t count)
 void segments_expect(struct segments *segments, uint64_t octets)
 {
 	/* Each ends with some units that nothing fits in. */
-	segments->expected = (octets + octets / 256) / (USABLE_UNITS * (uint64_t)PG_UNIT);
+	uint64_t units = (octets + octets / 256) / PG_UNIT, there = free_units(segments);
+
+	segments->expected = units > there ? (units - there) / USABLE_UNITS : 0;
 }
 
 static int add_warm(struct segments *segments)
@@ -198,6 +209,16 @@ static int add_warm(struct segments *segments)
 		count = warm->limit - warm->count;
 	segments->expected -= segments->expected < count ? segments->expected : count;
 	return make_segments(segments, count) ? 0 : -1;
+}
+
+void segments_spare(struct segments *segments)
+{
+	struct segments_part *warm = &segments->warm;
+	uint32_t spare = warm->limit / SPARE_PART < SPARE ? warm->limit / SPARE_PART : SPARE;
+
+	if (segments->map >= 0 && warm->count + spare <= warm->limit &&
+	    free_units(segments) < (uint64_t)spare * USABLE_UNITS / 2)
+		make_segments(segments, spare);
 }
 
 static int add_cold(struct segments *segments)

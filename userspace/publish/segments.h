@@ -49,6 +49,10 @@ void segments_bound(struct segments *segments, uint64_t memory);
 /* So many octets will be taken: segments are made for them many at a time, each of which is much dearer alone. */
 void segments_expect(struct segments *segments, uint64_t octets);
 
+/* Sees to it that there is some room, where the bound is not near: for the next zone, which would have to wait for it.
+ */
+void segments_spare(struct segments *segments);
+
 /* Takes `units` units. Returns the reference, or 0 when memory is short (the bound, or the system's). */
 pg_ref segments_take(struct segments *segments, uint32_t units, bool cold);
 /* Marks what is there already (adoption). Returns -1 when the range is no valid record, or taken. */

@@ -89,10 +89,20 @@ int table_adopt(struct table *table, const struct table_kind *kind, int map, con
 	return map_memory(table);
 }
 
-void table_drop(struct table *table)
+uint32_t table_others(const struct table *table, uint32_t slots)
+{
+	uint32_t others = 0, id;
+
+	for (uint32_t slot = 0; slot < slots; slot++)
+		if (slot != table->slot && !bpf_map_lookup_elem(table->map, &slot, &id))
+			others |= 1U << slot;
+	return others;
+}
+
+void table_drop(const struct table *table, uint32_t slot)
 {
 	if (table->map >= 0)
-		bpf_map_delete_elem(table->map, &table->slot);
+		bpf_map_delete_elem(table->map, &slot);
 }
 
 void table_close(struct table *table)

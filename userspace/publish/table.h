@@ -32,8 +32,10 @@ int table_make(struct table *table, const struct table_kind *kind, int map, cons
 /* Puts it before the readers: the slot, the store that makes it count (`counts`, if not NULL, becomes the slot), the
  * pin. Waits, inside the kernel, for the program's readers of what was in the slot before. */
 int table_show(struct table *table, uint8_t *counts);
-/* Lets the kernel's part go too: empties the slot. */
-void table_drop(struct table *table);
+/* The other slots of its map of maps, which has so many, that tables are in; as bits. */
+uint32_t table_others(const struct table *table, uint32_t slots);
+/* Empties a slot of its map of maps, that another table was in. */
+void table_drop(const struct table *table, uint32_t slot);
 /* Takes up the table that is pinned. */
 int table_adopt(struct table *table, const struct table_kind *kind, int map, const char *pins);
 /* Lets go of this process's part. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "publish/targets.h"
+#include "publish/node.h"
 
 #include <stdlib.h>
 
@@ -70,19 +71,13 @@ void targets_free(struct targets *targets)
 
 int targets_each(const struct pg_node *node, int (*found)(void *context, uint64_t hash), void *context)
 {
-	size_t table = sizeof(*node) + ((node->name_length + 7U) & ~7U);
-
-	if (node->flags & PG_NODE_PROOFS)
-		table += PG_PROOFS * sizeof(__u64);
 	for (uint16_t i = 0; i < node->rrsets; i++) {
-		const struct pg_rrset *rrset = (const struct pg_rrset *)((const uint8_t *)node + table) + i;
+		const struct pg_rrset *rrset = &node_rrsets(node)[i];
 		const uint8_t *start = (const uint8_t *)node + (size_t)rrset->fragment * PG_UNIT;
-		const struct pg_fragment *fragment = (const struct pg_fragment *)start;
-		size_t at = sizeof(*fragment) + ((fragment->signed_length + 7U) & ~7U);
+		const struct pg_target *targets = (const struct pg_target *)(start + pg_targets_at(rrset));
 
-		at += (((size_t)fragment->owners + fragment->suffixes) * sizeof(struct pg_relocation) + 7U) & ~7U;
 		for (uint16_t j = 0; j < rrset->additional; j++) {
-			int result = found(context, ((const struct pg_target *)(start + at) + j)->hash);
+			int result = found(context, targets[j].hash);
 
 			if (result)
 				return result;

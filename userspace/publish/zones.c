@@ -151,7 +151,11 @@ static int grow_zone_index(struct image *image)
 			return -1;
 		}
 	}
-	return image_replace_buckets(image, &image->zone_index, &table, &image->settings->zone_index_order);
+	if (image_replace_buckets(image, &image->zone_index, &table, &image->settings->zone_index_order))
+		return -1;
+	image_wait_readers(image);
+	table_drop(&image->zone_index.table, old.table.slot);
+	return 0;
 }
 
 static int64_t free_slot(struct image *image)

@@ -5,17 +5,13 @@
  * copied.
  */
 #include "rr_reader.h"
+#include "zone/octets.h"
 
 #include <libknot/libknot.h>
 #include <string.h>
 
 #define POINTER 0xc0
 #define FIXED 10 /* type, class, TTL, length */
-
-static uint8_t lower(uint8_t octet)
-{
-	return (uint8_t)(octet - 'A') < 26 ? octet | 0x20 : octet;
-}
 
 /* Copies the name at `at`, its labels gathered by pointers, each of which leads further back than the one before (so
  * they end). Returns its length, or 0; `*end` becomes what follows it in the message. */
@@ -43,13 +39,13 @@ static size_t unpack(const struct rr_reader *reader, size_t at, uint8_t *out, bo
 		if (octet > KNOT_DNAME_MAXLABELLEN || at + octet >= reader->length ||
 		    length + octet + 1 > KNOT_DNAME_MAXLEN)
 			return 0;
-		out[length++] = (uint8_t)octet;
-		at++;
-		for (size_t i = 0; i < octet; i++, at++)
-			out[length++] = to_lower ? lower(wire[at]) : wire[at];
+		for (size_t i = 0; i <= octet; i++)
+			out[length++] = wire[at++];
 		if (octet == 0) {
 			if (!followed)
 				*end = at;
+			if (to_lower)
+				octets_lower(out, out, length);
 			return length;
 		}
 	}

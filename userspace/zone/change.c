@@ -120,15 +120,22 @@ int zone_changes_soa(struct zone_changes *changes, uint32_t ttl, const uint8_t *
 	return keep_soa(changes);
 }
 
+static struct zone_change change_of(const struct record *record)
+{
+	return (struct zone_change){.owner = record->owner,
+	                            .rdata = record->rdata,
+	                            .ttl = record->ttl,
+	                            .type = record->type,
+	                            .difference = record->step / 2,
+	                            .adds = record->step & 1};
+}
+
 static int visit_record(const struct record *record, int (*visit)(void *context, const struct zone_change *change),
                         void *context)
 {
-	return visit(context, &(struct zone_change){.owner = record->owner,
-	                                            .rdata = record->rdata,
-	                                            .ttl = record->ttl,
-	                                            .type = record->type,
-	                                            .difference = record->step / 2,
-	                                            .adds = record->step & 1});
+	const struct zone_change change = change_of(record);
+
+	return visit(context, &change);
 }
 
 int zone_changes_each(const struct zone_changes *changes, int (*visit)(void *context, const struct zone_change *change),
@@ -165,6 +172,47 @@ static int sort_changes(struct zone_changes *changes)
 	return 0;
 }
 
+int zone_changes_sort(struct zone_changes *changes)
+{
+	return sort_changes(changes);
+}
+
+size_t zone_changes_sorted(const struct zone_changes *changes)
+{
+	return changes->list.count;
+}
+
+struct zone_change zone_changes_at(const struct zone_changes *changes, size_t number)
+{
+	return change_of(&changes->list.records[number]);
+}
+
+struct zone_changes *zone_changes_some(const struct zone_changes *changes, bool (*wanted)(void *context, size_t number),
+                                       void *context)
+{
+	struct zone_changes *some = zone_changes_new(changes->list.apex, changes->from, changes->list.max_records);
+
+	if (!some)
+		return NULL;
+	some->list.records = calloc(changes->list.count + 1, sizeof(*some->list.records));
+	some->soas = calloc(changes->soa_count + 1, sizeof(*some->soas));
+	if (!some->list.records || !some->soas) {
+		zone_changes_free(some);
+		return NULL;
+	}
+	some->list.room = changes->list.count + 1;
+	for (size_t i = 0; i < changes->list.count; i++)
+		if (wanted(context, i))
+			some->list.records[some->list.count++] = changes->list.records[i];
+	if (changes->soa_count)
+		memcpy(some->soas, changes->soas, changes->soa_count * sizeof(*some->soas));
+	some->soa_count = some->soa_room = changes->soa_count;
+	some->soa = changes->soa;
+	some->differences = changes->differences;
+	some->sorted = changes->sorted;
+	return some;
+}
+
 int zone_changes_each_sorted(struct zone_changes *changes,
                              int (*visit)(void *context, const struct zone_change *change), void *context)
 {
@@ -178,9 +226,9 @@ int zone_changes_each_sorted(struct zone_changes *changes,
 /* The merge of a version's records with their changes. */
 struct merge {
 	struct zone_builder *base;
-	struct zone_changes *changes;
+	const struct zone_changes *changes;
 	struct record *records; /* that come out */
-	size_t count, at;       /* `at`: the next change */
+	size_t count, at, end;  /* `at`: the next change; `end`: behind the last */
 };
 
 static int misfit(struct merge *merge, const char *what, const struct record *record)
@@ -210,7 +258,7 @@ static int merge_record(struct merge *merge, const struct record *present)
 	const struct record_list *changes = &merge->changes->list;
 	const struct record *first = &changes->records[merge->at];
 
-	for (; merge->at < changes->count; merge->at++) {
+	for (; merge->at < merge->end; merge->at++) {
 		const struct record *change = &changes->records[merge->at];
 		bool adds = change->step & 1;
 
@@ -235,17 +283,17 @@ static int merge_all(struct merge *merge)
 
 		if (record->type == KNOT_RRTYPE_SOA || (i && !record_compare(record, record - 1)))
 			continue;
-		while (merge->at < changes->count && (order = record_compare(&changes->records[merge->at], record)) < 0)
+		while (merge->at < merge->end && (order = record_compare(&changes->records[merge->at], record)) < 0)
 			if (merge_record(merge, NULL))
 				return -1;
-		if (merge->at < changes->count && !order) {
+		if (merge->at < merge->end && !order) {
 			if (merge_record(merge, record))
 				return -1;
 		} else if (put_out(merge, record)) {
 			return -1;
 		}
 	}
-	while (merge->at < changes->count)
+	while (merge->at < merge->end)
 		if (merge_record(merge, NULL))
 			return -1;
 	return 0;
@@ -265,16 +313,17 @@ static void take_over(struct merge *merge)
 }
 
 /* `others`: records that the zone has besides. */
-static int apply(struct merge *merge, uint64_t others)
+static int apply(struct zone_changes *whole, struct merge *merge, uint64_t others)
 {
-	struct record_list *list = &merge->base->list, *changes = &merge->changes->list;
+	struct record_list *list = &merge->base->list, *changes = &whole->list;
 
-	if (!merge->changes->soa.rdata)
+	if (!whole->soa.rdata)
 		return record_list_fail(list, "no SOA to lead to");
 	if (!knot_dname_is_equal(list->apex, changes->apex))
 		return record_list_fail(list, "they are another zone's");
-	if (record_list_sort(list, record_compare) || sort_changes(merge->changes))
+	if (record_list_sort(list, record_compare) || sort_changes(whole))
 		return record_list_fail(list, "out of memory");
+	merge->end = changes->count;
 	merge->records = calloc(list->count + changes->count + 1, sizeof(*merge->records));
 	if (!merge->records)
 		return record_list_fail(list, "out of memory");
@@ -293,7 +342,7 @@ struct zone_version *zone_changes_apply(struct zone_changes *changes, struct zon
 {
 	struct merge merge = {.base = base, .changes = changes};
 
-	if (!apply(&merge, 0)) {
+	if (!apply(changes, &merge, 0)) {
 		chunks_join(&base->list.chunks, changes->list.chunks);
 		changes->list.chunks = NULL;
 		zone_changes_free(changes);
@@ -310,9 +359,121 @@ struct zone_version *zone_changes_apply_part(struct zone_changes *changes, struc
 {
 	struct merge merge = {.base = base, .changes = changes};
 
-	if (!apply(&merge, others))
+	if (!apply(changes, &merge, others))
 		return zone_builder_finish(base, why, why_size);
 	snprintf(why, why_size, "%s", zone_builder_error(base));
 	zone_builder_free(base);
 	return NULL;
+}
+
+struct zone_patch {
+	const struct zone_changes *changes;
+	struct zone_builder *builder;
+	struct record *records; /* to merge into */
+	size_t room, first;
+};
+
+struct zone_patch *zone_patch_new(const struct zone_changes *changes)
+{
+	struct zone_patch *patch = calloc(1, sizeof(*patch));
+
+	if (!patch)
+		return NULL;
+	patch->changes = changes;
+	patch->builder = zone_builder_new(changes->list.apex, 0);
+	if (patch->builder)
+		return patch;
+	free(patch);
+	return NULL;
+}
+
+void zone_patch_free(struct zone_patch *patch)
+{
+	if (!patch)
+		return;
+	zone_builder_free(patch->builder);
+	free(patch->records);
+	free(patch);
+}
+
+struct zone_builder *zone_patch_begin(struct zone_patch *patch, size_t first)
+{
+	struct record_list *list = &patch->builder->list;
+
+	chunks_empty(list->chunks);
+	list->count = 0;
+	/* What is the same memory is soon compared. */
+	list->like = &patch->changes->list.records[first];
+	patch->first = first;
+	return patch->builder;
+}
+
+/* Makes room for as many records as can come out. */
+static int make_room(struct zone_patch *patch, size_t count)
+{
+	struct record *records;
+
+	if (count <= patch->room)
+		return 0;
+	records = realloc(patch->records, count * 2 * sizeof(*records));
+	if (!records)
+		return -1;
+	patch->records = records;
+	patch->room = count * 2;
+	return 0;
+}
+
+/* The next record of another type, of those from `at` on. */
+static size_t next_type(const struct record *records, size_t count, size_t at)
+{
+	uint16_t type = records[at].type;
+
+	while (at < count && records[at].type == type)
+		at++;
+	return at;
+}
+
+/* Whether two lists of a name's records in order have the same types, signatures aside. */
+static bool have_same_types(const struct record *a, size_t a_count, const struct record *b, size_t b_count)
+{
+	size_t i = 0, j = 0;
+
+	while (true) {
+		if (i < a_count && a[i].type == KNOT_RRTYPE_RRSIG)
+			i = next_type(a, a_count, i);
+		if (j < b_count && b[j].type == KNOT_RRTYPE_RRSIG)
+			j = next_type(b, b_count, j);
+		if (i == a_count || j == b_count)
+			return i == a_count && j == b_count;
+		if (a[i].type != b[j].type)
+			return false;
+		i = next_type(a, a_count, i);
+		j = next_type(b, b_count, j);
+	}
+}
+
+int zone_patch_apply(struct zone_patch *patch, size_t count, struct zone_name *name, bool *same_types, int *more)
+{
+	struct record_list *list = &patch->builder->list;
+	struct merge merge = {
+	    .base = patch->builder, .changes = patch->changes, .at = patch->first, .end = patch->first + count};
+	struct zone_rrset *rrsets;
+	size_t at = 0, room;
+
+	if (record_list_sort(list, record_compare) || make_room(patch, list->count + count))
+		return -1;
+	merge.records = patch->records;
+	if (merge_all(&merge) || !merge.count)
+		return -1;
+	*same_types = have_same_types(list->records, list->count, merge.records, merge.count);
+	*more = (int)merge.count - (int)list->count;
+	/* What came out takes the place of what was read. */
+	room = list->room;
+	patch->records = list->records;
+	list->records = merge.records;
+	list->room = patch->room;
+	patch->room = room;
+	list->count = merge.count;
+	rrsets = chunk_take(&list->chunks, merge.count * sizeof(*rrsets));
+	return rrsets ? zone_gather_name(patch->builder, &at, rrsets, name) : -1;
 }

@@ -51,6 +51,30 @@ uint32_t zone_changes_from(const struct zone_changes *changes);
 int zone_changes_each_sorted(struct zone_changes *changes,
                              int (*visit)(void *context, const struct zone_change *change), void *context);
 
+/* The changes numbered, without the SOAs, in canonical order of owners, those of one owner by type and data. */
+int zone_changes_sort(struct zone_changes *changes); /* -1: memory is short */
+size_t zone_changes_sorted(const struct zone_changes *changes);
+struct zone_change zone_changes_at(const struct zone_changes *changes, size_t number);
+
+/* Some of them by themselves, and the SOAs: those whose number `wanted` says. What they hold is the whole's, which must
+ * outlive them. Returns NULL when memory is short. */
+struct zone_changes *zone_changes_some(const struct zone_changes *changes, bool (*wanted)(void *context, size_t number),
+                                       void *context);
+
+/*
+ * What changes make of single names, one after another, each by itself: those that are not the apex and have records
+ * before and after.
+ */
+struct zone_patch;
+struct zone_patch *zone_patch_new(const struct zone_changes *changes);
+void zone_patch_free(struct zone_patch *patch);
+/* A builder for the records of the name that change `first` is of. */
+struct zone_builder *zone_patch_begin(struct zone_patch *patch, size_t first);
+/* Applies `count` changes from that one on, all that there are of the name. What comes out stays until the next begins;
+ * `*same_types`: it has RRsets of the same types as before, signatures aside; `*more`: by so many records it grows.
+ * Returns 0, or -1 if they do not fit, or memory is short. */
+int zone_patch_apply(struct zone_patch *patch, size_t count, struct zone_name *name, bool *same_types, int *more);
+
 /*
  * Applies them to a part of the version: all records of the apex and of each name that they concern, and perhaps
  * others. `others` is how many records the zone has besides. Frees the base, not the changes, which must outlive the

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "zone/record.h"
+#include "zone/octets.h"
 #include "zone/rdata.h"
 #include "zone/zone.h"
 
@@ -25,6 +26,15 @@ void chunks_free(struct chunk *chunk)
 		free(chunk);
 		chunk = next;
 	}
+}
+
+void chunks_empty(struct chunk *chunks)
+{
+	if (!chunks)
+		return;
+	chunks_free(chunks->next);
+	chunks->next = NULL;
+	chunks->used = 0;
 }
 
 void chunks_join(struct chunk **chunks, struct chunk *others)
@@ -96,6 +106,18 @@ void record_list_clear(struct record_list *list)
 	*list = (struct record_list){};
 }
 
+static size_t put_escaped(const uint8_t *label, uint8_t octets, uint8_t *out)
+{
+	size_t length = 0;
+
+	for (uint8_t i = 0; i < octets; i++) {
+		if (label[i] <= 1)
+			out[length++] = 1;
+		out[length++] = label[i] <= 1 ? label[i] + 1 : label[i];
+	}
+	return length;
+}
+
 size_t record_put_key(const uint8_t *name, uint8_t *key)
 {
 	const uint8_t *labels[KNOT_DNAME_MAXLABELS];
@@ -105,12 +127,14 @@ size_t record_put_key(const uint8_t *name, uint8_t *key)
 	for (; name[0]; name += name[0] + 1)
 		labels[count++] = name;
 	while (count--) {
-		for (uint8_t i = 1; i <= labels[count][0]; i++) {
-			uint8_t octet = labels[count][i];
+		const uint8_t *label = labels[count] + 1;
+		uint8_t octets = labels[count][0];
 
-			if (octet <= 1)
-				out[length++] = 1;
-			out[length++] = octet <= 1 ? octet + 1 : octet;
+		if (octets_has_least(label, octets)) {
+			length += put_escaped(label, octets, out + length);
+		} else {
+			memcpy(out + length, label, octets);
+			length += octets;
 		}
 		out[length++] = 0;
 	}
@@ -133,7 +157,7 @@ static bool same_owner(const struct record *last, const uint8_t *owner, size_t l
 /* Copies the owner in lower case and its sort key, unless the record before has the same owner. */
 static int take_owner(struct record_list *list, const knot_dname_t *owner, struct record *record)
 {
-	const struct record *last = list->count ? &list->records[list->count - 1] : NULL;
+	const struct record *last = list->count ? &list->records[list->count - 1] : list->like;
 	knot_dname_storage_t lower;
 	uint8_t key[RECORD_KEY_ROOM];
 	size_t length = knot_dname_size(owner), key_size;
@@ -141,8 +165,7 @@ static int take_owner(struct record_list *list, const knot_dname_t *owner, struc
 	uint8_t *copy;
 
 	if (!same) {
-		memcpy(lower, owner, length);
-		knot_dname_to_lower(lower);
+		octets_lower(lower, owner, length);
 		same = last && same_owner(last, lower, length);
 	}
 	if (same) {

@@ -12,6 +12,8 @@
 struct chunk;
 void *chunk_take(struct chunk **chunks, size_t size);
 void chunks_free(struct chunk *chunks);
+/* Gives back all that was taken, and keeps the memory for what is to come. */
+void chunks_empty(struct chunk *chunks);
 /* Lets `chunks` own what `others` does. */
 void chunks_join(struct chunk **chunks, struct chunk *others);
 
@@ -31,6 +33,7 @@ struct record_list {
 	size_t apex_length;
 	struct record *records;
 	size_t count, room;
+	const struct record *like; /* or NULL: the first owner is most likely this record's, which lives as long */
 	uint64_t max_records;
 	char error[512];
 };
@@ -66,6 +69,12 @@ struct zone_builder {
 	size_t soa_index;
 	bool has_soa;
 };
+
+/* The records from `*at` on that are of one name, as that name, which is checked: they are in order, and `rrsets` has
+ * room for them. `*at` becomes what is behind. Returns 0, or -1 with the reason in the builder's list. */
+struct zone_name;
+struct zone_rrset;
+int zone_gather_name(struct zone_builder *builder, size_t *at, struct zone_rrset *rrsets, struct zone_name *name);
 
 /* "name TYPE" for messages. */
 #define RECORD_TEXT 256

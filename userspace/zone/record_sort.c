@@ -95,26 +95,27 @@ static int merge_runs(struct record_list *list, size_t *ends, size_t count, reco
 
 int record_list_sort(struct record_list *list, record_order compare)
 {
-	size_t *ends = NULL, count = 0, room = 0, at = 0;
-	int result = 0;
+	size_t *ends = NULL, count = 0, room = 0, at = list->count ? take_run(list, 0, compare) : 0;
+	int result;
 
-	while (at < list->count && !result) {
-		at = take_run(list, at, compare);
-		if (count == room) {
+	while (at < list->count) {
+		if (count + 1 >= room) {
 			size_t *grown;
 
 			room = room ? room * 2 : 16;
 			grown = realloc(ends, room * sizeof(*ends));
-			if (!grown) {
-				result = -1;
+			if (!grown)
 				break;
-			}
 			ends = grown;
 		}
 		ends[count++] = at;
+		at = take_run(list, at, compare);
 	}
-	if (!result && count > 1)
+	result = at < list->count ? -1 : 0;
+	if (!result && count) {
+		ends[count++] = at;
 		result = merge_runs(list, ends, count, compare);
+	}
 	free(ends);
 	return result ? record_list_fail(list, "out of memory") : 0;
 }

@@ -178,6 +178,23 @@ static int check_name(struct zone_builder *builder, const struct zone_name *name
 	return 0;
 }
 
+int zone_gather_name(struct zone_builder *builder, size_t *at, struct zone_rrset *rrsets, struct zone_name *name)
+{
+	const struct record_list *list = &builder->list;
+	const uint8_t *key = list->records[*at].key;
+
+	*name = (struct zone_name){.owner = list->records[*at].owner, .rrsets = rrsets};
+	name->owner_length = key - name->owner;
+	name->labels = knot_dname_labels(name->owner, NULL);
+	while (*at < list->count && !record_compare_keys(list->records[*at].key, key)) {
+		*at = gather_rrset(builder, *at, &rrsets[name->rrset_count]);
+		if (!*at)
+			return record_list_fail(&builder->list, "out of memory");
+		name->types |= zone_type_bit(rrsets[name->rrset_count++].type);
+	}
+	return check_name(builder, name);
+}
+
 static int gather_names(struct zone_builder *builder, struct zone_version *version)
 {
 	size_t rrset_room = 0, rrsets = 0, at = 0;
@@ -195,21 +212,9 @@ static int gather_names(struct zone_builder *builder, struct zone_version *versi
 	if (!version->names || !rrset)
 		return record_list_fail(&builder->list, "out of memory");
 	for (size_t i = 0; i < version->name_count; i++) {
-		struct zone_name *name = &version->names[i];
-		const uint8_t *key = builder->list.records[at].key;
-
-		*name = (struct zone_name){.owner = builder->list.records[at].owner, .rrsets = &rrset[rrsets]};
-		name->owner_length = key - name->owner;
-		name->labels = knot_dname_labels(name->owner, NULL);
-		while (at < builder->list.count && !record_compare_keys(builder->list.records[at].key, key)) {
-			at = gather_rrset(builder, at, &rrset[rrsets]);
-			if (!at)
-				return record_list_fail(&builder->list, "out of memory");
-			name->types |= zone_type_bit(rrset[rrsets++].type);
-			name->rrset_count++;
-		}
-		if (check_name(builder, name))
+		if (zone_gather_name(builder, &at, &rrset[rrsets], &version->names[i]))
 			return -1;
+		rrsets += version->names[i].rrset_count;
 	}
 	return 0;
 }
