@@ -118,8 +118,10 @@ def test_under_pressure() -> None:
     """An open loop at a rate and a flood with another client beside it: all are answered, counted and timed."""
     rows = rows_of(pressure.Pressure(pressure.Plan(1, 1, 0.3), [KINDS["peregrine"]], untold))
     sustained = rows["sustained"].series["peregrine"]
-    assert (sustained.median > 1) != (sustained.doubts == ["no rate is sustained"])  # the latter where others are at work
-    assert 0 < rows["latency-median"].series["peregrine"].median <= rows["latency"].series["peregrine"].median
+    slowest, median = rows["latency"].series["peregrine"], rows["latency-median"].series["peregrine"].median
+    # Where others are at work nothing may come in time: that must be said then.
+    assert (sustained.median > 1) != (sustained.doubts == ["no rate is sustained"])
+    assert 0 < median <= slowest.median or set(slowest.doubts) & {rates.DISTURBED, rates.LIMITED}
     assert rows["flood"].series["peregrine"].median > 1
     assert rows["steady"].series["peregrine"].median < 100
     for row in rows.values():

@@ -149,8 +149,8 @@ class Pressure:
         return sustained(closed, lambda rate: self.ask(one, asked, PROBE, rate)[0])
 
     def latency(self, one: Seat, asked: Prepared) -> None:
-        """How long replies take at half of the highest rate."""
-        highest = 1000 * self.rows["sustained"].series[one.subject.name].median
+        """How long replies take at half of the highest rate that any search found."""
+        highest = 1000 * max(self.rows["sustained"].series[one.subject.name].values)
         seen, why = self.ask(one, asked, self.plan.seconds, max(highest * SHARE, TIMED), timed=True)
         for key, word in LATENCIES.items():
             never = "queries were lost" if seen[word] >= NEVER else ""
@@ -173,11 +173,11 @@ class Pressure:
 
 def sustained(most: float, ask: Callable[[float], Any]) -> float:
     """The highest rate, of `most` at most, of which nearly all is answered: found by halving an interval. 0: none is.
-    Each rate is tried twice before it is given up: what disturbs the machine makes it fail, never succeed.
+    Each rate is tried thrice before it is given up: what disturbs the machine makes it fail, never succeed.
     """
 
     def does(rate: float) -> bool:
-        return any(is_sustained(ask(rate), rate) for _ in range(2))
+        return any(is_sustained(ask(rate), rate) for _ in range(TRIES))
 
     low, high = most / RANGE, most
     if not does(low):
