@@ -37,7 +37,8 @@ def _loads(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Step
 
 
 def _pressure(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Step) -> Part:
-    return pressure.Pressure(pressure.Plan(1, 1, 0.3) if given.quick else pressure.Plan(2, 6, 0.5), kinds, step)
+    full, quick = pressure.Plan(2, 6, 0.5), pressure.Plan(1, 1, 0.3, tries=1)
+    return pressure.Pressure(quick if given.quick else full, kinds, step)
 
 
 def _scale(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Step) -> Part:

@@ -44,6 +44,7 @@ class Plan:
     searches: int  # for the highest rate
     rounds: int
     seconds: float
+    tries: int = TRIES  # of each rate in a search
     warm: float = 0.1
 
     def start(self) -> float:
@@ -51,7 +52,7 @@ class Plan:
         return 2.5
 
     def search(self) -> float:
-        return 1.5 * (PROBES + 2) * (PROBE + self.warm + 0.2)
+        return (1 + self.tries / 3) * (PROBES + 2) * (PROBE + self.warm + 0.2)
 
     def one(self) -> float:
         """What one server takes in one round, about."""
@@ -146,7 +147,7 @@ class Pressure:
         closed = seen["replies"] / seen["seconds"]
         if closed < 1:
             raise LabError(f"{one.subject.title} answers nothing\n{one.subject.log_tail()}")
-        return sustained(closed, lambda rate: self.ask(one, asked, PROBE, rate)[0])
+        return sustained(closed, lambda rate: self.ask(one, asked, PROBE, rate)[0], self.plan.tries)
 
     def latency(self, one: Seat, asked: Prepared) -> None:
         """How long replies take at half of the highest rate that any search found."""
@@ -171,13 +172,13 @@ class Pressure:
         self.steady.setdefault(one.subject.name, []).append((seen["beside_lost"], seen["beside_sent"], why))
 
 
-def sustained(most: float, ask: Callable[[float], Any]) -> float:
+def sustained(most: float, ask: Callable[[float], Any], tries: int = TRIES) -> float:
     """The highest rate, of `most` at most, of which nearly all is answered: found by halving an interval. 0: none is.
-    Each rate is tried thrice before it is given up: what disturbs the machine makes it fail, never succeed.
+    Each rate is tried some times before it is given up: what disturbs the machine makes it fail, never succeed.
     """
 
     def does(rate: float) -> bool:
-        return any(is_sustained(ask(rate), rate) for _ in range(TRIES))
+        return any(is_sustained(ask(rate), rate) for _ in range(tries))
 
     low, high = most / RANGE, most
     if not does(low):
