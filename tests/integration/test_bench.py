@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -115,9 +116,12 @@ def test_transfers_are_timed() -> None:
 
 def test_under_pressure() -> None:
     """An open loop at a rate and a flood with another client beside it: all are answered, counted and timed."""
-    rows = rows_of(pressure.Pressure(pressure.Plan(1, 0.3), [KINDS["peregrine"]], untold))
-    assert rows["sustained"].series["peregrine"].median > 1
-    assert 0 < rows["latency-median"].series["peregrine"].median <= rows["latency"].series["peregrine"].median
+    rows = rows_of(pressure.Pressure(pressure.Plan(1, 1, 0.3), [KINDS["peregrine"]], untold))
+    sustained = rows["sustained"].series["peregrine"]
+    slowest, median = rows["latency"].series["peregrine"], rows["latency-median"].series["peregrine"].median
+    # Where others are at work nothing may come in time: that must be said then.
+    assert (sustained.median > 1) != (sustained.doubts == ["no rate is sustained"])
+    assert 0 < median <= slowest.median or set(slowest.doubts) & {rates.DISTURBED, rates.LIMITED}
     assert rows["flood"].series["peregrine"].median > 1
     assert rows["steady"].series["peregrine"].median < 100
     for row in rows.values():
@@ -131,6 +135,9 @@ def test_the_highest_rate_is_found() -> None:
     for most in (2e6, 7e5, 1e5):
         assert 0.8 * min(most, 1e6) < server(most) < 1.1 * most
     assert server(1e4) == 0
+    tries = itertools.count()  # of a machine that is disturbed every other time
+    half = pressure.sustained(1e6, lambda rate: {"replies": 0.1 * min(rate, 7e5) * (next(tries) % 2), "seconds": 0.1})
+    assert 5.6e5 < half < 7.7e5
 
 
 def test_what_is_sent_too_late_is_not_timed() -> None:
@@ -197,7 +204,7 @@ def test_every_reply_over_tcp_is_checked() -> None:
             prepared = rates.prepare(lab, replace(load, make=lambda chance: [*load.make(chance)] * 5), place, made)
             if spoil:
                 prepared.expected[0] = prepared.expected[0][:-1] + b"\xff"
-            return part.pipelined(lab, subject, prepared, threads)[1]
+            return part.pipelined(rates.Seat(lab, subject, threads.pin()), prepared)[1]
 
         with KINDS["peregrine"](lab, [zone], rates.SERVER_CPU) as subject:
             subject.wait_serving()
@@ -230,6 +237,7 @@ def test_growth_and_catalogs() -> None:
     rows = rows_of(many_zones.ManyZones(many_zones.Plan(50, 1, 30), [KINDS["peregrine"]], untold))
     for key in ("catalog-all", "catalog-added", "catalog-restart"):
         assert 0 < rows[key].series["peregrine"].median < 30_000, key
+    assert rows["catalog-restart"].series["peregrine"].median > 0.1  # none loads its program sooner: it is not the old one's
 
 
 def test_what_a_run_came_to_is_put_into_the_readme(tmp_path: Path) -> None:
@@ -241,13 +249,19 @@ def test_what_a_run_came_to_is_put_into_the_readme(tmp_path: Path) -> None:
     kinds = [KINDS["peregrine"], KINDS["knot"]]
     report.write(tmp_path / "bench", [("Part one", [row]), ("Growth", [point])], kinds)
     (tmp_path / "README.md").write_text(f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n")
-    readme.main(tmp_path / "bench", tmp_path)
+    readme.main([tmp_path / "bench"], tmp_path)
     text = (tmp_path / "README.md").read_text()
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
     assert "| A of all | ms | 1.10 | 2.20 |" in text and "| A of all | × Knot DNS" not in text
     assert "| A of all | Knot DNS | 0.50 | ≤ 0.6 | met |" in text and report.heading() in text
     for name in ("part-one.svg", "growth.svg"):
         assert f"docs/plots/{name}" in text and (tmp_path / "docs/plots" / name).read_text().startswith("<svg")
+    point.add("peregrine", 3)
+    report.write(tmp_path / "more", [("Growth", [point])], kinds)
+    (tmp_path / "more/machine.txt").write_text("another day\n")
+    readme.main([tmp_path / "bench", tmp_path / "more"], tmp_path)
+    text = (tmp_path / "README.md").read_text()
+    assert "**Growth** (another day)" in text and "| B | ns | 1.10? |" in text and "| A of all | ms | 1.10 | 2.20 |" in text
 
 
 def test_nothing_is_compared_that_is_in_doubt() -> None:

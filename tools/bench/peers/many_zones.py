@@ -23,6 +23,7 @@ CATALOG = "catalog.bench."
 MEMBER = "@ 300 SOA ns hostmaster 1 3600 600 1209600 300\n@ 300 NS ns\nns 300 A 192.0.2.99\nwww 300 A 192.0.2.80\n"
 SAMPLED = 200  # members that have to answer after a start
 REST = 0.5
+SILENT = 20.0  # seconds within which a server that was killed has to be gone
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,7 @@ class ManyZones:
         subject.settle()
         primary.stop()
         subject.kill()
+        told.until_silent(member(0))
         begun = time.perf_counter()
         subject.start()
         told.until_all(self.names(self.plan.members), notify=False)
@@ -168,6 +170,14 @@ class Told:
             self.check(begun, f"{len(left)} members")
             time.sleep(0.02)
         return slowest
+
+    def until_silent(self, name: str) -> None:
+        """Waits until nobody answers: the kernel takes a program off its interface some time after its pin is gone."""
+        end = time.monotonic() + SILENT
+        while ask(self.questions, wire(name, SOA, id=6), 0.2) is not None:
+            if time.monotonic() > end:
+                raise LabError(f"{self.subject.title} answers though it is gone")
+            time.sleep(0.01)
 
     def check(self, begun: float, what: str) -> None:
         self.subject.check()

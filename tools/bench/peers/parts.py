@@ -37,7 +37,9 @@ def _loads(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Step
 
 
 def _pressure(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Step) -> Part:
-    return pressure.Pressure(pressure.Plan(1, 0.3) if given.quick else pressure.Plan(3, 1.0), kinds, step)
+    full, quick = pressure.Plan(2, 6, 0.5), pressure.Plan(1, 1, 0.3, tries=1)
+    some = [kind for kind in kinds if kind.name in ("peregrine", "knot-xdp")]  # who is compared
+    return pressure.Pressure(quick if given.quick else full, some if given.quick else kinds, step)
 
 
 def _scale(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Step) -> Part:
@@ -45,7 +47,7 @@ def _scale(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Step
 
 
 def _tcp(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Step) -> Part:
-    return tcp.Tcp(tcp.Plan(1, 0.3, 1000) if given.quick else tcp.Plan(4, 0.7, 10_000), kinds, step)
+    return tcp.Tcp(tcp.Plan(1, 0.3, 1000) if given.quick else tcp.Plan(8, 0.5, 10_000), kinds, step)
 
 
 def _transfers(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Step) -> Part:

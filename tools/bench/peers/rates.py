@@ -24,7 +24,7 @@ from typing import Any
 from figures import Row
 from frames import Framer, Path4and6, Query, read_samples, write_queries
 from loads import Load, Size, loads, zones
-from place import BUILD, Lab, LabError, Namespace, Primary, Zone, run
+from place import BUILD, SIDE, SIDE_ADDRESSES, Lab, LabError, Namespace, Primary, Zone, run, second_link
 from subjects import Subject
 
 from ask import ask_many, udp_socket
@@ -37,7 +37,8 @@ IDLE_MOST, OTHERS_MOST, STOLEN_MOST, LOST_MOST = 0.05, 0.05, 0.03, 0.25
 CLOCK = 2 / os.sysconf("SC_CLK_TCK")  # seconds by which the kernel's account of a CPU may be wrong
 DISTURBED, LIMITED = "the machine was busy otherwise", "the generator was the limit"
 TRIES = 3  # runs, of which the first is taken that was not disturbed
-MACS = ("02:70:65:65:72:01", "02:70:65:65:72:02")  # of each laboratory's client and server: one file of queries fits all
+# Of the client's and the server's end of a link, in each laboratory: one file of queries fits all.
+MACS = {"front": ("02:70:65:65:72:01", "02:70:65:65:72:02"), SIDE: ("02:70:65:65:72:03", "02:70:65:65:72:04")}
 
 
 @dataclass(frozen=True)
@@ -195,8 +196,8 @@ def command(
     prepared: Prepared, subject: Subject, seconds: float, warm: float, *more: str,
     link: str = "front", client: int = CLIENT_CPU, server: int = SERVER_CPU,
 ) -> list[str]:  # fmt: skip
-    """That of the generator."""
-    argv = ["taskset", "-c", str(client), str(BUILD / "peregrine-generator"), "--interface", link]
+    """That of the generator, before all else that would run there: what is due has to be sent."""
+    argv = ["nice", "-n", "-40", "taskset", "-c", str(client), str(BUILD / "peregrine-generator"), "--interface", link]
     argv += ["--queries", str(prepared.path), "--slot", str(prepared.load.slot), "--cpu", str(server)]
     argv += ["--outstanding", str(subject.outstanding), "--warm", str(warm), "--seconds", str(seconds), *more]
     return [*argv, *(["--room", str(ROOM)] if subject.in_driver else [])]
@@ -292,8 +293,7 @@ class Rates:
         for load, row in zip(prepared, rows):
             asked = [one for one in seats if one.subject.takes(load.load.key)]
             for number in range(self.plan.rounds):
-                turn = number % len(asked)  # who follows whom is no advantage
-                for one in asked[turn:] + asked[:turn]:
+                for one in turns(asked, number):
                     self.step(self.plan.one(), f"loads: {load.load.title}, {one.subject.title}")
                     row.add(one.subject.name, *self.one(one, load, samples))
         return rows
@@ -312,20 +312,32 @@ class Rates:
         return value, why
 
 
-def seat_framer(lab: Lab) -> Framer:
+def turns(seats: Sequence[Seat], number: int) -> Sequence[Seat]:
+    """Their order in a round: who follows whom is no advantage."""
+    first = number % len(seats)
+    return [*seats[first:], *seats[:first]]
+
+
+def seat_framer(lab: Lab, link: str = "front") -> Framer:
     """The same for each laboratory."""
-    for namespace, mac in zip((lab.client, lab.server), MACS):
-        namespace.ip("link", "set", "dev", "front", "address", mac)
-    return framer(lab)
+    for namespace, mac in zip((lab.client, lab.server), MACS[link]):
+        namespace.ip("link", "set", "dev", link, "address", mac)
+    return framer(lab) if link == "front" else link_framer(lab, SIDE_ADDRESSES[:1], link)
 
 
-def seat(stack: ExitStack, kind: type[Subject], served: Sequence[Zone]) -> Seat:
-    """A server that has all of these zones, and has come to rest."""
+def seat(
+    stack: ExitStack, kind: type[Subject], served: Sequence[Zone], links: Sequence[str] = ("front",), client: bool = True,
+    connections: int = 0,
+) -> Seat:  # fmt: skip
+    """A server that has all of these zones, and has come to rest; for the others see `Subject` and `Threads`."""
     lab = stack.enter_context(Lab())
-    seat_framer(lab)
-    threads = Threads(lab)
+    if SIDE in links:
+        second_link(lab)
+    for link in links:
+        seat_framer(lab, link)
+    threads = Threads(lab, links, client)
     with Primary(lab, served) if kind.transferring else nullcontext():
-        subject = stack.enter_context(kind(lab, served, SERVER_CPU))
+        subject = stack.enter_context(kind(lab, served, SERVER_CPU, links, connections=connections))
         if subject.answers:
             subject.wait_serving(timeout=300)
         subject.settle()

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Puts what a run of the bench came to into README.md, between its two marks, and the plots into docs/plots.
 
-    readme.py FOLDER        where `make bench` has left its figures
+    readme.py FOLDER ...        where runs have left their figures: of a part that several have, the last one's
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import csv
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from report import number
+from report import number, plot_name
 
 ROOT = Path(__file__).resolve().parents[3]
 BEGIN, END = "<!-- bench: written by `make bench-readme` -->", "<!-- bench: end -->"
@@ -44,18 +45,42 @@ def cell(figure: dict[str, str]) -> str:
     return number(float(figure["median"])) + ("?" if figure["doubt"] else "")
 
 
-def block(folder: Path, plots: Sequence[str]) -> list[str]:
+@dataclass(frozen=True)
+class Part:
+    """What a run came to in one part of it."""
+
+    title: str
+    figures: list[dict[str, str]]
+    aims: list[dict[str, str]]
+    plot: Path
+    measured: str  # when and where
+
+
+def parts(folders: Sequence[Path]) -> list[Part]:
+    """In the order of the first run that has each; of a part that several have, the last one's."""
+    found: dict[str, Part] = {}
+    for folder in folders:
+        figures, aims = read(folder / "figures.csv"), read(folder / "aims.csv")
+        for title in dict.fromkeys(one["part"] for one in figures):
+            mine, aimed = ([one for one in all_of_it if one["part"] == title] for all_of_it in (figures, aims))
+            measured = (folder / "machine.txt").read_text().strip()
+            found[title] = Part(title, mine, aimed, folder / plot_name(title), measured)
+    return list(found.values())
+
+
+def block(made: Sequence[Part]) -> list[str]:
     """The lines between the marks."""
-    figures, aims = read(folder / "figures.csv"), read(folder / "aims.csv")
-    lines = [f"Measured by `make bench`: {(folder / 'machine.txt').read_text().strip()}. A question mark: in doubt, by the",
+    first = made[0].measured
+    lines = [f"Measured by `make bench`: {first}. A question mark: in doubt, by the",
              "spread of its rounds or by what else ran; ratios are of the same round.", ""]  # fmt: skip
-    for part in dict.fromkeys(one["part"] for one in figures):
-        lines += [f"**{part}**", "", *table(list(medians([one for one in figures if one["part"] == part]))), ""]
+    for part in made:
+        other = f" ({part.measured})" if part.measured != first else ""
+        lines += [f"**{part.title}**{other}", "", *table(list(medians(part.figures))), ""]
     cells = [["what is aimed at", "beside", "figure", "aim", ""]]
-    cells += [[one["title"], one["other"] or "–", one["figure"], one["aim"], one["said"]] for one in aims]
-    if aims:
+    cells += [[one["title"], one["other"] or "–", one["figure"], one["aim"], one["said"]] for part in made for one in part.aims]
+    if len(cells) > 1:
         lines += ["<details><summary>What is aimed at, and what came of it</summary>", "", *table(cells), "", "</details>", ""]
-    return [*lines, *(f"![{name}](docs/plots/{name})" for name in plots)]
+    return [*lines, *(f"![{part.title}](docs/plots/{part.plot.name})" for part in made)]
 
 
 def put(readme: Path, lines: Sequence[str]) -> None:
@@ -66,13 +91,13 @@ def put(readme: Path, lines: Sequence[str]) -> None:
     readme.write_text("\n".join([before + begin, "", *lines, "", end + after]))
 
 
-def main(folder: Path, root: Path = ROOT) -> None:
-    plots = sorted(path.name for path in folder.glob("*.svg"))
+def main(folders: Sequence[Path], root: Path = ROOT) -> None:
+    made = parts(folders)
     (root / "docs/plots").mkdir(parents=True, exist_ok=True)
-    for name in plots:
-        shutil.copy(folder / name, root / "docs/plots" / name)
-    put(root / "README.md", block(folder, plots))
+    for part in made:
+        shutil.copy(part.plot, root / "docs/plots" / part.plot.name)
+    put(root / "README.md", block(made))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main([Path(word) for word in sys.argv[1:]])

@@ -120,10 +120,14 @@ def write(folder: Path, tables: Sequence[Table], kinds: Sequence[type[Subject]])
         writer.writerow(["part", "title", "other", "figure", "aim", "said"])
         writer.writerows([part, *aim] for part, rows in tables for aim in aims(rows, kinds, False))
     for title, rows in tables:
-        name = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
         curved = [row for row in rows if row.place is not None]
         made = plot.curves(title, heading(), curved, titles) if curved else plot.bars(title, heading(), rows, titles)
-        (folder / f"{name}.svg").write_text(made)
+        (folder / plot_name(title)).write_text(made)
+
+
+def plot_name(title: str) -> str:
+    """The file of a part's plot."""
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") + ".svg"
 
 
 def write_figures(path: Path, tables: Iterable[Table], titles: Mapping[str, str]) -> None:

@@ -15,8 +15,8 @@ from typing import Any
 from figures import Aim, Row
 from loads import THOUSAND, thousand
 from place import BUILD, Lab, Primary
-from rates import CLIENT_CPU, CLOCK, DISTURBED, IDLE_MOST, LIMITED, SERVER_CPU, TRIES, Prepared, Threads, counters
-from rates import disturbed, framer, prepare, wrong_samples
+from rates import CLIENT_CPU, CLOCK, DISTURBED, IDLE_MOST, LIMITED, SERVER_CPU, TRIES, Prepared, Seat, counters
+from rates import disturbed, prepare, seat, seat_framer, turns, wrong_samples
 from subjects import Subject
 from zone_files import host, plain_zone
 
@@ -35,8 +35,16 @@ class Plan:
     seconds: float
     idle: int  # connections that say nothing
 
+    def start(self) -> float:
+        """Seconds that a server takes to have its zone, about."""
+        return 2.5
+
+    def one(self) -> float:
+        """Seconds of one run of the client, about."""
+        return self.seconds + 0.5
+
     def turn(self) -> float:
-        return 4 + self.rounds * (self.seconds + 0.3) + self.idle / 2500
+        return self.start() + self.rounds * self.one() + self.idle / 2500
 
 
 def rows(plan: Plan) -> list[Row]:
@@ -65,35 +73,38 @@ class Tcp:
         """Measures; gives the rows."""
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        with Lab() as lab:
-            self.step(3, "tcp: the primary loads its zone")
+        with ExitStack() as stack:
+            self.step(3, "tcp: the zone and the queries are made")
+            lab = stack.enter_context(Lab())
             zone = plain_zone(lab.make_directory("zones"), THOUSAND, 1000)
-            Primary(lab, [zone]).start()
-            threads = Threads(lab)
-            asked = prepare(lab, thousand(QUERIES), lab.make_directory("loads"), framer(lab))
+            with Primary(lab, [zone]):
+                asked = prepare(lab, thousand(QUERIES), lab.make_directory("loads"), seat_framer(lab))
+            seats = []
             for kind in self.kinds:
-                self.step(self.plan.turn(), f"tcp: {kind.title}")
-                with kind(lab, [zone], SERVER_CPU, connections=self.plan.idle + 100) as subject:
-                    subject.wait_serving()
-                    subject.settle()
-                    for _ in range(self.plan.rounds):
-                        self.rows["tcp"].add(subject.name, *self.pipelined(lab, subject, asked, threads))
-                    self.idle(lab, subject)
+                self.step(self.plan.start(), f"tcp: {kind.title} gets its zone")
+                seats.append(seat(stack, kind, [zone], connections=self.plan.idle + 100))
+            for number in range(self.plan.rounds):
+                for one in turns(seats, number):
+                    self.step(self.plan.one(), f"tcp: round {number + 1} of {self.plan.rounds}, {one.subject.title}")
+                    self.rows["tcp"].add(one.subject.name, *self.pipelined(one, asked))
+            for one in seats:
+                self.step(self.plan.idle / 2500, f"tcp: connections that say nothing, {one.subject.title}")
+                self.idle(one.lab, one.subject)
         return list(self.rows.values())
 
-    def pipelined(self, lab: Lab, subject: Subject, asked: Prepared, threads: Threads) -> tuple[float, str]:
+    def pipelined(self, one: Seat, asked: Prepared) -> tuple[float, str]:
         """Thousands of replies by the seconds that the server ran, and why that is in doubt."""
         value, why = 0.0, DISTURBED
         samples = asked.path.with_suffix(".samples")
         for _ in range(TRIES):
-            subject.pin()
-            argv = ["taskset", "-c", str(CLIENT_CPU), str(BUILD / "peregrine-tcp-client"), "--address", lab.service[0]]
+            one.subject.pin()
+            argv = ["taskset", "-c", str(CLIENT_CPU), str(BUILD / "peregrine-tcp-client"), "--address", one.lab.service[0]]
             argv += ["--queries", str(asked.path), "--slot", str(asked.load.slot), "--samples", str(samples)]
             argv += ["--connections", str(CONNECTIONS), "--at-once", str(AT_ONCE), "--cpu", str(SERVER_CPU)]
             argv += ["--client-cpu", str(CLIENT_CPU), "--seconds", str(self.plan.seconds)]
-            argv += ["--pids", ",".join(map(str, [*threads.pin(), *subject.pids()]))]
+            argv += ["--pids", ",".join(map(str, [*one.napi, *one.subject.pids()]))]
             seen = counters(subprocess.run(
-                lab.client.command(*argv), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
+                one.lab.client.command(*argv), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
             ))  # fmt: skip
             why = doubt(seen, wrong_samples(asked, samples))
             value = seen["replies"] / max(seen["tasks"], 0.001) / 1000

@@ -25,6 +25,7 @@ class Peregrine(Subject):
             pins=str(self.lab.pins),
             memory="12GiB",
         )
+        made["primaries"][0] |= {"max-records": 1_000_000_000, "max-size": "64GiB"}  # the others have no such limits
         made["fallback"] = {"udp-workers": 1, **({"tcp-clients": self.connections} if self.connections else {})}
         if self.tls:
             made["tls"] = [{"name": "any"}]
