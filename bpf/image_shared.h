@@ -94,9 +94,9 @@ enum pg_zone_flag {
 };
 
 /*
- * One RRset of a node, with all that there is to know of its fragment: the RRs in wire format, their RRSIGs behind them,
- * ready to be linked into a reply. A reply takes the plain form, the signed one, which is all of it, or the signatures
- * alone. The fragment itself:
+ * One RRset of a node, with all that there is to know of its fragment: the RRs in wire format, their RRSIGs behind
+ * them, ready to be linked into a reply. A reply takes the plain form, the signed one, which is all of it, or the
+ * signatures alone. The fragment itself:
  *
  *   data, padded to 4 | struct pg_relocation [all but the first owner, then suffixes], padded to 8 |
  *   struct pg_target [additional]

@@ -151,7 +151,8 @@ static __always_inline int parse_udp(struct pg_work *w, const struct pg_settings
 	return 0;
 }
 
-/* Ethernet to UDP: sets where the message is, and who asks; an exit for whatever is not a query to a service address. */
+/* Ethernet to UDP: sets where the message is, and who asks; an exit for whatever is not a query to a service address.
+ */
 static __always_inline int parse_packet(PG_CONTEXT *ctx, struct pg_work *w, const struct pg_settings *set)
 {
 	const __u8 *data = (const __u8 *)(long)ctx->data, *end = (const __u8 *)(long)ctx->data_end, *ip, *udp;

@@ -9,8 +9,8 @@
 #include "decide.h"
 #include "edns.h"
 
-/* What the pointers of fragment `number`, which begins at w->written, are counted from. Signatures alone are asked for by
- * their owner's name. */
+/* What the pointers of fragment `number`, which begins at w->written, are counted from. Signatures alone are asked for
+ * by their owner's name. */
 PG_INLINE void pg_set_bases(struct pg_work *w, const struct pg_placed *placed)
 {
 	__u32 end = placed->end, sname = end - placed->sname;

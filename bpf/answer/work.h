@@ -32,12 +32,12 @@ enum pg_form { PG_PLAIN, PG_SIGNED, PG_SIGNATURES, PG_SYNTHESIS };
 /* A fragment that is due, all that linking needs to know of it, and the sname that its pointers refer to. */
 struct pg_placed {
 	pg_ref fragment;
-	__u16 end;           /* message offset just behind sname: suffix pointers are 0xC000 | (end - k) */
-	__u8 sname;          /* octets of that sname */
-	__u8 form;           /* enum pg_form */
-	__u16 from, octets;  /* where in the fragment that begins which is due, and its length */
-	__u16 sum;           /* of these octets, as if they stood at an even place */
-	__u16 signed_length; /* of the whole fragment, as ... */
+	__u16 end;              /* message offset just behind sname: suffix pointers are 0xC000 | (end - k) */
+	__u8 sname;             /* octets of that sname */
+	__u8 form;              /* enum pg_form */
+	__u16 from, octets;     /* where in the fragment that begins which is due, and its length */
+	__u16 sum;              /* of these octets, as if they stood at an even place */
+	__u16 signed_length;    /* of the whole fragment, as ... */
 	__u16 owners, suffixes; /* ... its RRset has them */
 };
 

@@ -32,7 +32,7 @@ static const char *big_zone_with(unsigned serial, unsigned told)
 
 	for (unsigned i = 0; i < NAMES; i++)
 		if ((i + serial) % 7)
-			at += snprintf(text + at, sizeof(text) - at, "n%u A 10.0.%u.%u\n TXT %0200u %0200u\n", i,
+			at += snprintf(text + at, sizeof(text) - at, "n%u A 10.0.%u.%u\n TXT %0230u %0230u\n", i,
 			               told >> 8, told & 255, i, i);
 	return text;
 }

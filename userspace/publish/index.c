@@ -9,6 +9,7 @@
 /* How sparse the index may become, in cells a name, before it is the names' fault; and what a small one may have. */
 #define SPARSEST 16
 #define SMALL_CELLS 8192
+
 static const struct pg_node *node_at(const struct image *image, pg_ref ref)
 {
 	return segments_at(&image->segments, ref);

@@ -45,7 +45,7 @@ static size_t unpack(const struct rr_reader *reader, size_t at, uint8_t *out, bo
 			if (!followed)
 				*end = at;
 			if (to_lower)
-				octets_lower(out, out, length);
+				octets_lower(out, length);
 			return length;
 		}
 	}

@@ -19,18 +19,18 @@ static inline uint64_t octets_lower_word(uint64_t word)
 	return word | (upper & ~word & OCTETS_EACH * 0x80) >> 2;
 }
 
-/* Copies octets in lower case. A whole name may be given: the length of a label is no letter. */
-static inline void octets_lower(uint8_t *out, const uint8_t *in, size_t length)
+/* Makes octets lower case. A whole name may be given: the length of a label is no letter. */
+static inline void octets_lower(uint8_t *octets, size_t length)
 {
 	uint64_t word;
 
-	for (; length >= sizeof(word); length -= sizeof(word), in += sizeof(word), out += sizeof(word)) {
-		memcpy(&word, in, sizeof(word));
+	for (; length >= sizeof(word); length -= sizeof(word), octets += sizeof(word)) {
+		memcpy(&word, octets, sizeof(word));
 		word = octets_lower_word(word);
-		memcpy(out, &word, sizeof(word));
+		memcpy(octets, &word, sizeof(word));
 	}
-	for (; length; length--, in++, out++)
-		*out = (uint8_t)(*in - 'A') < 26 ? *in | 0x20 : *in;
+	for (; length; length--, octets++)
+		*octets = (uint8_t)(*octets - 'A') < 26 ? *octets | 0x20 : *octets;
 }
 
 /* Whether one of the octets is 0 or 1. */

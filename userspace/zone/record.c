@@ -165,7 +165,8 @@ static int take_owner(struct record_list *list, const knot_dname_t *owner, struc
 	uint8_t *copy;
 
 	if (!same) {
-		octets_lower(lower, owner, length);
+		memcpy(lower, owner, length);
+		octets_lower(lower, length);
 		same = last && same_owner(last, lower, length);
 	}
 	if (same) {
