@@ -6,10 +6,10 @@
 #include "publish/ahead.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* Entries of a piece: many, since to wake a thread on an idle CPU may take longer than to compile a hundred. */
 #define PIECE 4096
@@ -144,11 +144,18 @@ static void stop(struct ahead *ahead, size_t threads)
 	free(ahead);
 }
 
+size_t ahead_processors(size_t most)
+{
+	cpu_set_t allowed;
+	size_t count = sched_getaffinity(0, sizeof(allowed), &allowed) ? 1 : (size_t)CPU_COUNT(&allowed);
+
+	return count < most ? count : most;
+}
+
 struct ahead *ahead_begin(const struct compile_context *context, const pg_ref *wildcards,
                           bool (*wanted)(const struct plan_entry *entry))
 {
 	struct ahead *ahead = context->plan->count < WORTH_IT ? NULL : calloc(1, sizeof(*ahead));
-	long processors = sysconf(_SC_NPROCESSORS_ONLN);
 
 	if (!ahead)
 		return NULL;
@@ -156,7 +163,7 @@ struct ahead *ahead_begin(const struct compile_context *context, const pg_ref *w
 	ahead->wildcards = wildcards;
 	ahead->wanted = wanted;
 	ahead->pieces = (context->plan->count + PIECE - 1) / PIECE;
-	ahead->worker_count = processors < 1 ? 1 : processors > THREADS ? THREADS : processors;
+	ahead->worker_count = ahead_processors(THREADS);
 	pthread_mutex_init(&ahead->lock, NULL);
 	pthread_cond_init(&ahead->moved, NULL);
 	for (size_t i = 0; i < ahead->worker_count; i++) {

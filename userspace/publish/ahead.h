@@ -10,6 +10,9 @@
 
 struct ahead;
 
+/* How many processors the program may run on, at most `most`: of that many threads all can be at work. */
+size_t ahead_processors(size_t most);
+
 /* Begins to compile those entries of the context's plan that `wanted` says, from the last to the first; `wildcards` are
  * the references of the plan's entries, of which those that others name as their wildcard must be there. Returns NULL
  * where it is not worth a thread, or there is none to be had. All that is given must outlive it. */

@@ -2,9 +2,11 @@
 #include "publish/steady.h"
 #include "compile/readback.h"
 #include "engine/engine.h"
+#include "publish/ahead.h"
 #include "publish/node.h"
 
 #include <libknot/libknot.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,9 +16,13 @@
 #define PREFETCH_NODE 8
 #define PREFETCH_LINES 4
 #define LINE 64
+/* Names that are worth a thread: to start one takes as long as some hundred of them. */
+#define WORTH_IT 2048
 
-/* How names are looked at, one after another. */
+/* How the names of a piece are looked at, one after another. Of the image all is read and nothing written. */
 struct search {
+	struct steady *steady;
+	struct steady_piece *piece;
 	const struct commit *commit;
 	const struct image_zone *data;
 	const struct zone_changes *changes;
@@ -28,6 +34,7 @@ struct search {
 	struct zone_name name;
 	struct compile_context context;
 	struct compile_buffer buffer;
+	int result;
 };
 
 /* Whether no other name goes by the data of that type. */
@@ -123,28 +130,28 @@ static int compile(struct search *search, const struct steady_name *name, const 
 }
 
 /* Keeps what was compiled. */
-static int keep(struct steady *steady, const struct compile_buffer *made, struct steady_name *name)
+static int keep(struct steady_piece *piece, const struct compile_buffer *made, struct steady_name *name)
 {
-	size_t room = steady->room ? steady->room * 2 : 4096;
+	size_t room = piece->room ? piece->room * 2 : 4096;
 	uint8_t *octets;
 
-	if (steady->room - steady->length < made->length) {
-		if (room < steady->length + made->length)
-			room = steady->length + made->length;
-		octets = realloc(steady->octets, room);
+	if (piece->room - piece->length < made->length) {
+		if (room < piece->length + made->length)
+			room = piece->length + made->length;
+		octets = realloc(piece->octets, room);
 		if (!octets)
 			return -1;
-		steady->octets = octets;
-		steady->room = room;
+		piece->octets = octets;
+		piece->room = room;
 	}
-	memcpy(steady->octets + steady->length, made->octets, made->length);
-	name->start = steady->length;
-	steady->length += made->length;
+	memcpy(piece->octets + piece->length, made->octets, made->length);
+	name->start = piece->length;
+	piece->length += made->length;
 	return 0;
 }
 
 /* Looks whether a name is steady, and compiles it. -1: memory is short. */
-static int look_at(struct steady *steady, struct search *search, struct steady_name *name)
+static int look_at(struct search *search, struct steady_name *name)
 {
 	const struct image *image = search->commit->image;
 	const struct pg_cell *cell =
@@ -161,9 +168,9 @@ static int look_at(struct steady *steady, struct search *search, struct steady_n
 		return 0;
 	name->is_steady = true;
 	name->is_same = commit_is_same(node, (const struct pg_node *)search->buffer.octets);
-	steady->found++;
-	steady->more += more;
-	return name->is_same ? 0 : keep(steady, &search->buffer, name);
+	search->piece->found++;
+	search->piece->more += more;
+	return name->is_same ? 0 : keep(search->piece, &search->buffer, name);
 }
 
 /* Fetches what is soon to be read: the bucket of one name; of another, whose bucket has come by then, owner and node.
@@ -186,15 +193,15 @@ static void prefetch(const struct image *image, const struct steady_name *bucket
 }
 
 /* Lists the names that there are changes of. */
-static int list_names(struct steady *steady, const struct search *search)
+static int list_names(struct steady *steady, const struct commit *commit, const struct zone_changes *changes)
 {
-	size_t changes = zone_changes_sorted(search->changes);
+	size_t count = zone_changes_sorted(changes);
 
-	steady->names = calloc(changes + 1, sizeof(*steady->names));
+	steady->names = calloc(count + 1, sizeof(*steady->names));
 	if (!steady->names)
 		return -1;
-	for (size_t i = 0; i < changes; i++) {
-		const uint8_t *owner = zone_changes_at(search->changes, i).owner;
+	for (size_t i = 0; i < count; i++) {
+		const uint8_t *owner = zone_changes_at(changes, i).owner;
 		struct steady_name *name = steady->count ? &steady->names[steady->count - 1] : NULL;
 
 		if (!name || (name->name != owner && !knot_dname_is_equal(name->name, owner))) {
@@ -202,12 +209,80 @@ static int list_names(struct steady *steady, const struct search *search)
 			name->name = owner;
 			name->first = i;
 			name->length = knot_dname_size(owner);
-			name->hash = engine_hash(search->context.settings, PG_ROLE_NAME, search->context.slot, owner,
+			name->hash = engine_hash(commit->image->settings, PG_ROLE_NAME, commit->context.slot, owner,
 			                         name->length);
 		}
 		name->count++;
 	}
 	return 0;
+}
+
+/* Looks at all names of a piece. */
+static void *look(void *context)
+{
+	struct search *search = context;
+	struct steady_name *name = search->steady->names + search->piece->first, *end = name + search->piece->count;
+
+	search->zone.apex = (uint8_t *)(uintptr_t)zone_changes_apex(search->changes);
+	search->plan = (struct plan){.zone = &search->zone,
+	                             .apex_length = knot_dname_size(search->zone.apex),
+	                             .entries = &search->entry,
+	                             .count = 1,
+	                             .names = 1};
+	search->context = search->commit->context;
+	search->context.plan = &search->plan;
+	search->patch = zone_patch_new(search->changes);
+	search->result = search->patch ? 0 : -1;
+	for (; name < end && !search->result; name++) {
+		prefetch(search->commit->image, end - name > PREFETCH_BUCKET ? name + PREFETCH_BUCKET : NULL,
+		         end - name > PREFETCH_NODE ? name + PREFETCH_NODE : NULL);
+		search->result = look_at(search, name);
+	}
+	free(search->buffer.octets);
+	zone_patch_free(search->patch);
+	return NULL;
+}
+
+/* Cuts the names in pieces, as many as there are processors for. */
+static void cut(struct steady *steady)
+{
+	size_t first = 0;
+
+	steady->piece_count = steady->count < WORTH_IT ? 1 : ahead_processors(STEADY_PIECES);
+	for (size_t i = 0; i < steady->piece_count; i++) {
+		size_t end = steady->count * (i + 1) / steady->piece_count;
+
+		steady->pieces[i] = (struct steady_piece){.first = first, .count = end - first};
+		first = end;
+	}
+}
+
+/* Has each piece looked at by a thread, the first by this one; where there is none to be had, this one does it. */
+static int look_at_all(struct steady *steady, const struct commit *commit, const struct zone_changes *changes)
+{
+	struct search searches[STEADY_PIECES];
+	pthread_t threads[STEADY_PIECES];
+	bool begun[STEADY_PIECES] = {};
+	int result = 0;
+
+	for (size_t i = 0; i < steady->piece_count; i++) {
+		searches[i] = (struct search){.steady = steady,
+		                              .piece = &steady->pieces[i],
+		                              .commit = commit,
+		                              .data = &commit->image->zone_data[commit->context.slot],
+		                              .changes = changes};
+		begun[i] = i && !pthread_create(&threads[i], NULL, look, &searches[i]);
+	}
+	for (size_t i = 0; i < steady->piece_count; i++) {
+		if (begun[i])
+			pthread_join(threads[i], NULL);
+		else
+			look(&searches[i]);
+		result |= searches[i].result;
+		steady->found += steady->pieces[i].found;
+		steady->more += steady->pieces[i].more;
+	}
+	return result;
 }
 
 /* Which change belongs to which name, as they are gone through in order. */
@@ -228,38 +303,20 @@ static bool is_other(void *context, size_t number)
 
 int steady_find(struct steady *steady, const struct commit *commit, struct zone_changes *changes)
 {
-	const struct image *image = commit->image;
-	struct search search = {.commit = commit,
-	                        .data = &image->zone_data[commit->context.slot],
-	                        .changes = changes,
-	                        .patch = zone_patch_new(changes),
-	                        .zone = {.apex = (uint8_t *)(uintptr_t)zone_changes_apex(changes)},
-	                        .plan = {.count = 1, .names = 1},
-	                        .context = commit->context};
-	int result = search.patch && !zone_changes_sort(changes) && !list_names(steady, &search) ? 0 : -1;
-
-	search.plan.zone = &search.zone;
-	search.plan.apex_length = knot_dname_size(search.zone.apex);
-	search.plan.entries = &search.entry;
-	search.context.plan = &search.plan;
-	for (size_t i = 0; i < steady->count && !result; i++) {
-		struct steady_name *name = &steady->names[i];
-
-		prefetch(image, i + PREFETCH_BUCKET < steady->count ? name + PREFETCH_BUCKET : NULL,
-		         i + PREFETCH_NODE < steady->count ? name + PREFETCH_NODE : NULL);
-		result = look_at(steady, &search, name);
-	}
-	free(search.buffer.octets);
-	zone_patch_free(search.patch);
-	if (!result)
-		steady->others = zone_changes_some(changes, is_other, &(struct sieve){.steady = steady});
+	if (zone_changes_sort(changes) || list_names(steady, commit, changes))
+		return -1;
+	cut(steady);
+	if (look_at_all(steady, commit, changes))
+		return -1;
+	steady->others = zone_changes_some(changes, is_other, &(struct sieve){.steady = steady});
 	return steady->others ? 0 : -1;
 }
 
 void steady_free(struct steady *steady)
 {
 	free(steady->names);
-	free(steady->octets);
+	for (size_t i = 0; i < steady->piece_count; i++)
+		free(steady->pieces[i].octets);
 	zone_changes_free(steady->others);
 }
 
@@ -284,10 +341,10 @@ bool steady_stands_apart(const struct steady *steady, const struct scope *scope)
 	return true;
 }
 
-int steady_write(struct commit *commit, const struct steady *steady)
+static int write_piece(struct commit *commit, const struct steady *steady, const struct steady_piece *piece)
 {
-	for (size_t i = steady->count; i-- > 0;) {
-		const struct steady_name *name = &steady->names[i];
+	for (size_t i = piece->count; i-- > 0;) {
+		const struct steady_name *name = &steady->names[piece->first + i];
 		struct pg_cell *cell;
 
 		if (i >= PREFETCH_BUCKET)
@@ -297,8 +354,16 @@ int steady_write(struct commit *commit, const struct steady *steady)
 		/* What was written before may have moved it. */
 		cell = image_find_name(commit->image, commit->context.slot, PG_ROLE_NAME, name->hash, name->name,
 		                       name->length);
-		if (!cell || !commit_replace(commit, (struct pg_node *)(steady->octets + name->start), cell))
+		if (!cell || !commit_replace(commit, (struct pg_node *)(piece->octets + name->start), cell))
 			return -1;
 	}
+	return 0;
+}
+
+int steady_write(struct commit *commit, const struct steady *steady)
+{
+	for (size_t i = steady->piece_count; i-- > 0;)
+		if (write_piece(commit, steady, &steady->pieces[i]))
+			return -1;
 	return 0;
 }

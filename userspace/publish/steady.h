@@ -21,13 +21,25 @@ struct steady_name {
 	size_t start;            /* of the node that it is to have */
 };
 
+/* Names one after another that one thread looked at. */
+struct steady_piece {
+	size_t first, count;
+	uint8_t *octets; /* the nodes of those that are steady */
+	size_t length, room;
+	size_t found; /* those that are steady */
+	int64_t more; /* records that they have more than before */
+};
+
+#define STEADY_PIECES 4
+
 struct steady {
 	struct steady_name *names; /* all that there are changes of, in order */
-	size_t count, found;       /* `found`: those that are steady */
-	uint8_t *octets;           /* their nodes */
-	size_t length, room;
+	size_t count;
+	struct steady_piece pieces[STEADY_PIECES]; /* all of the names, in order */
+	size_t piece_count;
+	size_t found; /* in all pieces */
+	int64_t more;
 	struct zone_changes *others; /* the changes of all other names */
-	int64_t more;                /* records that the steady ones have more than before */
 };
 
 /* Finds and compiles the steady names of a change in a zone of which all is known; `steady` is all zeros. Returns 0, or

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import itertools
 import statistics
+import struct
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from figures import BEST, Aim, Row
@@ -20,8 +22,8 @@ from place import Lab, LabError, Primary, TlsFront, soa_serial
 from subjects import Subject
 from zone_files import address, host, plain_zone
 
-from ask import udp_socket
-from wire import AA, SOA, wire
+from ask import tcp_socket, udp_socket
+from wire import AA, IXFR, SOA, name_wire, wire
 
 LARGE, SMALL = "large.bench.", "small.bench."
 SMALL_NAMES, MANY = 1000, 10_000
@@ -29,6 +31,7 @@ NOTIFY = 4
 REST = 0.6  # seconds between one update and the next: servers hold back queries that follow one another closely
 SETTLE = 1.5  # until a server has given up its first attempts, at a primary that cannot be reached
 TRIES = 3
+SILENCE = 0.3  # seconds behind which nothing more of a transfer is thought to come
 TLS_ROUNDS = 2
 MEGABYTE = 1_000_000
 
@@ -60,6 +63,7 @@ def rows(plan: Plan) -> list[Row]:
             aims=(Aim(1, BEST, most=True),)),
         Row("many", f"{plan.many:,} records changed of {names}, NOTIFY to served", "ms",
             aims=(Aim(0.5, BEST, most=True),)),
+        Row("many-bare", "… the primary's octets alone, read and dropped", "ms"),
         Row("memory", f"memory with {names}, after the AXFR", "MB", aims=(Aim(0.6, "knot", most=True),)),
         Row("memory-peak", "most memory during the updates", "MB"),
         Row("memory-ratio", "… by that before", "×", aims=(Aim(1.3, most=True),)),
@@ -124,9 +128,12 @@ class Transfers:
         with Control(primary.directory / "control") as control:
             took: dict[str, list[float]] = {}
             for key, zone, count in self.updates():
+                old = primary.serial(LARGE)
                 took.setdefault(key, []).append(self.update(control, primary, watch, zone, count) * 1000)
         for key, values in took.items():
             add[key](statistics.median(values))
+        # The last update was the large one.
+        add["many-bare"](bare(lab, LARGE, old) * 1000)
         peak = subject.account.peak()
         if before and peak:
             add["memory"](before / MEGABYTE)
@@ -167,6 +174,22 @@ class Transfers:
 
 def change(control: Control, zone: str, numbers: Iterable[int], version: int) -> None:
     control.change(zone, ((host(i), 3600, "A", address(i, version)) for i in numbers))
+
+
+def bare(lab: Lab, zone: str, serial: int | None) -> float:
+    """Seconds in which the primary sends what leads on from that serial to one who reads it and does nothing else."""
+    name = name_wire(zone)
+    rdata = bytes(2) + struct.pack("!5I", serial or 0, 0, 0, 0, 0)
+    query = bytearray(wire(name, IXFR, tail=name + struct.pack("!HHIH", SOA, 1, 0, len(rdata)) + rdata))
+    query[9] = 1  # the SOA stands in the authority section
+    room = bytearray(1 << 20)
+    with tcp_socket(lab.server.name, lab.primary_addresses[0], timeout=SILENCE) as sock:
+        begun = last = time.perf_counter()
+        sock.sendall(struct.pack("!H", len(query)) + query)
+        with suppress(TimeoutError):
+            while sock.recv_into(room):
+                last = time.perf_counter()
+    return last - begun
 
 
 class Watch:
