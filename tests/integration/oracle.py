@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from lab import Knot, Lab, LabError, Namespace, NameServer, Nsd, Tally, Zone, ask, ask_many, ask_tcp_many
+from lab import Knot, Lab, LabError, Namespace, NameServer, Nsd, Tally, Zone, ask_many, ask_tcp_many
 from wire import NS, CNAME, Normal, compare, parse
 
 
@@ -65,23 +65,25 @@ class Oracle:
         self._right: dict[tuple[bytes, bool], bytes] = {}  # replies found right before: IPv6 says what IPv4 said
 
     def learn(self, queries: Sequence[bytes], tcp: bool = False) -> None:
-        """Asks the references what they have not been asked yet. A reference that says nothing to a query by UDP is
-        asked again: what is looked for is not whether a busy machine loses its datagrams.
+        """Asks the references what they have not been asked yet. A reference that says nothing to a query is asked
+        again, from another socket: what is looked for is not whether a busy machine loses its datagrams, nor whether a
+        reference breaks off a connection.
         """
         for name, server in self.servers.items():
             known = self._known[name, tcp]
             new = list(dict.fromkeys(query for query in queries if query not in known))
-            if not new:
-                continue
-            address = server.addresses[0]
-            with self.lab.client.tcp(address) if tcp else self.lab.client.udp(address) as sock:
-                replies = ask_tcp_many(sock, new) if tcp else ask_many(sock, new)
-                for query, reply in zip(new, replies):
-                    for _ in range(0 if tcp else TRIES):
-                        reply = ask(sock, query) if reply is None else reply
-                    if reply is None:
-                        raise LabError(f"the reference {name} says nothing to {query.hex()}")
-                    known[query] = reply
+            for _ in range(1 + TRIES):
+                if new:
+                    known.update(self.replies(server.addresses[0], new, tcp))
+                    new = [query for query in new if query not in known]
+            if new:
+                raise LabError(f"the reference {name} says nothing to {new[0].hex()}")
+
+    def replies(self, address: str, queries: Sequence[bytes], tcp: bool) -> dict[bytes, bytes]:
+        """What a server says to these queries, as far as it does."""
+        with self.lab.client.tcp(address) if tcp else self.lab.client.udp(address) as sock:
+            replies = ask_tcp_many(sock, queries) if tcp else ask_many(sock, queries)
+        return {query: reply for query, reply in zip(queries, replies) if reply is not None}
 
     def said(self, query: bytes, tcp: bool = False) -> dict[str, bytes | None]:
         return {name: self._known[name, tcp].get(query) for name in self.servers}
