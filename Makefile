@@ -83,7 +83,7 @@ fuzz: export FUZZ_SECONDS ?= 600
 # What a reply costs in the kernel; then Peregrine and its peers, side by side; BENCH= takes further
 # options. Both run, whatever comes of the first.
 bench: all $(BUILD)/peregrine-bench generator
-	$(Q)$(BUILD)/peregrine-bench $(if $(QUICK),--quick,--rounds 4); status=$$?; \
+	$(Q)$(BUILD)/peregrine-bench $(if $(QUICK),--quick,--rounds 4 --repeat 200000); status=$$?; \
 	$(PYTHON) tools/bench/peers/main.py $(if $(QUICK),--quick) --output $(BUILD)/bench $(BENCH) && exit $$status
 
 bench-quick:

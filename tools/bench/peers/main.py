@@ -28,7 +28,7 @@ def options(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--servers", metavar="NAMES", help=f"of {','.join(kinds)}, by commas")
     parser.add_argument("--load", metavar="WORD", default="", help="only loads whose key has this in it")
     parser.add_argument("--members", type=int, metavar="N", help="of the catalog; 100000 takes some minutes")
-    parser.add_argument("--largest", type=int, metavar="N", help="names of the largest zone of part growth")
+    parser.add_argument("--largest", type=int, metavar="N", help="part growth with zones of 1000 names, ten times as many, and so on, up to N")
     parser.add_argument("--names", type=int, metavar="N", help="part growth with a zone of so many names alone")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="write figures (CSV) and plots (SVG) there")
     given = parser.parse_args(words)

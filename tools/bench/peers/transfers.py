@@ -32,7 +32,7 @@ REST = 0.6  # seconds between one update and the next: servers hold back queries
 SETTLE = 1.5  # until a server has given up its first attempts, at a primary that cannot be reached
 TRIES = 3
 SILENCE = 0.3  # seconds behind which nothing more of a transfer is thought to come
-TLS_ROUNDS = 2
+TLS_ROUNDS = 1
 MEGABYTE = 1_000_000
 
 
