@@ -3,11 +3,14 @@
 #include "zone/record.h"
 
 #include <libknot/libknot.h>
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define LARGE 100000 /* names of a version that is worth it to look for what may be given back */
 
 struct owned_version {
 	struct zone_version version;
@@ -327,10 +330,16 @@ void zone_ref(struct zone_version *version)
 void zone_unref(struct zone_version *version)
 {
 	struct owned_version *owned = (struct owned_version *)version;
+	bool large;
 
 	if (!version || atomic_fetch_sub(&owned->references, 1) > 1)
 		return;
+	large = owned->version.name_count >= LARGE;
 	knot_dname_free(owned->version.apex, NULL);
 	chunks_free(owned->chunks);
 	free(owned);
+	/* The allocator would keep what stood between that which goes on living: of 1,000,000 names a third of what the
+	 * agent has besides the image. */
+	if (large)
+		malloc_trim(0);
 }
