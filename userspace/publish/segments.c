@@ -18,6 +18,9 @@
 #define USABLE_UNITS (PG_UNITS_PER_SEGMENT - PG_SEGMENT_GUARD / PG_UNIT)
 #define WORD_BITS 64
 #define BITMAP_WORDS (PG_UNITS_PER_SEGMENT / WORD_BITS)
+/* No record has fewer units, so that no two begin in the same of these. */
+#define USE_UNITS 4
+#define USE_WORDS (BITMAP_WORDS / USE_UNITS)
 /* Putting a map into the map of maps waits for the program's readers, 10 ms, whether one or many are put. So as memory
  * grows more is made at a time: what is expected to be needed, else a 16th of what there is; and no more than so many.
  */
@@ -97,7 +100,7 @@ static int place_segment(struct segments *segments, struct segments_part *part, 
 	uint8_t *at = segments->base + (size_t)number * PG_SEGMENT_SIZE;
 	int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
 	/* Of a cold one, what is taken is all there is to know. */
-	uint64_t *taken = calloc(part == &segments->warm ? 3 : 1, BITMAP_WORDS * sizeof(*taken));
+	uint64_t *taken = calloc(part == &segments->warm ? 2 * BITMAP_WORDS + USE_WORDS : BITMAP_WORDS, sizeof(*taken));
 
 	if (!taken || mmap(at, PG_SEGMENT_SIZE, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, from) == MAP_FAILED) {
 		free(taken);
@@ -298,9 +301,13 @@ static uint64_t *starts_of(const struct segments *segments, uint32_t segment)
 	return segments->taken[segment] + BITMAP_WORDS;
 }
 
-static uint64_t *used_of(const struct segments *segments, uint32_t segment)
+/* The word that says whether a warm record was used, and its bit of it. */
+static uint64_t *use_of(const struct segments *segments, pg_ref ref, uint64_t *bit)
 {
-	return segments->taken[segment] + 2 * (size_t)BITMAP_WORDS;
+	uint32_t number = ref % PG_UNITS_PER_SEGMENT / USE_UNITS;
+
+	*bit = 1ULL << (number % WORD_BITS);
+	return starts_of(segments, ref / PG_UNITS_PER_SEGMENT) + BITMAP_WORDS + number / WORD_BITS;
 }
 
 /* The bits of word `number` that stand for the units from `from` up to `to`. */
@@ -343,11 +350,12 @@ static void set_taken(struct segments *segments, pg_ref ref, uint32_t units, boo
 			segments->taken[segment][i] &= ~bits;
 	}
 	if (ref < PG_COLD) {
-		uint64_t bit = 1ULL << (unit % WORD_BITS);
+		uint64_t bit = 1ULL << (unit % WORD_BITS), *word;
 
 		starts_of(segments, segment)[unit / WORD_BITS] &= ~bit;
 		starts_of(segments, segment)[unit / WORD_BITS] |= taken ? bit : 0;
-		used_of(segments, segment)[unit / WORD_BITS] |= bit;
+		word = use_of(segments, ref, &bit);
+		*word |= bit;
 	}
 	segments->free_units[segment] += taken ? -units : units;
 	part_of(segments, ref)->used += taken ? units : -(uint64_t)units;
@@ -455,16 +463,17 @@ bool segments_has(const struct segments *segments, pg_ref ref, size_t size)
 
 void segments_use(struct segments *segments, pg_ref ref)
 {
-	uint32_t unit = ref % PG_UNITS_PER_SEGMENT;
+	uint64_t bit, *word;
 
-	if (ref < PG_COLD && segments_has(segments, ref, PG_UNIT))
-		used_of(segments, ref / PG_UNITS_PER_SEGMENT)[unit / WORD_BITS] |= 1ULL << (unit % WORD_BITS);
+	if (ref >= PG_COLD || !segments_has(segments, ref, PG_UNIT))
+		return;
+	word = use_of(segments, ref, &bit);
+	*word |= bit;
 }
 
 bool segments_was_used(struct segments *segments, pg_ref ref)
 {
-	uint64_t *word = &used_of(segments, ref / PG_UNITS_PER_SEGMENT)[ref % PG_UNITS_PER_SEGMENT / WORD_BITS];
-	uint64_t bit = 1ULL << (ref % WORD_BITS);
+	uint64_t bit, *word = use_of(segments, ref, &bit);
 	bool used = *word & bit;
 
 	*word &= ~bit;
