@@ -2,7 +2,7 @@
 #
 #   make deps demo test        one command each, on a fresh machine; as root
 #   make all install clean     BUILD=, DESTDIR=, PREFIX= as usual; V=1 shows the commands
-#   make unit asan test-bpf lint fuzz integration vm bench bench-quick format      parts of `make test`, and more
+#   make unit asan test-bpf lint fuzz integration vm bench bench-quick bench-growth format   parts of `make test`, and more
 
 VERSION = 0.1.0
 BUILD ?= build
