@@ -67,13 +67,18 @@ static double process_time(int pid)
 	return sum;
 }
 
-void account_take(struct account *account, int cpu, const int *pids, unsigned count)
+double account_clock(void)
 {
 	struct timespec now;
 
-	memset(account, 0, sizeof(*account));
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	account->now = (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+void account_take(struct account *account, int cpu, const int *pids, unsigned count)
+{
+	memset(account, 0, sizeof(*account));
+	account->now = account_clock();
 	take_cpu(account, cpu);
 	for (unsigned i = 0; i < count; i++)
 		account->tasks += process_time(pids[i]);

@@ -14,6 +14,9 @@ struct account {
 	double tasks;              /* CPU time of the named processes, all their threads */
 };
 
+/* What `now` is taken from: CLOCK_MONOTONIC in seconds. */
+double account_clock(void);
+
 /* The account of `cpu` and of `count` processes now. What cannot be read counts as 0. */
 void account_take(struct account *account, int cpu, const int *pids, unsigned count);
 

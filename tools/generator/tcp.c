@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <time.h>
 
 #define CONNECTIONS_MOST 1024
 #define EVENTS 64
@@ -42,14 +41,6 @@ struct mark {
 	struct account server, client;
 	struct tcp_counts counts;
 };
-
-static double monotonic(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
 
 static void take_mark(const struct run *run, struct mark *mark)
 {
@@ -106,7 +97,7 @@ static void go_on(struct run *run, double end, bool drain)
 {
 	struct epoll_event events[EVENTS];
 
-	while (monotonic() < end && !(drain && !under_way(run))) {
+	while (account_clock() < end && !(drain && !under_way(run))) {
 		int count = epoll_wait(run->epoll, events, EVENTS, WAIT);
 
 		for (int i = 0; i < count; i++)
@@ -118,8 +109,6 @@ static int open_all(struct run *run)
 {
 	const struct options *options = run->options;
 
-	for (unsigned i = 0; i < options->connections; i++)
-		run->connections[i].socket = -1;
 	for (unsigned i = 0; i < options->connections; i++) {
 		uint32_t first = (uint32_t)((uint64_t)i * run->load.count / options->connections);
 
@@ -171,12 +160,12 @@ static int measure(struct run *run)
 		tcp_connection_ask(&run->connections[i], &run->load, &run->counts, options->at_once);
 		serve(run, &run->connections[i], 0, true);
 	}
-	begun = monotonic();
+	begun = account_clock();
 	go_on(run, begun + options->warm, false);
 	take_mark(run, &from);
 	go_on(run, begun + options->warm + options->seconds, false);
 	take_mark(run, &to);
-	go_on(run, monotonic() + PATIENCE, true);
+	go_on(run, account_clock() + PATIENCE, true);
 	print(run, &from, &to);
 	return write_samples(run);
 }
@@ -284,6 +273,8 @@ int main(int argc, char **argv)
 	if (tcp_load_read(&run.load, options.queries, options.slot))
 		return 1;
 	run.connections = calloc(options.connections, sizeof(*run.connections));
+	for (unsigned i = 0; run.connections && i < options.connections; i++)
+		run.connections[i].socket = -1;
 	run.epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (run.load.count < options.at_once)
 		fprintf(stderr, "peregrine-tcp-client: %s: fewer queries than are to be under way\n", options.queries);

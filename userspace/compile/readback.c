@@ -4,6 +4,7 @@
  * be a suffix of the node's own name. Owners are not looked at: they are all the node's name.
  */
 #include "compile/readback.h"
+#include "compile/node.h"
 
 #include <libknot/libknot.h>
 #include <stdbool.h>
@@ -125,21 +126,17 @@ static bool is_source(const struct pg_node *node)
 int readback_node(const struct pg_node *node, struct zone_builder *into)
 {
 	struct reader reader = {.node = node, .name = (const uint8_t *)(node + 1)};
-	size_t table = sizeof(*node) + ((node->name_length + 7U) & ~7U);
+	const struct pg_rrset *rrsets = node_rrsets(node);
 
 	if (!is_source(node))
 		return 0;
-	if (node->flags & PG_NODE_PROOFS)
-		table += PG_PROOFS * sizeof(__u64);
-	if (table + node->rrsets * sizeof(struct pg_rrset) > (size_t)node->units * PG_UNIT)
+	if ((const uint8_t *)(rrsets + node->rrsets) > (const uint8_t *)node + (size_t)node->units * PG_UNIT)
 		return -1;
 	for (uint16_t i = 0; i < node->rrsets; i++) {
-		const struct pg_rrset *rrset = (const struct pg_rrset *)((const uint8_t *)node + table) + i;
-
 		/* The second form of what is there as NSEC. */
-		if (rrset->type == PG_TYPE_NSEC_AT_WILDCARD)
+		if (rrsets[i].type == PG_TYPE_NSEC_AT_WILDCARD)
 			continue;
-		if (open_fragment(&reader, rrset) || read_fragment(&reader, into))
+		if (open_fragment(&reader, &rrsets[i]) || read_fragment(&reader, into))
 			return -1;
 	}
 	return 0;

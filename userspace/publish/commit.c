@@ -172,7 +172,6 @@ static int place(struct commit *commit, size_t number, struct pg_node *node)
 {
 	/* Of a zone without nodes none is looked for. */
 	struct pg_cell *cell = commit_zone(commit)->roll.count ? image_find_cell(commit->image, node) : NULL;
-
 	const struct pg_node *old = cell ? commit_node(commit, cell->ref) : NULL;
 
 	commit->before[number] = cell ? cell->ref : 0;

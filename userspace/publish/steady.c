@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "publish/steady.h"
+#include "compile/node.h"
 #include "compile/readback.h"
 #include "engine/engine.h"
 #include "publish/ahead.h"
-#include "publish/node.h"
 
 #include <libknot/libknot.h>
 #include <pthread.h>

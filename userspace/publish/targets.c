@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "publish/targets.h"
-#include "publish/node.h"
+#include "compile/node.h"
 
 #include <stdlib.h>
 

@@ -37,7 +37,7 @@ def _loads(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Step
 
 
 def _pressure(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Step) -> Part:
-    full, quick = pressure.Plan(1, 4, 0.5), pressure.Plan(1, 1, 0.3, tries=1)
+    full, quick = pressure.Plan(4, 0.5), pressure.Plan(1, 0.3, tries=1)
     names = ("peregrine", "knot-xdp", *(() if given.quick else ("knot", "nsd")))
     some = [kind for kind in kinds if kind.name in names]
     return pressure.Pressure(quick if given.quick else full, some, step)

@@ -41,7 +41,6 @@ NEVER = 8_000  # microseconds: who took longer, or was lost, is counted together
 
 @dataclass(frozen=True)
 class Plan:
-    searches: int  # for the highest rate
     rounds: int
     seconds: float
     tries: int = TRIES  # of each rate in a search
@@ -59,7 +58,7 @@ class Plan:
         return 2 * (self.seconds + self.warm + 0.4)
 
     def turn(self) -> float:
-        return self.start() + self.searches * self.search() + self.rounds * self.one()
+        return self.start() + self.search() + self.rounds * self.one()
 
 
 def rows() -> list[Row]:
@@ -99,11 +98,10 @@ class Pressure:
             for kind in self.kinds:
                 self.step(self.plan.start(), f"pressure: {kind.title} gets its zone")
                 seats.append(seat(stack, kind, [zone], LINKS, client=False))
-            for number in range(self.plan.searches):
-                for one in turns(seats, number):
-                    self.step(self.plan.search(), f"pressure: the highest rate of {one.subject.title}")
-                    highest = self.highest(one, asked)
-                    self.rows["sustained"].add(one.subject.name, highest / 1000, "" if highest else "no rate is sustained")
+            for one in seats:
+                self.step(self.plan.search(), f"pressure: the highest rate of {one.subject.title}")
+                highest = self.highest(one, asked)
+                self.rows["sustained"].add(one.subject.name, highest / 1000, "" if highest else "no rate is sustained")
             for number in range(self.plan.rounds):
                 for one in turns(seats, number):
                     self.step(self.plan.one(), f"pressure: round {number + 1} of {self.plan.rounds}, {one.subject.title}")
@@ -150,8 +148,8 @@ class Pressure:
         return sustained(closed, lambda rate: self.ask(one, asked, PROBE, rate)[0], self.plan.tries)
 
     def latency(self, one: Seat, asked: Prepared) -> None:
-        """How long replies take at half of the highest rate that any search found."""
-        highest = 1000 * max(self.rows["sustained"].series[one.subject.name].values)
+        """How long replies take at half of the highest rate."""
+        highest = 1000 * self.rows["sustained"].series[one.subject.name].median
         seen, why = self.ask(one, asked, self.plan.seconds, max(highest * SHARE, TIMED), timed=True)
         for key, word in LATENCIES.items():
             never = "queries were lost" if seen[word] >= NEVER else ""

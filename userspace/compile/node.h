@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What stands behind a node's name (struct pg_node), as the publisher reads it. */
-#ifndef PEREGRINE_PUBLISH_NODE_H
-#define PEREGRINE_PUBLISH_NODE_H
+/* What stands behind a node's name (struct pg_node), as compiler and publisher read it. */
+#ifndef PEREGRINE_COMPILE_NODE_H
+#define PEREGRINE_COMPILE_NODE_H
 
 #include "image_shared.h"
 
