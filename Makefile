@@ -57,7 +57,8 @@ export PEREGRINE_BUILD = $(abspath $(BUILD))
 .SECONDARY:
 .DEFAULT_GOAL = all
 .PHONY: all deps demo test install clean unit asan test-bpf lint fuzz integration vm bench format
-.PHONY: bench-quick bench-growth bench-readme bench-kernel verifier-record unit-programs bpf-programs fuzz-programs tidy
+.PHONY: bench-quick bench-growth bench-readme bench-kernel bench-instructions verifier-record
+.PHONY: unit-programs bpf-programs fuzz-programs tidy
 
 all: $(BUILD)/peregrined $(BUILD)/peregrine $(BUILD)/peregrine-verifier
 
@@ -99,6 +100,10 @@ bench-readme:
 
 bench-kernel: $(BUILD)/peregrine-bench
 	$(Q)$< $(if $(QUICK),--quick --force)
+
+# Instructions that a reply takes, counted in QEMU: the same on every machine. Two minutes.
+bench-instructions: $(BUILD)/peregrine-bench
+	$(Q)$(PYTHON) tools/bench/instructions.py $(BENCH)
 
 # Who can be whose primary, tried out with the real servers: docs/interop.md.
 interop: all

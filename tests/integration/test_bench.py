@@ -176,6 +176,14 @@ def test_a_generator_that_is_mostly_late_is_the_limit() -> None:
     assert doubt(windows=5, late_windows=5) == doubt(windows=0, late_windows=10) == rates.LIMITED
 
 
+def test_instructions_are_counted() -> None:
+    """The same number each time, in whatever hurry the machine is; a limit for what a positive answer may take."""
+    argv = [sys.executable, str(ROOT / "tools/bench/instructions.py"), "--only", "A, one name"]
+    counted = {line[:40].strip(): int(line[40:]) for line in run(*argv, timeout=240).splitlines()[1:]}
+    assert 10 < counted["reflect"] < 60
+    assert 500 < counted["A, one name"] < 1_850
+
+
 def test_two_cpus() -> None:
     rows = rows_of(scale.Scale(scale.Plan(1, 1, 0.2), [KINDS["peregrine"], KINDS["reflect"]], untold))
     for key, row in rows.items():

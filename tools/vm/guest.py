@@ -267,10 +267,14 @@ class Guest:
         accelerator: str = "tcg",
         boot_timeout: float = 60.0,
         lifetime: int = 300,
+        more: Sequence[str] = (),
+        append: str = "",
     ) -> None:
+        """`more`: further arguments of QEMU's, `append`: of the kernel's."""
         self.kernel, self.image, self.network = kernel, image, network
         self.memory, self.cpus, self.accelerator = memory, cpus, accelerator
         self.boot_timeout, self.lifetime = boot_timeout, lifetime
+        self.more, self.append = more, append
         self.release, self.log = "", ""
         self._number, self._buffer = 0, ""
         self._process: subprocess.Popen[bytes] | None = None
@@ -299,7 +303,7 @@ class Guest:
             "-initrd",
             str(initramfs),
         ]
-        argv += ["-append", "console=ttyS0 quiet rdinit=/init panic=-1"]
+        argv += ["-append", f"console=ttyS0 quiet rdinit=/init panic=-1 {self.append}", *self.more]
         if self.network:
             argv = self.network.command(*argv, *self.network.arguments())
         return argv
