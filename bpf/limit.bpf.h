@@ -51,7 +51,7 @@ PG_STAGE int charge_response(struct pg_work *w)
 	/* An address that is proved to be the client's own is no victim's. */
 	if (w->edns & PG_EDNS_GOOD_COOKIE)
 		return PG_LIMIT_PASS;
-	key = pg_limit_key(w, pg_limit_class(w->rcode, w->answers));
+	key = pg_limit_key(w, pg_limit_class(w->rcode, w->count[PG_ANSWER]));
 	entry = bpf_map_lookup_elem(&limits, &key);
 	if (!entry) {
 		struct pg_limit first = {.due = w->now + policy->interval};

@@ -118,7 +118,7 @@ struct {
 
 static __always_inline int pg_message(PG_CONTEXT *ctx, const struct pg_work *w, const __u8 **msg, const __u8 **end)
 {
-	__u32 offset = PG_MASK(w->message, 0x7f);
+	const __u64 offset = PG_MASK(w->message, 0x7f);
 
 	*msg = (const __u8 *)(long)ctx->data + offset;
 	*end = (const __u8 *)(long)ctx->data_end;
@@ -180,7 +180,7 @@ static __always_inline void pg_use(struct pg_work *w, pg_ref ref)
 static __always_inline int copy_blocks(__u8 *to, const __u8 *end, const __u8 *from, __u32 length, const __u32 size,
                                        const __u32 most)
 {
-	__u32 last;
+	__u64 last;
 
 	if (length < size || length > most)
 		return -1;

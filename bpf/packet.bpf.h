@@ -198,7 +198,7 @@ static __always_inline __u64 turn_ipv4(struct iphdr *ip, __u16 udp_length)
 	const __u32 whole = bpf_htonl(IP_DONT_FRAGMENT), hops = bpf_htonl(HOP_LIMIT << 24 | IPPROTO_UDP << 16);
 
 	pg_store64(ip, length | (__u64)whole << 32);
-	pg_store32(&ip->ttl, hops | ~pg_sum_fold(sum + length + whole + hops) << 16);
+	pg_store32(&ip->ttl, hops | ~pg_sum_fold_few(sum + length + whole + hops) << 16);
 	pg_store64(&ip->saddr, addresses << 32 | addresses >> 32);
 	return sum;
 }

@@ -14,34 +14,35 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
+/* The packet is not answered. */
+static __always_inline int leave(struct pg_counters *counter, int exit)
+{
+	counter->exits[PG_MASK(exit, PG_EXIT_ROOM - 1)]++;
+	return exit == PG_EXIT_LIMITED ? XDP_DROP : XDP_PASS;
+}
+
 SEC("xdp.frags")
 int peregrine_xdp(struct xdp_md *ctx)
 {
 	__u32 zero = 0;
 	struct pg_work *w = bpf_map_lookup_elem(&work, &zero);
 	const struct pg_settings *set = pg_settings(w);
-	int exit, verdict = PG_LIMIT_PASS;
-	struct pg_counters *counter;
+	struct pg_counters *counter = own_counters();
+	int exit, verdict;
 
-	if (!w || !set)
+	if (!w || !set || !counter)
 		return XDP_PASS;
 	exit = decide(ctx, w, set);
-	if (!exit)
-		verdict = limit_response(w, set);
-	if (verdict == PG_LIMIT_SLIP)
-		pg_slip(w);
+	if (exit)
+		return leave(counter, exit);
+	verdict = limit_response(w, set);
 	/* Behind the driver nothing is limited: what is over the limit must not get there, whatever the room. */
 	if (verdict == PG_LIMIT_DROP)
-		exit = PG_EXIT_LIMITED;
-	else if (!exit && resize(ctx, frame_length(w), kept_length(w)))
-		exit = verdict == PG_LIMIT_PASS ? PG_EXIT_NO_ROOM : PG_EXIT_LIMITED;
-	counter = own_counters();
-	if (!counter)
-		return XDP_PASS;
-	if (exit) {
-		counter->exits[PG_MASK(exit, PG_EXIT_ROOM - 1)]++;
-		return exit == PG_EXIT_LIMITED ? XDP_DROP : XDP_PASS;
-	}
+		return leave(counter, PG_EXIT_LIMITED);
+	if (verdict == PG_LIMIT_SLIP)
+		pg_slip(w);
+	if (resize(ctx, frame_length(w), kept_length(w)))
+		return leave(counter, verdict == PG_LIMIT_PASS ? PG_EXIT_NO_ROOM : PG_EXIT_LIMITED);
 	if (pg_link(ctx, w) || turn_packet(ctx, w)) {
 		counter->exits[PG_EXIT_INTERNAL]++;
 		return XDP_ABORTED;

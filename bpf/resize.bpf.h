@@ -36,6 +36,17 @@ static __always_inline int move_to_start(struct xdp_md *ctx, __u32 length, __u32
 	return 0;
 }
 
+/* Octets of the frame in its first buffer. */
+static __always_inline __u32 first_buffer(const struct xdp_md *ctx)
+{
+	return (const __u8 *)(long)ctx->data_end - (const __u8 *)(long)ctx->data;
+}
+
+static __always_inline int is_whole(struct xdp_md *ctx)
+{
+	return bpf_xdp_get_buff_len(ctx) == first_buffer(ctx);
+}
+
 /*
  * Makes the frame `want` octets long, of which the first `keep` stay as they are. Most drivers leave a page's rest
  * behind the frame. Where they do not (veth since Linux 6.8 or so packs frames of the stack tightly; some drivers use
@@ -44,13 +55,22 @@ static __always_inline int move_to_start(struct xdp_md *ctx, __u32 length, __u32
  */
 static __always_inline int resize(struct xdp_md *ctx, int want, __u32 keep)
 {
-	int have = (const __u8 *)(long)ctx->data_end - (const __u8 *)(long)ctx->data, growth = want - have, behind;
+	int growth = want - (int)first_buffer(ctx), behind;
 
-	/* In several buffers: only the last one would grow, and the reply is written to the first. */
-	if ((int)bpf_xdp_get_buff_len(ctx) != have)
+	/* In several buffers: only the last one would grow, and the reply is written to the first. What was cut off of
+	 * the last would be lost, so it is asked before; what it grew can be taken back. */
+	if (growth <= 0 && !is_whole(ctx))
 		return -1;
-	if (!growth || !bpf_xdp_adjust_tail(ctx, growth))
+	if (!growth)
 		return 0;
+	if (!bpf_xdp_adjust_tail(ctx, growth)) {
+		if (first_buffer(ctx) == (__u32)want)
+			return 0;
+		bpf_xdp_adjust_tail(ctx, -growth);
+		return -1;
+	}
+	if (!is_whole(ctx))
+		return -1;
 	/* At least a word at the head, so that octets can be moved by words. */
 	behind = growth > HEADROOM_USED ? growth - HEADROOM_USED : growth < 8 ? growth - 8 : 0;
 	/* In such an order that what was done can be taken back: octets that were cut off come back as zeros. */

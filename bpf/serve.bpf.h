@@ -59,7 +59,7 @@ static __always_inline int decide(PG_CONTEXT *ctx, struct pg_work *w, const stru
 	exit = pg_parse(ctx, w, set);
 	if (exit)
 		return exit;
-	exit = pg_settle(w);
+	exit = pg_settle(w, set);
 	if (exit)
 		return exit;
 	return pg_reply_length(w) > PG_REPLY_MAX ? PG_EXIT_LARGE : PG_EXIT_ANSWERED;

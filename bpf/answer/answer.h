@@ -15,12 +15,12 @@
 #include "link.h"
 
 /* Decides on the reply, its OPT record included. Returns an exit. */
-PG_INLINE int pg_settle(struct pg_work *w)
+PG_INLINE int pg_settle(struct pg_work *w, const struct pg_settings *settings)
 {
 	int exit;
 
 	w->beyond = 0;
-	exit = pg_resolve(w);
+	exit = pg_resolve(w, settings);
 	/* What could not be read was taken for something else, or for nothing: no decision. */
 	if (w->beyond)
 		return PG_EXIT_COLD;

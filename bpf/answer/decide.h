@@ -191,7 +191,7 @@ PG_INLINE __u32 pg_to_prove(const struct pg_work *w, int exact, int delegation)
 }
 
 /* Decides what is due for the present sname: an exit, or PG_FOLLOW. Sets w->prove. */
-PG_STAGE int pg_decide(struct pg_work *w)
+PG_INLINE int pg_decide(struct pg_work *w)
 {
 	int exact;
 
@@ -237,14 +237,14 @@ PG_INLINE int pg_outside(struct pg_work *w, int result)
 }
 
 /* Follows the chain of CNAMEs from the question's name to what ends it. Returns an exit, or PG_UNPROVED. */
-PG_STAGE int pg_resolve_chain(struct pg_work *w)
+PG_STAGE int pg_resolve_chain(struct pg_work *w, const struct pg_settings *settings)
 {
 	int result = PG_EXIT_INTERNAL;
 
-	if (!w)
+	if (!w || !settings)
 		return result;
 	for (int i = 0; i <= PG_CHAIN_MAX; i++) {
-		result = pg_find(w);
+		result = pg_find(w, settings);
 		if (result)
 			return pg_outside(w, result);
 		w->flags |= w->chain ? 0 : PG_WORK_AA;
@@ -265,7 +265,7 @@ PG_STAGE int pg_resolve_chain(struct pg_work *w)
 
 /* From the parsed question to the fragments due. (Not a stage: the kernel allows eight frames, all of which a proof
  * takes.) */
-PG_INLINE int pg_resolve(struct pg_work *w)
+PG_INLINE int pg_resolve(struct pg_work *w, const struct pg_settings *settings)
 {
 	int result;
 
@@ -273,7 +273,7 @@ PG_INLINE int pg_resolve(struct pg_work *w)
 	pg_clear(w);
 	if (w->rcode)
 		return PG_EXIT_ANSWERED;
-	result = pg_resolve_chain(w);
+	result = pg_resolve_chain(w, settings);
 	if (!result && w->proofs)
 		result = pg_place_proofs(w);
 	if (!result && w->wanted)

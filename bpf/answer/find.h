@@ -56,14 +56,25 @@ PG_INLINE __u64 pg_same(__u32 a, __u32 b)
 PG_INLINE int pg_scan_rrsets(struct pg_work *w, const struct pg_node *node, pg_ref ref, __u32 type)
 {
 	const struct pg_rrset *rrset = pg_rrsets(node);
-	const __u64 any = pg_same(type, PG_TYPE_ANY), signature = pg_same(type, PG_TYPE_RRSIG);
-	const __u64 alias = 1 & ~(pg_same(type, PG_TYPE_NSEC) | pg_same(type, PG_TYPE_NSEC_AT_WILDCARD) | signature);
+	__u64 any, alias, signature;
 
+	/* Of its own type, which most are. */
+	for (__u32 i = 0; i < PG_SCAN_MAX && i < node->rrsets; i++) {
+		w->entry = i;
+		if (rrset[i].type == type)
+			goto found;
+	}
+	any = pg_same(type, PG_TYPE_ANY);
+	signature = pg_same(type, PG_TYPE_RRSIG);
+	/* The number of RRsets is read anew: else the verifier knows another limit of it for each end of the loop
+	 * above. */
+	PG_BARRIER();
+	alias = 1 & ~(pg_same(type, PG_TYPE_NSEC) | pg_same(type, PG_TYPE_NSEC_AT_WILDCARD) | signature);
 	for (__u32 i = 0; i < PG_SCAN_MAX; i++) {
 		if (i >= node->rrsets)
 			return PG_NOT_FOUND;
 		w->entry = i;
-		if (pg_same(rrset[i].type, type) | any | (pg_same(rrset[i].type, PG_TYPE_CNAME) & alias) |
+		if (any | (pg_same(rrset[i].type, PG_TYPE_CNAME) & alias) |
 		    (signature & ~pg_same(rrset[i].length, rrset[i].signed_length)))
 			goto found;
 	}
@@ -255,9 +266,8 @@ PG_INLINE int pg_match_exact(struct pg_work *w, pg_ref ref, __u32 start)
  * zone, so that the node says which zone it is. PG_FOUND_BROKEN: the zone has to be found first. PG_NOT_FOUND: no zone
  * has the name.
  */
-PG_STAGE int pg_find_exact(struct pg_work *w, __u32 first)
+PG_STAGE int pg_find_exact(struct pg_work *w, const struct pg_settings *settings, __u32 first)
 {
-	const struct pg_settings *settings = pg_settings(w);
 	const struct pg_bucket *bucket;
 	__u64 hash, cell = 0;
 	__u32 start, tag;
@@ -434,14 +444,14 @@ PG_STAGE int pg_find_name(struct pg_work *w, int missing)
  * Finds sname's zone, and its node or that of its closest encloser. Most names are there, or else the one above is:
  * that takes a look-up for each, and none for the zone. Returns as pg_find_zone does.
  */
-PG_INLINE int pg_find(struct pg_work *w)
+PG_INLINE int pg_find(struct pg_work *w, const struct pg_settings *settings)
 {
-	int exact = pg_find_exact(w, 0), result;
+	int exact = pg_find_exact(w, settings, 0), result;
 
 	w->node_labels = w->labels;
 	if (exact == PG_FOUND)
 		return PG_EXIT_ANSWERED;
-	if (exact == PG_NOT_FOUND && w->labels && pg_find_exact(w, 1) == PG_FOUND) {
+	if (exact == PG_NOT_FOUND && w->labels && pg_find_exact(w, settings, 1) == PG_FOUND) {
 		w->node_labels--;
 		return PG_EXIT_ANSWERED;
 	}

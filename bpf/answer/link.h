@@ -9,6 +9,12 @@
 #include "decide.h"
 #include "edns.h"
 
+/* Where the relocations of a fragment stand: octets from its start. */
+PG_INLINE __u32 pg_relocations_of(const struct pg_placed *placed)
+{
+	return (placed->signed_length + 3U) & ~3U;
+}
+
 /* What the pointers of fragment `number`, which begins at w->written, are counted from. Signatures alone are asked for
  * by their owner's name. */
 PG_INLINE void pg_set_bases(struct pg_work *w, const struct pg_placed *placed)
@@ -21,61 +27,87 @@ PG_INLINE void pg_set_bases(struct pg_work *w, const struct pg_placed *placed)
 }
 
 /*
- * Writes compression pointers of fragment `number`, which has been copied to octet w->written of the message: the
- * suffixes, or, where its sname is not the question's, the owners. A function of its own: in that which copies, the
- * verifier would go through all of this once for each length. Few branches: it follows each, in every round.
+ * Writes compression pointers of a fragment that has been copied to octet w->written of the message: those of `count`
+ * relocations, which stand from octet `relocation` of the fragment on. `stood` is in their place. Few branches: the
+ * verifier follows each, in every round.
  */
-PG_STAGE int pg_relocate(PG_CONTEXT *ctx, struct pg_work *w, __u32 number, __u32 owners)
+PG_INLINE int pg_point(PG_CONTEXT *ctx, struct pg_work *w, const struct pg_placed *placed, __u32 relocation,
+                       __u32 count, __u16 stood)
 {
-	const struct pg_placed *placed;
-	const __u8 *fragment, *msg, *end;
-	__u32 from, octets, written, relocation, first, count, stood;
+	const __u8 *fragment = pg_record(w, placed->fragment), *msg, *end;
+	const __u32 from = placed->from, octets = placed->octets, moved = w->written - from;
 	__u64 sum = 0;
 
-	if (!w)
-		return -1;
-	placed = &w->place[PG_MASK(number, PG_PLACED_MAX - 1)];
-	fragment = pg_record(w, placed->fragment);
 	if (!fragment || pg_message(ctx, w, &msg, &end))
 		return -1;
-	pg_set_bases(w, placed);
-	from = placed->from;
-	octets = placed->octets;
-	written = w->written;
-	/* The first owner, at octet 0, has no relocation, which would be 0: the one before is taken, and cleared. */
-	first = placed->owners ? (__u32)sizeof(struct pg_relocation) : 0;
-	relocation = ((placed->signed_length + 3U) & ~3U) - first;
-	if (!owners)
-		relocation += placed->owners * (__u32)sizeof(struct pg_relocation);
-	count = owners ? placed->owners : placed->suffixes;
-	/* What stood in a pointer's place, as a share of the sum that goes. */
-	stood = (owners ? pg_be16(PG_POINTER | PG_HEADER_SIZE) : 0) ^ 0xffff;
 	for (__u32 i = 0; i < PG_SCAN_MAX && i < count; i++) {
 		__u32 word, at, pointer;
 		__u8 *place;
 
 		if (relocation > PG_RECORD_ROOM - sizeof(struct pg_relocation))
 			return -1;
-		word = i || !owners ? pg_load32(fragment + relocation) : 0;
+		word = pg_load32(fragment + relocation);
 		relocation += sizeof(struct pg_relocation);
-		at = (word & 0xffff) - from;
+		at = word & 0xffff;
 		/* Of another form; before `from` this is more than can be. */
-		if (at >= octets)
+		if (at - from >= octets)
 			continue;
 		word >>= 16;
 		/* Beyond what a pointer reaches; sname never stands there. */
-		if ((written & PG_REPLY_MASK) > PG_POINTER_MAX && word >> PG_TO_BASE == PG_BASE_OWN)
+		if ((w->written & PG_REPLY_MASK) > PG_POINTER_MAX && word >> PG_TO_BASE == PG_BASE_OWN)
 			return -1;
 		pointer = pg_be16((w->base[word >> PG_TO_BASE] + word) | PG_POINTER);
-		at += written;
+		at += moved;
 		place = (__u8 *)msg + PG_MASK(at, PG_REPLY_MASK);
 		if (place + 2 > end)
 			return -1;
 		pg_store16(place, pointer);
-		sum += pg_sum_at(pointer, at) + pg_sum_at(stood, at);
+		/* What goes is taken from the sum by its complement. */
+		sum += pg_sum_at(pointer + (stood ? stood ^ 0xffff : 0), at);
 	}
 	w->sum += sum;
 	return count > PG_SCAN_MAX ? -1 : 0;
+}
+
+/* The pointers to suffixes of fragment `number`. A function of its own, like the next one: in that which copies, the
+ * verifier would go through all of this once for each length. */
+PG_STAGE int pg_point_suffixes(PG_CONTEXT *ctx, struct pg_work *w, __u32 number)
+{
+	const struct pg_placed *placed;
+	__u32 owners;
+
+	if (!w)
+		return -1;
+	placed = &w->place[PG_MASK(number, PG_PLACED_MAX - 1)];
+	owners = placed->owners ? placed->owners - 1 : 0;
+	pg_set_bases(w, placed);
+	return pg_point(ctx, w, placed, pg_relocations_of(placed) + owners * (__u32)sizeof(struct pg_relocation),
+	                placed->suffixes, 0);
+}
+
+/* The owners, where sname is not the question's. The first stands at octet 0 and has no relocation. */
+PG_STAGE int pg_point_owners(PG_CONTEXT *ctx, struct pg_work *w, __u32 number)
+{
+	const __u16 stood = pg_be16(PG_POINTER | PG_HEADER_SIZE);
+	const struct pg_placed *placed;
+	const __u8 *msg, *end;
+	__u32 at, pointer;
+	__u8 *first;
+
+	if (!w || pg_message(ctx, w, &msg, &end))
+		return -1;
+	placed = &w->place[PG_MASK(number, PG_PLACED_MAX - 1)];
+	pg_set_bases(w, placed);
+	if (!placed->from) {
+		at = w->written;
+		pointer = pg_be16(w->base[PG_BASE_SNAME] | PG_POINTER);
+		first = (__u8 *)msg + PG_MASK(at, PG_REPLY_MASK);
+		if (first + 2 > end)
+			return -1;
+		pg_store16(first, pointer);
+		w->sum += pg_sum_at(pointer + (stood ^ 0xffff), at);
+	}
+	return pg_point(ctx, w, placed, pg_relocations_of(placed), placed->owners - 1, stood);
 }
 
 /* The CNAME that DNAME `number` makes of sname, in the work area: its name is the message's own, whose case is kept, up
@@ -154,7 +186,7 @@ PG_STAGE int pg_link_fragment(PG_CONTEXT *ctx, struct pg_work *w, __u32 number)
 {
 	const __u8 *fragment, *msg, *end;
 	const struct pg_placed *placed;
-	__u32 at;
+	__u64 at;
 
 	if (!w)
 		return -1;
@@ -166,28 +198,27 @@ PG_STAGE int pg_link_fragment(PG_CONTEXT *ctx, struct pg_work *w, __u32 number)
 	w->sum += pg_sum_at(placed->sum, at);
 	if (pg_copy((__u8 *)msg + at, end, fragment + PG_MASK(placed->from, PG_SIGNATURES_MASK), placed->octets))
 		return -1;
-	if (placed->suffixes && pg_relocate(ctx, w, number, 0))
+	if (placed->suffixes && pg_point_suffixes(ctx, w, number))
 		return -1;
-	if (placed->owners && placed->end - placed->sname != PG_HEADER_SIZE && pg_relocate(ctx, w, number, 1))
+	if (placed->owners && placed->end - placed->sname != PG_HEADER_SIZE && pg_point_owners(ctx, w, number))
 		return -1;
 	w->written += placed->octets;
 	return 0;
 }
 
-/* The header of the reply, as two words: id, flags, QDCOUNT and ANCOUNT; NSCOUNT and ARCOUNT. Gives their sum. RD is
- * given back (RFC 1035 section 4.1.1); CD and AD are cleared (RFC 4035 section 3.1.6), as are RA and Z. */
+/* The header of the reply, as two words: id and flags; the counts. Gives their sum. RD is given back (RFC 1035 section
+ * 4.1.1); CD and AD are cleared (RFC 4035 section 3.1.6), as are RA and Z. */
 PG_INLINE __u64 pg_put_header(const struct pg_work *w, __u8 *header)
 {
-	__u64 first = pg_load64(header);
-	__u32 flags = PG_FLAG_QR | (first >> 16 & PG_FLAG_RD) | (w->flags & PG_WORK_AA ? PG_FLAG_AA : 0) |
-	              (w->flags & PG_WORK_TC ? PG_FLAG_TC : 0) | (w->rcode & 0xf) << 8;
-	__u32 second = pg_be16(w->authorities) | (__u32)pg_be16(w->additionals + (w->flags & PG_WORK_OPT ? 1 : 0))
-	                                             << 16;
+	__u64 counts = pg_be64(pg_load64(w->count) + (w->flags & PG_WORK_OPT));
+	__u32 first = pg_load32(header), flags = w->flags;
 
-	first = (first & 0x0000ffff0000ffffULL) | (__u64)flags << 16 | (__u64)pg_be16(w->answers) << 48;
-	pg_store64(header, first);
-	pg_store32(header + 8, second);
-	return pg_sum_word(first) + second;
+	_Static_assert(PG_WORK_AA == PG_FLAG_AA && PG_WORK_TC == PG_FLAG_TC && PG_WORK_OPT == 1, "as in the header");
+	flags = PG_FLAG_QR | (flags & (PG_WORK_AA | PG_WORK_TC)) | (w->rcode & 0xf) << 8;
+	first = (first & (0xffff | PG_FLAG_RD << 16)) | flags << 16;
+	pg_store32(header, first);
+	pg_store64(header + 4, counts);
+	return pg_sum_word(counts) + first;
 }
 
 /* The header of the reply, and the sum of header and question. */
@@ -203,7 +234,7 @@ PG_INLINE int pg_link_header(PG_CONTEXT *ctx, struct pg_work *w)
 }
 
 /* The whole reply. The message has room for w->length octets, and OPT. Returns 0, or -1 for what cannot happen. */
-PG_STAGE int pg_link(PG_CONTEXT *ctx, struct pg_work *w)
+PG_INLINE int pg_link(PG_CONTEXT *ctx, struct pg_work *w)
 {
 	if (!w || pg_link_header(ctx, w))
 		return -1;

@@ -68,12 +68,12 @@ PG_INLINE __u32 pg_hash_tag(__u64 hash)
 /* The hash of the suffix of sname that starts at octet `start`. */
 PG_INLINE __u64 pg_hash_suffix(const struct pg_work *w, __u32 start, __u64 hash)
 {
-	for (__u32 i = 0; i < PG_NAME_WORDS; i++) {
-		__u32 at = start + i * 8;
+	const __u8 *suffix = &w->name[PG_MASK(start, PG_NAME_ROOM - 1)];
 
-		if (at >= w->name_length)
-			break;
-		hash = pg_hash_word(hash, pg_load64(&w->name[PG_MASK(at, PG_NAME_ROOM - 1)]));
+	for (__s64 left = PG_MASK(w->name_length - start, PG_NAME_MAX); left > 0; left -= 8) {
+		PG_OPAQUE(left);
+		hash = pg_hash_word(hash, pg_load64(suffix));
+		suffix += 8;
 	}
 	return pg_hash_end(hash);
 }
@@ -81,15 +81,16 @@ PG_INLINE __u64 pg_hash_suffix(const struct pg_work *w, __u32 start, __u64 hash)
 /* Whether the `length` octets of a padded name in the image are the suffix of sname that starts at `start`. */
 PG_INLINE int pg_same_suffix(const struct pg_work *w, __u32 start, const __u8 *name, __u32 length)
 {
+	const __u8 *suffix = &w->name[PG_MASK(start, PG_NAME_ROOM - 1)];
+
 	if (start + length != w->name_length)
 		return 0;
-	for (__u32 i = 0; i < PG_NAME_WORDS; i++) {
-		__u32 at = start + i * 8;
-
-		if (i * 8 >= length)
-			break;
-		if (pg_load64(&w->name[PG_MASK(at, PG_NAME_ROOM - 1)]) != pg_load64(name + i * 8))
+	for (__s64 left = PG_MASK(length, PG_NAME_MAX); left > 0; left -= 8) {
+		PG_OPAQUE(left);
+		if (pg_load64(suffix) != pg_load64(name))
 			return 0;
+		suffix += 8;
+		name += 8;
 	}
 	return 1;
 }

@@ -169,7 +169,7 @@ PG_STAGE int pg_order_step(struct pg_work *w)
  * w->last: the index hash of the name that comes before; nothing is found when the label comes before all. Returns 0 or
  * -1.
  */
-PG_STAGE int pg_find_before(struct pg_work *w, __u32 start)
+PG_INLINE int pg_find_before(struct pg_work *w, __u32 start)
 {
 	if (!w || start >= PG_NAME_ROOM)
 		return -1;

@@ -9,23 +9,29 @@
 #include "edns.h"
 #include "name.h"
 
-PG_INLINE int pg_parse_header(struct pg_work *w, const __u8 *msg, const __u8 *end)
+/* Which exit a header takes that is not an ordinary query's. */
+PG_INLINE int pg_judge_header(__u8 flags)
 {
-	if (w->message_length < PG_HEADER_SIZE + 5 || msg + PG_HEADER_SIZE > end)
-		return PG_EXIT_MALFORMED;
-	if (msg[2] & PG_FLAG_QR)
+	if (flags & PG_FLAG_QR)
 		return PG_EXIT_RESPONSE;
-	if (msg[2] & PG_OPCODE_MASK)
+	if (flags & PG_OPCODE_MASK)
 		return PG_EXIT_OPCODE;
 	/* A query is not truncated. */
-	if (msg[2] & PG_FLAG_TC)
+	return flags & PG_FLAG_TC ? PG_EXIT_MALFORMED : PG_EXIT_SECTIONS;
+}
+
+PG_INLINE int pg_parse_header(struct pg_work *w, const __u8 *msg, const __u8 *end)
+{
+	__u32 additionals;
+
+	if (w->message_length < PG_HEADER_SIZE + 5 || msg + PG_HEADER_SIZE > end)
 		return PG_EXIT_MALFORMED;
 	/* QDCOUNT 1, ANCOUNT 0, NSCOUNT 0, ARCOUNT 0 or 1. */
-	if (pg_load32(msg + 4) != pg_be16(1) || pg_load16(msg + 8) || pg_load16(msg + 10) & ~pg_be16(1))
-		return PG_EXIT_SECTIONS;
-	w->flags = w->flags & PG_WORK_TCP;
-	if (pg_load16(msg + 10))
-		w->flags |= PG_WORK_OPT;
+	additionals = pg_load32(msg + 8);
+	if (msg[2] & (PG_FLAG_QR | PG_OPCODE_MASK | PG_FLAG_TC) || pg_load32(msg + 4) != pg_be16(1) ||
+	    additionals & ~pg_be32(1))
+		return pg_judge_header(msg[2]);
+	w->flags = (w->flags & PG_WORK_TCP) | (additionals ? PG_WORK_OPT : 0);
 	return PG_EXIT_ANSWERED;
 }
 
@@ -35,11 +41,12 @@ PG_INLINE int pg_parse_labels(struct pg_work *w, const __u8 *name, const __u8 *e
 {
 	__u64 at = 0;
 
-	for (__u32 i = 0; i <= PG_LABELS_MAX; i++) {
+	/* A label takes two octets at least, so there are PG_LABELS_MAX of them at most. */
+	for (__u64 i = 0; at < PG_NAME_MAX; i++) {
 		const __u8 *label = name + at;
 
 		PG_OPAQUE(label);
-		if (at >= PG_NAME_MAX || label + 1 > end)
+		if (label + 1 > end)
 			return -1;
 		w->label[i] = at;
 		if (!*label) {
@@ -54,47 +61,80 @@ PG_INLINE int pg_parse_labels(struct pg_work *w, const __u8 *name, const __u8 *e
 	return -1;
 }
 
-/*
- * Takes the name into the work area, folded, and, in the same pass, its hash as it stands in the index, and the sum of
- * the question as it is: behind the name there are type and class.
- */
-PG_INLINE int pg_parse_words(struct pg_work *w, const __u8 *msg, const __u8 *end, __u64 hash)
+/* Folds the name in the work area, and makes its hash. */
+PG_STAGE int pg_fold_name(struct pg_work *w)
 {
-	const __u64 length = w->name_length, rest = length % 8;
-	const __u8 *at = msg + PG_HEADER_SIZE;
-	__u64 word, sum = 0, i;
+	const struct pg_settings *settings = w ? pg_settings(w) : 0;
+	__u64 hash;
 
-	for (i = 0; i < PG_NAME_ROOM - 8; i += 8) {
-		const __u8 *next = at + 8;
+	if (!w || !settings)
+		return -1;
+	hash = pg_hash_start(settings->hash_seed, PG_ROLE_NAME, 0);
+	for (__u32 i = 0; i < PG_NAME_WORDS && i * 8 < w->name_length; i++) {
+		__u64 word = pg_fold(pg_load64(&w->name[i * 8]));
 
-		PG_OPAQUE(next);
-		if (i + 8 > length)
-			break;
-		if (next > end)
-			return -1;
-		word = pg_load64(next - 8);
-		sum += pg_sum_word(word);
-		word = pg_fold(word);
-		pg_store64(&w->name[i], word);
+		pg_store64(&w->name[i * 8], word);
 		hash = pg_hash_word(hash, word);
-		at = next;
+	}
+	w->name_hash = pg_hash_end(hash);
+	return 0;
+}
+
+/* Takes the name into the work area as it is, padded with zeros, and the sum of what is behind it in the question: type
+ * and class. */
+PG_INLINE int pg_copy_name(struct pg_work *w, const __u8 *msg, const __u8 *end)
+{
+	const __u64 length = PG_MASK(w->name_length, PG_NAME_MAX), rest = length % 8;
+	const __u8 *at = msg + PG_HEADER_SIZE;
+	__u8 *name = w->name;
+	__u32 tail;
+
+	for (__s64 left = length; left >= 8; left -= 8) {
+		PG_OPAQUE(left);
+		at += 8;
+		PG_OPAQUE(at);
+		if (at > end)
+			return -1;
+		pg_store64(name, pg_load64(at - 8));
+		name += 8;
 	}
 	/* The last octets are the upper part of the name's last word, or the only one. */
 	at = msg + PG_MASK(length + PG_HEADER_SIZE - 8, 0x1ff);
 	PG_OPAQUE(at);
 	if (at + 8 + 4 > end)
 		return -1;
-	word = rest ? pg_load64(at) >> (64 - 8 * rest) : 0;
-	sum += pg_sum_word(word);
-	word = pg_fold(word);
 	/* Words are read up to 7 octets behind the name: zeros. */
-	i = PG_MASK(length, PG_NAME_ROOM - 8);
-	pg_store64(&w->name[i], word);
-	pg_store64(&w->name[i + 8], 0);
-	w->name_hash = pg_hash_end(rest ? pg_hash_word(hash, word) : hash);
-	word = pg_load32(at + 8);
-	w->question_sum = sum + pg_sum_at((word & 0xffff) + (word >> 16), length);
+	name = &w->name[PG_MASK(length, PG_NAME_ROOM - 8)];
+	pg_store64(name, rest ? pg_load64(at) >> (64 - 8 * rest) : 0);
+	pg_store64(name + 8, 0);
+	tail = pg_load32(at + 8);
+	w->question_sum = pg_sum_at((tail & 0xffff) + (tail >> 16), length);
 	return 0;
+}
+
+/*
+ * The name's hash as it stands in the index, and its share of the question's sum. Few names have upper case: what an
+ * octet of it has, 0x40 without 0x20, is looked for, and the name folded only where it is found.
+ */
+PG_INLINE int pg_take_name(struct pg_work *w, __u64 hash)
+{
+	/* The words' sum is that of their halves: the whole, less what the upper halves are too much in it. */
+	__u64 whole = 0, upper = 0, cases = 0;
+	const __u8 *name = w->name;
+
+	for (__s64 left = PG_MASK(w->name_length, PG_NAME_MAX); left > 0; left -= 8) {
+		__u64 word = pg_load64(name);
+
+		PG_OPAQUE(left);
+		name += 8;
+		cases |= word & ~(word << 1);
+		whole += word;
+		upper += word >> 32;
+		hash = pg_hash_word(hash, word);
+	}
+	w->name_hash = pg_hash_end(hash);
+	w->question_sum += whole - (upper << 32) + upper;
+	return cases & 0x4040404040404040ULL ? pg_fold_name(w) : 0;
 }
 
 /* The OPT record (RFC 6891 section 6.1.2) must end the message. `at`: its offset. */
@@ -174,12 +214,16 @@ PG_STAGE int pg_parse(PG_CONTEXT *ctx, struct pg_work *w, const struct pg_settin
 	exit = pg_parse_header(w, msg, end);
 	if (exit)
 		return exit;
-	if (pg_parse_labels(w, msg + PG_HEADER_SIZE, end))
+	if (pg_parse_labels(w, msg + PG_HEADER_SIZE, end)) {
+		PG_BARRIER();
 		return PG_EXIT_MALFORMED;
+	}
 	/* Else the verifier goes on from each number of labels by itself. */
 	PG_BARRIER();
-	if (pg_parse_words(w, msg, end, pg_hash_start(settings->hash_seed, PG_ROLE_NAME, 0)))
+	if (pg_copy_name(w, msg, end) || pg_take_name(w, pg_hash_start(settings->hash_seed, PG_ROLE_NAME, 0))) {
+		PG_BARRIER();
 		return PG_EXIT_MALFORMED;
+	}
 	return pg_parse_rest(ctx, w, settings, msg, end);
 }
 

@@ -6,8 +6,6 @@
 #include "find.h"
 #include "sum.h"
 
-enum pg_section { PG_ANSWER, PG_AUTHORITY, PG_ADDITIONAL };
-
 /* What a stage of deciding returns besides an exit. */
 #define PG_FOLLOW (-1)    /* a CNAME was placed: search for its target */
 #define PG_TOO_LARGE (-2) /* the fragment exceeds what the reply may have */
@@ -77,20 +75,15 @@ PG_INLINE int pg_place(struct pg_work *w, const struct pg_rrset *rrset, enum pg_
 	placed->owners = rrset->owners;
 	placed->suffixes = rrset->suffixes;
 	w->length += length;
-	if (section == PG_ANSWER)
-		w->answers += records;
-	else if (section == PG_AUTHORITY)
-		w->authorities += records;
-	else
-		w->additionals += records;
+	w->count[section] += records;
 	return PG_EXIT_ANSWERED;
 }
 
 /* Nothing but header, question and OPT. */
 PG_INLINE void pg_clear(struct pg_work *w)
 {
-	w->placed = w->proofs = w->wanted = w->knows = 0;
-	w->answers = w->authorities = w->additionals = 0;
+	w->wanted = w->knows = w->placed = w->proofs = 0;
+	pg_store64(w->count, 1ULL << (16 * PG_QUESTION));
 	w->length = PG_HEADER_SIZE + w->question_length;
 }
 

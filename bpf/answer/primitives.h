@@ -103,6 +103,10 @@ PG_INLINE __u32 pg_be32(__u32 word)
 {
 	return __builtin_bswap32(word);
 }
+PG_INLINE __u64 pg_be64(__u64 word)
+{
+	return __builtin_bswap64(word);
+}
 
 /* A word that the agent may be replacing at this moment is read once. */
 PG_INLINE __u64 pg_read_once64(const void *at)

@@ -74,7 +74,7 @@ PG_INLINE int pg_knows(const struct pg_work *w, __u64 key)
 }
 
 /* Gathers the NSEC of the name with the given index hash. */
-PG_STAGE int pg_gather_hash(struct pg_work *w, __u64 hash, __u32 covers)
+PG_INLINE int pg_gather_hash(struct pg_work *w, __u64 hash, __u32 covers)
 {
 	int result;
 
@@ -112,7 +112,7 @@ PG_INLINE __u32 pg_next_closer(const struct pg_work *w)
 }
 
 /* NSEC: that the name one label below the closest encloser does not exist. */
-PG_STAGE int pg_cover_name(struct pg_work *w)
+PG_INLINE int pg_cover_name(struct pg_work *w)
 {
 	const struct pg_node *node;
 

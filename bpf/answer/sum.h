@@ -14,6 +14,14 @@ PG_INLINE __u32 pg_sum_fold(__u64 sum)
 	return (sum & 0xffff) + (sum >> 16);
 }
 
+/* The same of less than 2^38. */
+PG_INLINE __u32 pg_sum_fold_few(__u64 sum)
+{
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (sum & 0xffff) + (sum >> 16);
+}
+
 /* A word's share of a sum, in such a form that many can be added up before the sum is folded. */
 PG_INLINE __u64 pg_sum_word(__u64 word)
 {

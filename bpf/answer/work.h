@@ -26,6 +26,11 @@
 /* Proofs of one reply: three for each name of a chain at the worst, of which few are left to be different. */
 #define PG_PROOFS_MAX 16
 
+/* Sections by their counts, as a word that is turned round for the header has them. */
+enum pg_section { PG_ADDITIONAL, PG_AUTHORITY, PG_ANSWER, PG_QUESTION, PG_SECTIONS };
+
+#define PG_WORDS __attribute__((aligned(8)))
+
 /* Which part of a fragment is due; or, of a DNAME's, the CNAME that is made of it. */
 enum pg_form { PG_PLAIN, PG_SIGNED, PG_SIGNATURES, PG_SYNTHESIS };
 
@@ -119,9 +124,7 @@ struct pg_work {
 	__u64 schedule[8]; /* of one block */
 	__u8 sha1_input[PG_SHA1_ROOM];
 	__u32 sha1[5];          /* digest */
-	__u32 knows;            /* the records with these keys have been placed with the SOA: */
 	__u64 known[PG_PROOFS]; /* as the head has them */
-	__u32 proofs;
 	struct pg_proof_due proof[PG_PROOFS_MAX];
 
 	/* What was decided. */
@@ -131,12 +134,14 @@ struct pg_work {
 	__u32 chain;                  /* CNAMEs followed */
 	__u64 visited[PG_CHAIN_ROOM]; /* hashes of the names searched for, if there was a CNAME */
 	__u32 length;                 /* octets of the reply as decided so far, without OPT */
-	__u32 placed;
-	__u16 answers, authorities, additionals;
-	__u16 wanted;       /* targets whose addresses are due in the additional section, ... */
-	pg_ref wanted_at;   /* ... of this fragment, ... */
-	__u32 wanted_from;  /* ... from this octet on, ... */
-	__u32 wanted_start; /* ... which stands at this octet of the reply */
+	pg_ref wanted_at;             /* targets whose addresses are due in the additional section: of this fragment, */
+	__u32 wanted_from;            /* ... from this octet on, ... */
+	__u32 wanted_start;           /* ... which stands at this octet of the reply, ... */
+	/* What pg_clear sets anew stands together. */
+	__u32 wanted PG_WORDS; /* ... so many */
+	__u32 knows;           /* the records with the keys `known` have been placed with the SOA */
+	__u32 placed, proofs;
+	__u16 count[PG_SECTIONS] PG_WORDS; /* records, by enum pg_section, and the question */
 	struct pg_placed place[PG_PLACED_MAX];
 
 	/* Linking. */
@@ -171,11 +176,11 @@ enum pg_prove {
 enum pg_table_id { PG_TABLE_INDEX, PG_TABLE_ZONES };
 
 enum pg_work_flag {
-	PG_WORK_TCP = 1,
-	PG_WORK_OPT = 2, /* the query has an OPT record, so the reply gets one */
-	PG_WORK_DO = 4,
-	PG_WORK_AA = 8,
-	PG_WORK_TC = 16,
+	PG_WORK_OPT = 1, /* the query has an OPT record, so the reply gets one */
+	PG_WORK_TC = 2,  /* this and AA as in the header */
+	PG_WORK_AA = 4,
+	PG_WORK_DO = 8,
+	PG_WORK_TCP = 16,
 };
 
 enum pg_edns_flag {

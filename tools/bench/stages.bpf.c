@@ -59,7 +59,7 @@ static __always_inline int grow(struct xdp_md *ctx, struct pg_work *w, const str
 STAGE(packet, dissect(ctx, w, set))
 STAGE(parse, parse(ctx, w, set))
 STAGE(clock, clocked(ctx, w, set))
-STAGE(name, clocked(ctx, w, set) || pg_find(w))
+STAGE(name, clocked(ctx, w, set) || pg_find(w, set))
 STAGE(decide, decide(ctx, w, set))
 STAGE(limit, limited(ctx, w, set))
 STAGE(grow, grow(ctx, w, set))

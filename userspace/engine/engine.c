@@ -96,7 +96,7 @@ enum pg_exit engine_answer(const struct image_view *view, struct pg_work *work, 
 		return exit;
 	if (work->limit > room)
 		work->limit = room;
-	exit = pg_settle(work);
+	exit = pg_settle(work, view->settings);
 	if (exit)
 		return exit;
 	if (pg_reply_length(work) > PG_REPLY_MAX)
