@@ -18,7 +18,7 @@
 
 #include <linux/types.h>
 
-#define PG_SCHEMA 5
+#define PG_SCHEMA 6
 
 /* A segment is the unit in which the image grows. Records never reach into its last PG_SEGMENT_GUARD
  * bytes, so that the verifier can allow PG_SEGMENT_GUARD bytes behind every valid reference. */
@@ -181,7 +181,8 @@ struct pg_node {
 	pg_ref order;    /* of a zone with NSEC: struct pg_order of the names one label below, or 0 */
 	__u16 rrsets;
 	__u16 flags;      /* enum pg_node_flag */
-	__u8 name_length; /* octets in wire format; of a span, whose name is its number, 4 */
+	__u8 name_length; /* octets in wire format; of a span, whose name is its number, 4; of an NSEC3 record, whose
+	                     owner its fragment begins with, 0 */
 	__u8 role;        /* enum pg_role */
 	__u16 reserved;
 };

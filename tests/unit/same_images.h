@@ -7,6 +7,7 @@
 #include "difference.h"
 #include "zone_text.h"
 
+#include "compile/node.h"
 #include "publish/order.h"
 #include "publish/scope.h"
 
@@ -16,7 +17,9 @@ static inline const char *name_text(const struct pg_node *node)
 {
 	static knot_dname_txt_storage_t name;
 
-	if (node->role == PG_ROLE_SPAN || !knot_dname_to_str(name, (const uint8_t *)(node + 1), sizeof(name)))
+	if (node->role == PG_ROLE_NSEC3)
+		snprintf(name, sizeof(name), "%.*s", node_label(node)[0], (const char *)node_label(node) + 1);
+	else if (node->role == PG_ROLE_SPAN || !knot_dname_to_str(name, (const uint8_t *)(node + 1), sizeof(name)))
 		snprintf(name, sizeof(name), "span %u", *(const uint32_t *)(node + 1));
 	return name;
 }

@@ -343,9 +343,11 @@ int compile_node(const struct compile_context *context, size_t number, pg_ref wi
                  char *why, size_t why_size)
 {
 	const struct plan_entry *entry = &context->plan->entries[number];
+	/* An NSEC3 record is found by its hash, and its owner stands in its fragment. */
+	size_t length = entry->role == PG_ROLE_NSEC3 ? 0 : entry->name_length;
 	struct pg_node *node;
 
-	if (start_node(context, entry->name, entry->name_length, entry->role, key_hash(context, entry), out))
+	if (start_node(context, entry->name, length, entry->role, key_hash(context, entry), out))
 		return refuse(entry, "out of memory", why, why_size);
 	if (put_body(context, entry, out))
 		return refuse(entry, "an RRset larger than a DNS message (64 KiB)", why, why_size);

@@ -17,4 +17,17 @@ static inline const struct pg_rrset *node_rrsets(const struct pg_node *node)
 	return (const struct pg_rrset *)(node_proofs(node) + (node->flags & PG_NODE_PROOFS ? PG_PROOFS : 0));
 }
 
+/* The owner of an NSEC3 record's node: its first label, length and octets, with which the record's fragment begins. All
+ * others of it are the apex. */
+static inline const __u8 *node_label(const struct pg_node *node)
+{
+	return (const __u8 *)node + (__u64)node_rrsets(node)->fragment * PG_UNIT;
+}
+
+/* What tells a node from others of its zone and role: a name, or a span's number; of an NSEC3 record its label. */
+static inline const __u8 *node_name(const struct pg_node *node)
+{
+	return node->role == PG_ROLE_NSEC3 ? node_label(node) : (const __u8 *)(node + 1);
+}
+
 #endif
