@@ -110,9 +110,10 @@ static struct zone_version *with_twin(const char *text, const struct signing *ho
 	char more[512], label[33];
 
 	snprintf(label, sizeof(label), "%.31s%c", (const char *)owner + 1, owner[32] == '1' ? '2' : '1');
-	snprintf(more, sizeof(more),
-	         "%s 60 NSEC3 1 0 0 - %s A RRSIG\n%s 60 RRSIG NSEC3 13 3 60 20370101000000 20200101000000 1 h.test. AAAA\n",
-	         label, label, label);
+	snprintf(
+	    more, sizeof(more),
+	    "%s 60 NSEC3 1 0 0 - %s A RRSIG\n%s 60 RRSIG NSEC3 13 3 60 20370101000000 20200101000000 1 h.test. AAAA\n",
+	    label, label, label);
 	return signed_text_with(ORIGIN, text, more, how);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * A fragment holds its RRs in wire format; what is missing are the names' suffixes, each of which a relocation says to
- * be a suffix of the node's own name. Owners are not looked at: they are all the node's name, which only an NSEC3 record
- * has in its fragment alone.
+ * be a suffix of the node's own name. Owners are not looked at: they are all the node's name, which only an NSEC3
+ * record has in its fragment alone.
  */
 #include "compile/readback.h"
 #include "compile/node.h"
@@ -80,8 +80,8 @@ static int expand(struct reader *reader, size_t length, uint8_t *out)
 
 		if (made + octets > UINT16_MAX || (suffix && octets > reader->name_length))
 			return -1;
-		memcpy(out + made,
-		       suffix ? reader->name + reader->name_length - octets : reader->data + reader->at, octets);
+		memcpy(out + made, suffix ? reader->name + reader->name_length - octets : reader->data + reader->at,
+		       octets);
 		made += octets;
 		reader->at += suffix ? 2 : octets;
 	}

@@ -230,13 +230,6 @@ const struct pg_node *ahead_coming(struct ahead *ahead, size_t distance)
 	                                         : NULL;
 }
 
-uint64_t ahead_octets(struct ahead *ahead)
-{
-	const struct batch *batch = batch_of(ahead, ahead->emptied);
-
-	return ahead->given && batch->count ? ahead->context->plan->count * batch->buffer.length / batch->count : 0;
-}
-
 void ahead_end(struct ahead *ahead)
 {
 	stop(ahead, ahead->worker_count);

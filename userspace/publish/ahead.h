@@ -23,8 +23,6 @@ struct ahead *ahead_begin(const struct compile_context *context, const pg_ref *w
 int ahead_next(struct ahead *ahead, size_t *number, struct pg_node **node, char *why, size_t why_size);
 /* The node that comes so many behind the present one, or NULL where it is not known yet. */
 const struct pg_node *ahead_coming(struct ahead *ahead, size_t distance);
-/* About how many octets all nodes take, by those of the batch at hand. */
-uint64_t ahead_octets(struct ahead *ahead);
 void ahead_end(struct ahead *ahead);
 
 #endif
