@@ -221,12 +221,14 @@ static int commit_those(struct commit *commit, bool (*wanted)(const struct plan_
 }
 
 /* About how many octets all nodes take, by some from all over the plan: names, NSEC3 records and spans have sizes of
- * their own. 0: it cannot be told. */
+ * their own. 0: it cannot be told, or is not worth it. */
 static uint64_t estimate(struct commit *commit)
 {
 	size_t count = commit->context.plan->count, made = 0;
 	uint64_t octets = 0;
 
+	if (count < 8 * SAMPLE)
+		return 0;
 	/* By an odd step: in many zones every second name is of a kind. */
 	for (size_t i = 0; i < count; i += count / SAMPLE | 1, made++) {
 		if (compile_node(&commit->context, i, &commit->buffer, commit->why, commit->why_size))
@@ -236,7 +238,7 @@ static uint64_t estimate(struct commit *commit)
 	return made ? octets * count / made : 0;
 }
 
-int commit_entries(struct commit *commit)
+static int write_entries(struct commit *commit)
 {
 	struct ahead *ahead;
 	struct pg_node *node;
@@ -249,9 +251,6 @@ int commit_entries(struct commit *commit)
 	ahead = ahead_begin(&commit->context, is_own);
 	if (!ahead)
 		return commit_those(commit, is_own);
-	/* Of a zone that nothing is served of, all will be written. */
-	if (!commit_zone(commit)->roll.count)
-		segments_expect(&commit->image->segments, estimate(commit));
 	while ((result = ahead_next(ahead, &number, &node, commit->why, commit->why_size)) > 0) {
 		const struct pg_node *coming = ahead_coming(ahead, PREFETCH);
 
@@ -263,8 +262,19 @@ int commit_entries(struct commit *commit)
 			break;
 		}
 	}
-	segments_expect(&commit->image->segments, 0);
 	ahead_end(ahead);
+	return result;
+}
+
+int commit_entries(struct commit *commit)
+{
+	int result;
+
+	/* Of a zone that nothing is served of, all will be written. */
+	if (!commit_zone(commit)->roll.count)
+		segments_expect(&commit->image->segments, estimate(commit));
+	result = write_entries(commit);
+	segments_expect(&commit->image->segments, 0);
 	return result;
 }
 
