@@ -84,7 +84,7 @@ found:
 }
 
 /* Takes a node, the suffix of sname from octet `start` on, as the best match so far. While it is at hand, the RRset
- * that is due is looked for: at a delegation NS, above sname DNAME, at sname itself qtype. */
+ * that is due is looked for: at a delegation NS, above sname DNAME, or the wildcard there, at sname itself qtype. */
 PG_INLINE int pg_take_node(struct pg_work *w, const struct pg_node *node, pg_ref ref, __u32 start)
 {
 	int has = PG_NOT_FOUND;
@@ -94,13 +94,16 @@ PG_INLINE int pg_take_node(struct pg_work *w, const struct pg_node *node, pg_ref
 		return PG_NOT_FOUND;
 	w->node = ref;
 	w->node_flags = node->flags;
-	w->wildcard = pg_below(node).wildcard;
+	w->wildcard = 0;
 	if (node->flags & PG_NODE_DELEGATION && (start || w->qtype != PG_TYPE_DS))
 		has = pg_scan_rrsets(w, node, ref, PG_TYPE_NS);
 	else if (!start)
 		has = pg_scan_rrsets(w, node, ref, w->qtype);
-	else if (node->flags & PG_NODE_DNAME)
-		has = pg_scan_rrsets(w, node, ref, PG_TYPE_DNAME);
+	else {
+		w->wildcard = pg_below(node).wildcard;
+		if (node->flags & PG_NODE_DNAME)
+			has = pg_scan_rrsets(w, node, ref, PG_TYPE_DNAME);
+	}
 	w->has_rrset = has;
 	return PG_FOUND;
 }
