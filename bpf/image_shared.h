@@ -18,7 +18,7 @@
 
 #include <linux/types.h>
 
-#define PG_SCHEMA 5
+#define PG_SCHEMA 6
 
 /* A segment is the unit in which the image grows. Records never reach into its last PG_SEGMENT_GUARD
  * bytes, so that the verifier can allow PG_SEGMENT_GUARD bytes behind every valid reference. */
@@ -165,8 +165,8 @@ struct pg_head {
 /*
  * A node: everything known of one owner name in one role, in one immutable record:
  *
- *   struct pg_node | name, padded to 8 | __u64 [2] if PG_NODE_PROOFS | struct pg_rrset [rrsets], by type, padded to 8 |
- *   fragments, each aligned to 8
+ *   struct pg_node | name, padded to 8 | struct pg_below if PG_NODE_BELOW | __u64 [PG_PROOFS] if PG_NODE_PROOFS |
+ *   struct pg_rrset [rrsets], by type | fragments, each aligned to 8
  *
  * A new version of the node refers to the one before by `previous`; a reader takes the first whose
  * `since` is not later than the zone's committed version.
@@ -177,11 +177,10 @@ struct pg_node {
 	pg_ref previous; /* older version of the same node; dangling once every reader has `since` */
 	__u32 zone;      /* slot */
 	__u32 units;     /* size of the whole record in units of PG_UNIT */
-	pg_ref wildcard; /* node of the wildcard below this name, or 0 */
-	pg_ref order;    /* of a zone with NSEC: struct pg_order of the names one label below, or 0 */
 	__u16 rrsets;
 	__u16 flags;      /* enum pg_node_flag */
-	__u8 name_length; /* octets in wire format; of a span, whose name is its number, 4 */
+	__u8 name_length; /* octets in wire format; of a span, whose name is its number, 4; of an NSEC3 record, whose
+	                     owner its fragment begins with, 0 */
 	__u8 role;        /* enum pg_role */
 	__u16 reserved;
 };
@@ -190,12 +189,22 @@ enum pg_node_flag {
 	PG_NODE_ABSENT = 1,     /* the name is gone since this version */
 	PG_NODE_DELEGATION = 2, /* a zone cut below the apex */
 	PG_NODE_APEX = 4,
-	PG_NODE_DNAME = 8,   /* names below are redirected */
+	PG_NODE_BELOW = 8,   /* has a struct pg_below: nearly all names have nothing of the kind below them */
 	PG_NODE_PROOFS = 16, /* says itself what proves something of its name, below */
 	PG_NODE_HASHED = 32, /* an NSEC3 record matches the name: not below an opt-out delegation alone */
 	PG_NODE_GAP = 64, /* its NSEC or NSEC3 does not lead to the next one there is: it proves nothing but itself */
 	PG_NODE_WILDCARD = 128, /* its first label is an asterisk */
 	PG_NODE_SOURCE = 256,   /* of additional data: what it holds stands nowhere else in the image */
+	PG_NODE_DNAME = 512,    /* names below are redirected */
+};
+
+/* The flags of the parts that stand between name and RRsets only where they are needed; as numbers, their octets. */
+#define PG_NODE_PARTS (PG_NODE_BELOW | PG_NODE_PROOFS)
+
+/* What else there is below a name; 0: there is none. */
+struct pg_below {
+	pg_ref wildcard; /* node of the wildcard */
+	pg_ref order;    /* of a zone with NSEC: struct pg_order of the names one label below */
 };
 
 /*
@@ -271,7 +280,9 @@ _Static_assert(sizeof(struct pg_cell) == 8, "a cell is one word");
 _Static_assert(sizeof(struct pg_bucket) == 64, "a bucket is one cache line");
 _Static_assert(sizeof(struct pg_zone) == 384, "zone record");
 _Static_assert(sizeof(struct pg_head) == 96, "zone head");
-_Static_assert(sizeof(struct pg_node) == 40, "node header");
+_Static_assert(sizeof(struct pg_node) == 32, "node header");
+_Static_assert(sizeof(struct pg_below) == PG_NODE_BELOW, "a part's flag is its size");
+_Static_assert(sizeof(__u64) * PG_PROOFS == PG_NODE_PROOFS, "a part's flag is its size");
 _Static_assert(sizeof(struct pg_rrset) == 24, "RRset entry");
 _Static_assert(sizeof(struct pg_order) == 16, "ordered block");
 _Static_assert(sizeof(struct pg_relocation) == 4, "relocation");

@@ -36,9 +36,16 @@ PG_INLINE __u32 pg_behind_name(const struct pg_node *node)
 
 PG_INLINE const struct pg_rrset *pg_rrsets(const struct pg_node *node)
 {
-	__u32 proofs = node->flags & PG_NODE_PROOFS ? PG_PROOFS * 8 : 0;
+	return (const void *)((const __u8 *)node + pg_behind_name(node) + (node->flags & PG_NODE_PARTS));
+}
 
-	return (const void *)((const __u8 *)node + pg_behind_name(node) + proofs);
+/* What there is below the node's name. */
+PG_INLINE struct pg_below pg_below(const struct pg_node *node)
+{
+	const struct pg_below none = {};
+
+	return node->flags & PG_NODE_BELOW ? *(const struct pg_below *)((const __u8 *)node + pg_behind_name(node))
+	                                   : none;
 }
 
 /* 1 if two numbers are the same, else 0, without a branch: the verifier would follow both ways for each RRset of a
@@ -88,7 +95,7 @@ found:
 }
 
 /* Takes a node, the suffix of sname from octet `start` on, as the best match so far. While it is at hand, the RRset
- * that is due is looked for: at a delegation NS, above sname DNAME, at sname itself qtype. */
+ * that is due is looked for: at a delegation NS, above sname DNAME, or the wildcard there, at sname itself qtype. */
 PG_INLINE int pg_take_node(struct pg_work *w, const struct pg_node *node, pg_ref ref, __u32 start)
 {
 	int has = PG_NOT_FOUND;
@@ -98,13 +105,16 @@ PG_INLINE int pg_take_node(struct pg_work *w, const struct pg_node *node, pg_ref
 		return PG_NOT_FOUND;
 	w->node = ref;
 	w->node_flags = node->flags;
-	w->wildcard = node->wildcard;
+	w->wildcard = 0;
 	if (node->flags & PG_NODE_DELEGATION && (start || w->qtype != PG_TYPE_DS))
 		has = pg_scan_rrsets(w, node, ref, PG_TYPE_NS);
 	else if (!start)
 		has = pg_scan_rrsets(w, node, ref, w->qtype);
-	else if (node->flags & PG_NODE_DNAME)
-		has = pg_scan_rrsets(w, node, ref, PG_TYPE_DNAME);
+	else {
+		w->wildcard = pg_below(node).wildcard;
+		if (node->flags & PG_NODE_DNAME)
+			has = pg_scan_rrsets(w, node, ref, PG_TYPE_DNAME);
+	}
 	w->has_rrset = has;
 	return PG_FOUND;
 }

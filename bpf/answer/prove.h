@@ -25,7 +25,7 @@ PG_INLINE const __u64 *pg_node_proofs(const struct pg_node *node)
 {
 	if (!(node->flags & PG_NODE_PROOFS))
 		return 0;
-	return (const __u64 *)((const __u8 *)node + pg_behind_name(node));
+	return (const __u64 *)((const __u8 *)node + pg_behind_name(node) + (node->flags & PG_NODE_BELOW));
 }
 
 /* Gathers the NSEC or NSEC3 of the node at `ref`. */
@@ -121,7 +121,7 @@ PG_INLINE int pg_cover_name(struct pg_work *w)
 	node = pg_record(w, w->node);
 	if (!node)
 		return PG_EXIT_INTERNAL;
-	w->order = node->order;
+	w->order = pg_below(node).order;
 	if (pg_find_before(w, pg_next_closer(w)))
 		return PG_EXIT_INTERNAL;
 	if (pg_knows(w, w->found ? w->last : node->hash))

@@ -100,7 +100,7 @@ struct pg_work {
 	__u64 expires_at;
 	pg_ref node; /* exact match, or the closest encloser */
 	__u32 node_labels;
-	pg_ref wildcard;                    /* of that node */
+	pg_ref wildcard;                    /* of that node, above sname */
 	__u32 node_flags;                   /* of that node */
 	__u32 position;                     /* in a bucket */
 	__u32 entry;                        /* in a node's table of RRsets */

@@ -82,11 +82,81 @@ static void other_flags(void **unused)
 	                 signed_text(ORIGIN, HEAD(2) DELEGATIONS, &silent));
 }
 
+/* Two records whose owners begin with the same 64 bits, "twin" one that no name has: its owner's last digit is another.
+ */
+#define TWINS "a A 192.0.2.2\nz A 192.0.2.3\n"
+
+static const struct signing hashed = {.nsec3 = true};
+
+static const uint8_t *owner_of_a(void)
+{
+	static uint8_t owner[256];
+	const struct signed_zone zone = {.apex = (const uint8_t *)"\1h\4test"};
+	uint8_t hash[SIGNED_HASH];
+
+	signed_hash(&hashed, (const uint8_t *)"\1a\1h\4test", hash);
+	signed_hash_owner(&zone, hash, owner);
+	return owner;
+}
+
+static bool is_record_of_a(const uint8_t *owner, uint16_t type, uint16_t covered)
+{
+	return knot_dname_is_equal(owner, owner_of_a());
+}
+
+static struct zone_version *with_twin(const char *text, const struct signing *how)
+{
+	const uint8_t *owner = owner_of_a();
+	char more[512], label[33];
+
+	snprintf(label, sizeof(label), "%.31s%c", (const char *)owner + 1, owner[32] == '1' ? '2' : '1');
+	snprintf(
+	    more, sizeof(more),
+	    "%s 60 NSEC3 1 0 0 - %s A RRSIG\n%s 60 RRSIG NSEC3 13 3 60 20370101000000 20200101000000 1 h.test. AAAA\n",
+	    label, label, label);
+	return signed_text_with(ORIGIN, text, more, how);
+}
+
+static void twin_comes(void **unused)
+{
+	expect_whole_way(signed_text(ORIGIN, HEAD(1) TWINS, &hashed), with_twin(HEAD(2) TWINS, &hashed));
+}
+
+/* Whichever of them has the node: both are records of the zone, and the one that stays takes it. */
+static void twin_stays(void **unused)
+{
+	static const struct signing without = {.nsec3 = true, .leave_out = is_record_of_a};
+	struct zone_version *both = with_twin(HEAD(1) TWINS, &hashed), *one = with_twin(HEAD(2) TWINS, &without);
+	struct image *image = fresh_image(7), *fresh = fresh_image(7);
+	struct zone_builder *builder;
+	uint64_t records;
+
+	commit(image, both);
+	assert_false(image->zone_data[0].known);
+	assert_int_equal(image->zone_data[0].proofs, 4);
+	builder = image_read_back(image, 0);
+	records = zone_builder_count(builder);
+	zone_builder_free(builder);
+	assert_int_equal(records, image->zone_data[0].records);
+	commit(image, one);
+	commit(fresh, one);
+	assert_int_equal(image->zone_data[0].proofs, 4);
+	same_images(image, fresh);
+	builder = image_read_back(image, 0);
+	assert_int_equal(zone_builder_count(builder), records - 2);
+	zone_builder_free(builder);
+	image_close(image);
+	image_close(fresh);
+	zone_unref(both);
+	zone_unref(one);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(passed_over), cmocka_unit_test(led_to_nothing), cmocka_unit_test(opted_in),
-	    cmocka_unit_test(opted_out),   cmocka_unit_test(other_flags),
+	    cmocka_unit_test(opted_out),   cmocka_unit_test(other_flags),    cmocka_unit_test(twin_comes),
+	    cmocka_unit_test(twin_stays),
 	};
 
 	urcu_memb_register_thread();

@@ -7,6 +7,7 @@
 #include "zone_text.h"
 
 #include "compile/compile.h"
+#include "compile/node.h"
 
 #define NXDOMAIN KNOT_RCODE_NXDOMAIN
 #define SERVFAIL KNOT_RCODE_SERVFAIL
@@ -350,7 +351,7 @@ static pg_ref order_of(struct image *image)
 
 	memcpy(key.name, apex, 3);
 	key.node.hash = engine_hash(image->settings, PG_ROLE_NAME, slot, apex, 3);
-	return ((struct pg_node *)segments_at(&image->segments, image_find_cell(image, &key.node)->ref))->order;
+	return node_below(segments_at(&image->segments, image_find_cell(image, &key.node)->ref)).order;
 }
 
 static void versions(void **state)

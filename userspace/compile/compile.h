@@ -148,6 +148,8 @@ struct compile_context {
 	const struct pg_settings *settings;
 	uint32_t slot;
 	uint32_t version; /* `since` of the nodes */
+	/* What is in the image already, by entry: wildcards; of names, the trees of those below them. */
+	const pg_ref *nodes, *trees;
 };
 
 /* Where a node or head is compiled into: grown as needed, zeroed, freed by the caller. */
@@ -157,12 +159,11 @@ struct compile_buffer {
 };
 
 /*
- * Compiles entry `number`. `wildcard` is the reference of the wildcard below it, already in the image. The node's
- * `previous` and `order` are 0. Returns 0, or -1 with one line in `why` when the data cannot be represented: more than
- * 64 KiB in an RRset, or than a segment in a name.
+ * Compiles entry `number`. The node's `previous` is 0. Returns 0, or -1 with one line in `why` when the data cannot be
+ * represented: more than 64 KiB in an RRset, or than a segment in a name.
  */
-int compile_node(const struct compile_context *context, size_t number, pg_ref wildcard, struct compile_buffer *out,
-                 char *why, size_t why_size);
+int compile_node(const struct compile_context *context, size_t number, struct compile_buffer *out, char *why,
+                 size_t why_size);
 
 /* What the labels of an ordered block (struct pg_order) lead to, and where they stand. */
 static inline const uint64_t *order_leads(const struct pg_order *order)

@@ -277,13 +277,29 @@ static bool opts_out(const struct plan_denial *denial, const struct plan_entry *
 	return record[2 + 1] & FLAG_OPT_OUT;
 }
 
-/* Adds the chain's records, in order of hash, and checks that each leads to the next. Returns their number, or -1. */
-static int64_t add_records(struct plan *plan)
+/* Lets go of the records, in order of hash, that share theirs with the one before: a record is found by its hash. They
+ * are kept without being served. */
+static void leave_out_twins(struct plan *plan, size_t first)
+{
+	size_t kept = first;
+	char text[KNOT_DNAME_TXT_MAXLEN + 1];
+
+	for (size_t i = first; i < plan->count; i++) {
+		if (kept > first && plan->entries[kept - 1].hash == plan->entries[i].hash)
+			fault(plan, "the NSEC3 record %s has the same first 64 bits as another",
+			      text_of(plan->entries[i].name, text));
+		else
+			plan->entries[kept++] = plan->entries[i];
+	}
+	plan->count = kept;
+}
+
+/* Adds the chain's records, in order of hash. -1: memory is short. */
+static int add_records(struct plan *plan)
 {
 	const struct zone_version *zone = plan->zone;
 	struct plan_denial *denial = &plan->denial;
-	size_t first = plan->count, count;
-	char text[KNOT_DNAME_TXT_MAXLEN + 1];
+	size_t first = plan->count;
 
 	for (size_t i = 0; i < zone->name_count; i++) {
 		const struct zone_name *name = &zone->names[i];
@@ -298,25 +314,32 @@ static int64_t add_records(struct plan *plan)
 			return -1;
 		entry->hash = hash;
 	}
-	count = plan->count - first;
-	if (!count)
-		return 0;
-	qsort(&plan->entries[first], count, sizeof(*plan->entries), compare_entries);
+	if (plan->count > first)
+		qsort(&plan->entries[first], plan->count - first, sizeof(*plan->entries), compare_entries);
+	leave_out_twins(plan, first);
+	return 0;
+}
+
+/* Checks that each of the chain's records, from entry `first` on, leads to the next. */
+static void check_records(struct plan *plan, size_t first)
+{
+	size_t count = plan->count - first;
+	char text[KNOT_DNAME_TXT_MAXLEN + 1];
+
 	for (size_t i = 0; i < count; i++) {
 		struct plan_entry *entry = &plan->entries[first + i];
 		const struct plan_entry *next = &plan->entries[first + (i + 1) % count];
-		const uint8_t *rdata = denial_find_record(denial, entry->data) + 2;
+		const uint8_t *rdata = denial_find_record(&plan->denial, entry->data) + 2;
 		const uint8_t *said = rdata + 5 + rdata[4];
 
 		if (said[0] == HASH_SIZE && hash_of_octets(said + 1) == next->hash &&
-		    (i + 1 == count || next->hash != entry->hash) && plan_is_signed(entry->data, KNOT_RRTYPE_NSEC3))
+		    plan_is_signed(entry->data, KNOT_RRTYPE_NSEC3))
 			continue;
 		entry->flags |= PG_NODE_GAP;
 		if (entry->again)
 			fault(plan, "the NSEC3 record %s does not lead to the next one, or is not signed",
 			      text_of(entry->name, text));
 	}
-	return count;
 }
 
 /* Takes the parameters of an NSEC3PARAM record; false: they are none that we can use. */
@@ -416,18 +439,19 @@ static int add_spans(struct plan *plan)
 static int try_chain(struct plan *plan)
 {
 	struct plan_denial *denial = &plan->denial;
-	size_t first = plan->count;
-	int64_t count = add_records(plan);
+	size_t first = plan->count, count;
 
-	if (count < 0)
+	if (add_records(plan))
 		return -1;
+	check_records(plan, first);
+	count = plan->count - first;
 	free(denial->hashes);
 	denial->hashes = calloc(count + 1, sizeof(*denial->hashes));
 	if (!denial->hashes)
 		return -1;
 	denial->hash_count = count;
 	denial->first = first;
-	for (int64_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++)
 		denial->hashes[i] = plan->entries[first + i].hash;
 	if (!has_hash(denial, hash_name(denial, plan->entries[0].name, plan->entries[0].name_length))) {
 		plan->count = first;

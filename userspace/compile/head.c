@@ -56,7 +56,7 @@ static bool add_nsec(const struct compile_context *context, struct denied *denie
 	return true;
 }
 
-/* The record with the last hash up to this one, around the end of all; NULL if more than one has it. */
+/* The record with the last hash up to this one, around the end of all. */
 static const struct plan_entry *find_record(const struct plan *plan, uint64_t hash)
 {
 	const struct plan_denial *denial = &plan->denial;
@@ -64,9 +64,6 @@ static const struct plan_entry *find_record(const struct plan *plan, uint64_t ha
 
 	if (rank == count || denial->hashes[rank] != hash)
 		rank = (rank ? rank : count) - 1;
-	if ((rank && denial->hashes[rank - 1] == denial->hashes[rank]) ||
-	    (rank + 1 < count && denial->hashes[rank + 1] == denial->hashes[rank]))
-		return NULL;
 	return &plan->entries[denial->first + rank];
 }
 
@@ -77,7 +74,7 @@ static bool add_nsec3(const struct compile_context *context, struct denied *deni
 	const struct plan_entry *own = find_record(context->plan, apex->proof[PG_PROOF_OWN]);
 	const struct plan_entry *cover = find_record(context->plan, apex->proof[PG_PROOF_WILDCARD]);
 
-	if (!own || !cover || own->hash != apex->proof[PG_PROOF_OWN] || cover->hash == apex->proof[PG_PROOF_WILDCARD] ||
+	if (own->hash != apex->proof[PG_PROOF_OWN] || cover->hash == apex->proof[PG_PROOF_WILDCARD] ||
 	    apex->name_length > PG_NAME_MAX - 2)
 		return false;
 	denied->known[PG_PROOF_OWN] = own->hash;

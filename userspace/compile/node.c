@@ -246,7 +246,26 @@ static int add_kept(const struct plan_entry *entry, struct compile_buffer *out, 
 	return 0;
 }
 
-/* What proves something of a name, behind the name. */
+/* What there is below a name, behind the name. */
+static int put_below(const struct compile_context *context, size_t number, struct compile_buffer *out)
+{
+	const struct plan *plan = context->plan;
+	uint32_t wildcard = plan->entries[number].wildcard;
+	struct pg_below below = {.wildcard = wildcard ? context->nodes[wildcard] : 0,
+	                         .order = number < plan->names ? context->trees[number] : 0};
+	uint8_t *at;
+
+	if (!below.wildcard && !below.order)
+		return 0;
+	at = buffer_extend(out, sizeof(below));
+	if (!at)
+		return -1;
+	memcpy(at, &below, sizeof(below));
+	((struct pg_node *)out->octets)->flags |= PG_NODE_BELOW;
+	return 0;
+}
+
+/* What proves something of a name, behind that. */
 static int put_proofs(const struct compile_context *context, const struct plan_entry *entry, struct compile_buffer *out)
 {
 	const struct plan *plan = context->plan;
@@ -316,13 +335,14 @@ static size_t count_rrsets(const struct plan_entry *entry)
 }
 
 /* What follows the node's name. */
-static int put_body(const struct compile_context *context, const struct plan_entry *entry, struct compile_buffer *out)
+static int put_body(const struct compile_context *context, size_t number, struct compile_buffer *out)
 {
+	const struct plan_entry *entry = &context->plan->entries[number];
 	size_t table;
 
 	if (entry->role == PG_ROLE_SPAN)
 		return put_span(context, entry, out);
-	if (put_proofs(context, entry, out))
+	if (put_below(context, number, out) || put_proofs(context, entry, out))
 		return -1;
 	if (!entry->data)
 		return 0;
@@ -339,21 +359,20 @@ static int put_body(const struct compile_context *context, const struct plan_ent
 	return add_rrsets(context, entry, out, table);
 }
 
-int compile_node(const struct compile_context *context, size_t number, pg_ref wildcard, struct compile_buffer *out,
-                 char *why, size_t why_size)
+int compile_node(const struct compile_context *context, size_t number, struct compile_buffer *out, char *why,
+                 size_t why_size)
 {
 	const struct plan_entry *entry = &context->plan->entries[number];
-	struct pg_node *node;
+	/* An NSEC3 record is found by its hash, and its owner stands in its fragment. */
+	size_t length = entry->role == PG_ROLE_NSEC3 ? 0 : entry->name_length;
 
-	if (start_node(context, entry->name, entry->name_length, entry->role, key_hash(context, entry), out))
+	if (start_node(context, entry->name, length, entry->role, key_hash(context, entry), out))
 		return refuse(entry, "out of memory", why, why_size);
-	if (put_body(context, entry, out))
+	((struct pg_node *)out->octets)->flags = entry->flags & ~PG_NODE_BELOW;
+	if (put_body(context, number, out))
 		return refuse(entry, "an RRset larger than a DNS message (64 KiB)", why, why_size);
 	if (finish_node(out))
 		return refuse(entry, "more than 1020 KiB of records at one name", why, why_size);
-	node = (struct pg_node *)out->octets;
-	node->flags = entry->flags;
-	node->wildcard = wildcard;
 	return 0;
 }
 

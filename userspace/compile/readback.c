@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * A fragment holds its RRs in wire format; what is missing are the names' suffixes, each of which a relocation says to
- * be a suffix of the node's own name. Owners are not looked at: they are all the node's name.
+ * be a suffix of the node's own name. Owners are not looked at: they are all the node's name, which only an NSEC3
+ * record has in its fragment alone.
  */
 #include "compile/readback.h"
 #include "compile/node.h"
@@ -16,6 +17,7 @@
 struct reader {
 	const struct pg_node *node;
 	const uint8_t *name; /* of the node */
+	size_t name_length;
 	const uint8_t *data;
 	size_t at, length;
 	const struct pg_relocation *next, *end; /* of the suffixes, those not passed yet */
@@ -76,10 +78,10 @@ static int expand(struct reader *reader, size_t length, uint8_t *out)
 		size_t next = reader->next < reader->end && reader->next->position < end ? reader->next->position : end;
 		size_t octets = suffix ? suffix_octets(reader->next) : next - reader->at;
 
-		if (made + octets > UINT16_MAX || (suffix && octets > reader->node->name_length))
+		if (made + octets > UINT16_MAX || (suffix && octets > reader->name_length))
 			return -1;
-		memcpy(out + made,
-		       suffix ? reader->name + reader->node->name_length - octets : reader->data + reader->at, octets);
+		memcpy(out + made, suffix ? reader->name + reader->name_length - octets : reader->data + reader->at,
+		       octets);
 		made += octets;
 		reader->at += suffix ? 2 : octets;
 	}
@@ -123,15 +125,44 @@ static bool is_source(const struct pg_node *node)
 	}
 }
 
+/* Whether the table of the node's RRsets lies within it. */
+static bool has_table(const struct pg_node *node)
+{
+	return (const uint8_t *)(node_rrsets(node) + node->rrsets) <=
+	       (const uint8_t *)node + (size_t)node->units * PG_UNIT;
+}
+
+int readback_owner(const struct pg_node *node, const uint8_t *apex, uint8_t *owner)
+{
+	size_t octets = knot_dname_size(apex);
+	const uint8_t *label;
+
+	if (!node->rrsets || !has_table(node) || node_rrsets(node)->fragment >= node->units)
+		return -1;
+	label = node_label(node);
+	if (label[0] >= PG_UNIT * (node->units - node_rrsets(node)->fragment) || label[0] + 1U + octets > PG_NAME_MAX)
+		return -1;
+	memcpy(owner, label, label[0] + 1U);
+	memcpy(owner + label[0] + 1, apex, octets);
+	return 0;
+}
+
 int readback_node(const struct pg_node *node, struct zone_builder *into)
 {
-	struct reader reader = {.node = node, .name = (const uint8_t *)(node + 1)};
+	struct reader reader = {.node = node, .name = (const uint8_t *)(node + 1), .name_length = node->name_length};
 	const struct pg_rrset *rrsets = node_rrsets(node);
+	uint8_t owner[PG_NAME_ROOM];
 
 	if (!is_source(node))
 		return 0;
-	if ((const uint8_t *)(rrsets + node->rrsets) > (const uint8_t *)node + (size_t)node->units * PG_UNIT)
+	if (!has_table(node))
 		return -1;
+	if (node->role == PG_ROLE_NSEC3) {
+		if (readback_owner(node, zone_builder_apex(into), owner))
+			return -1;
+		reader.name = owner;
+		reader.name_length = knot_dname_size(owner);
+	}
 	for (uint16_t i = 0; i < node->rrsets; i++) {
 		/* The second form of what is there as NSEC. */
 		if (rrsets[i].type == PG_TYPE_NSEC_AT_WILDCARD)

@@ -13,4 +13,7 @@
  */
 int readback_node(const struct pg_node *node, struct zone_builder *into);
 
+/* Spells out the owner of an NSEC3 record, for which there is room for PG_NAME_ROOM octets. -1: the node is none. */
+int readback_owner(const struct pg_node *node, const uint8_t *apex, uint8_t *owner);
+
 #endif

@@ -2,6 +2,7 @@
 /* Taking up an image that another run of the agent left, at whatever moment it ended. */
 #include "publish/order.h"
 #include "common/log.h"
+#include "compile/node.h"
 
 static int adopt_zone(struct image *image, uint32_t slot)
 {
@@ -42,6 +43,7 @@ static int adopt_cell(struct image *image, struct pg_cell *cell)
 	for (int i = 0; i < 2 && ref; i++) {
 		const struct pg_node *node;
 		uint32_t slot;
+		pg_ref order;
 
 		if (!segments_has(&image->segments, ref, sizeof(*node)))
 			return -1;
@@ -62,7 +64,8 @@ static int adopt_cell(struct image *image, struct pg_cell *cell)
 		if (segments_mark(&image->segments, ref, node->units) || roll_put(&image->zone_data[slot].roll, ref))
 			return -1;
 		image->zone_data[slot].cold += ref >= PG_COLD && node->role == PG_ROLE_NAME;
-		return node->order ? order_mark(image, node->order) : 0;
+		order = node_below(node).order;
+		return order ? order_mark(image, order) : 0;
 	}
 	buckets_remove(&image->index, cell);
 	return 0;

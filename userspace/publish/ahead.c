@@ -36,7 +36,6 @@ struct worker {
 
 struct ahead {
 	const struct compile_context *context;
-	const pg_ref *wildcards;
 	bool (*wanted)(const struct plan_entry *entry);
 	size_t pieces;
 	struct worker workers[THREADS];
@@ -60,11 +59,9 @@ static struct batch *batch_of(struct ahead *ahead, size_t piece)
 /* Compiles one entry behind those in the batch. */
 static int fill_one(const struct ahead *ahead, struct batch *batch, struct compile_buffer *scratch, size_t number)
 {
-	const struct plan_entry *entry = &ahead->context->plan->entries[number];
 	struct compile_buffer *buffer = &batch->buffer;
 
-	if (compile_node(ahead->context, number, entry->wildcard ? ahead->wildcards[entry->wildcard] : 0, scratch,
-	                 batch->why, sizeof(batch->why)))
+	if (compile_node(ahead->context, number, scratch, batch->why, sizeof(batch->why)))
 		return -1;
 	if (buffer->room - buffer->length < scratch->length) {
 		size_t room = 2 * (buffer->length + scratch->length);
@@ -152,15 +149,13 @@ size_t ahead_processors(size_t most)
 	return count < most ? count : most;
 }
 
-struct ahead *ahead_begin(const struct compile_context *context, const pg_ref *wildcards,
-                          bool (*wanted)(const struct plan_entry *entry))
+struct ahead *ahead_begin(const struct compile_context *context, bool (*wanted)(const struct plan_entry *entry))
 {
 	struct ahead *ahead = context->plan->count < WORTH_IT ? NULL : calloc(1, sizeof(*ahead));
 
 	if (!ahead)
 		return NULL;
 	ahead->context = context;
-	ahead->wildcards = wildcards;
 	ahead->wanted = wanted;
 	ahead->pieces = (context->plan->count + PIECE - 1) / PIECE;
 	ahead->worker_count = ahead_processors(THREADS);
@@ -228,13 +223,6 @@ const struct pg_node *ahead_coming(struct ahead *ahead, size_t distance)
 
 	return ahead->given && at < batch->count ? (const struct pg_node *)(batch->buffer.octets + batch->starts[at])
 	                                         : NULL;
-}
-
-uint64_t ahead_octets(struct ahead *ahead)
-{
-	const struct batch *batch = batch_of(ahead, ahead->emptied);
-
-	return ahead->given && batch->count ? ahead->context->plan->count * batch->buffer.length / batch->count : 0;
 }
 
 void ahead_end(struct ahead *ahead)

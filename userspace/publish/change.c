@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The short way: a change is made into the next version by compiling what it concerns (publish/scope.h). */
+#include "compile/node.h"
 #include "publish/commit.h"
 #include "publish/scope.h"
 #include "publish/steady.h"
@@ -61,7 +62,7 @@ static int write_trees(struct commit *commit, const struct scope *scope)
 		                 : 0;
 
 		if (ref)
-			commit->trees[i] = commit_node(commit, ref)->order;
+			commit->trees[i] = node_below(commit_node(commit, ref)).order;
 	}
 	for (size_t from = 0, to; from < scope->edit_count; from = to) {
 		const uint8_t *name = scope->edits[from].name, *parent = name + name[0] + 1;

@@ -7,6 +7,7 @@
 #include "publish/commit.h"
 #include "publish/ahead.h"
 #include "common/log.h"
+#include "compile/node.h"
 #include "publish/heat.h"
 #include "publish/order.h"
 
@@ -16,7 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PREFETCH 8 /* nodes ahead */
+#define PREFETCH 8   /* nodes ahead */
+#define SAMPLE 1024U /* nodes, by which it is told what all will take */
 
 int commit_refuse(struct commit *commit, const char *format, ...)
 {
@@ -111,7 +113,7 @@ static pg_ref write_node(struct commit *commit, struct pg_node *node, struct pg_
 
 	node->previous = cell ? cell->ref : 0;
 	/* For what is gone nothing makes room: the nodes of this version stand, and must not move. */
-	ref = heat_is_shared(node->role, node->flags, node->wildcard) && !(node->flags & PG_NODE_ABSENT)
+	ref = heat_is_shared(node->role, node->flags, node_below(node).wildcard) && !(node->flags & PG_NODE_ABSENT)
 	          ? put_shared(commit, node, node->units * PG_UNIT)
 	          : take(commit, node, cell);
 	if (!ref || commit_append(commit, &commit->written, ref))
@@ -143,6 +145,8 @@ int commit_plan(struct commit *commit, const struct plan *plan)
 	commit->trees = calloc(plan->names, sizeof(*commit->trees));
 	if (!commit->nodes || !commit->before || !commit->trees)
 		return commit_refuse(commit, "out of memory");
+	commit->context.nodes = commit->nodes;
+	commit->context.trees = commit->trees;
 	if (buckets_crowded(&image->index, plan->count) && image_grow_index(image, plan->count, false))
 		return commit_refuse(commit, "the index cannot grow");
 	return 0;
@@ -158,8 +162,8 @@ int commit_head(struct commit *commit)
 
 bool commit_is_same(const struct pg_node *a, const struct pg_node *b)
 {
-	return a->units == b->units && a->wildcard == b->wildcard && a->order == b->order && a->rrsets == b->rrsets &&
-	       a->flags == b->flags && !memcmp(a + 1, b + 1, a->units * PG_UNIT - sizeof(*a));
+	return a->units == b->units && a->rrsets == b->rrsets && a->flags == b->flags &&
+	       !memcmp(a + 1, b + 1, a->units * PG_UNIT - sizeof(*a));
 }
 
 pg_ref commit_replace(struct commit *commit, struct pg_node *node, struct pg_cell *cell)
@@ -173,16 +177,16 @@ static int place(struct commit *commit, size_t number, struct pg_node *node)
 	/* Of a zone without nodes none is looked for. */
 	struct pg_cell *cell = commit_zone(commit)->roll.count ? image_find_cell(commit->image, node) : NULL;
 	const struct pg_node *old = cell ? commit_node(commit, cell->ref) : NULL;
+	pg_ref order;
 
 	commit->before[number] = cell ? cell->ref : 0;
-	node->order = number < commit->context.plan->names ? commit->trees[number] : 0;
 	if (old && commit_is_same(old, node)) {
 		commit->nodes[number] = cell->ref;
 		return 0;
 	}
 	/* The short way says itself which blocks of a tree it replaced. */
-	if (old && !commit->part && old->order && old->order != node->order &&
-	    commit_append(commit, &commit->old_orders, old->order))
+	order = old && !commit->part ? node_below(old).order : 0;
+	if (order && order != node_below(node).order && commit_append(commit, &commit->old_orders, order))
 		return -1;
 	commit->nodes[number] = cell ? commit_replace(commit, node, cell) : write_node(commit, node, NULL);
 	return commit->nodes[number] ? 0 : -1;
@@ -190,10 +194,7 @@ static int place(struct commit *commit, size_t number, struct pg_node *node)
 
 int commit_entry(struct commit *commit, size_t number)
 {
-	const struct plan_entry *entry = &commit->context.plan->entries[number];
-
-	if (compile_node(&commit->context, number, entry->wildcard ? commit->nodes[entry->wildcard] : 0,
-	                 &commit->buffer, commit->why, commit->why_size))
+	if (compile_node(&commit->context, number, &commit->buffer, commit->why, commit->why_size))
 		return -1;
 	return place(commit, number, (struct pg_node *)commit->buffer.octets);
 }
@@ -219,7 +220,25 @@ static int commit_those(struct commit *commit, bool (*wanted)(const struct plan_
 	return 0;
 }
 
-int commit_entries(struct commit *commit)
+/* About how many octets all nodes take, by some from all over the plan: names, NSEC3 records and spans have sizes of
+ * their own. 0: it cannot be told, or is not worth it. */
+static uint64_t estimate(struct commit *commit)
+{
+	size_t count = commit->context.plan->count, made = 0;
+	uint64_t octets = 0;
+
+	if (count < 8 * SAMPLE)
+		return 0;
+	/* By an odd step: in many zones every second name is of a kind. */
+	for (size_t i = 0; i < count; i += count / SAMPLE | 1, made++) {
+		if (compile_node(&commit->context, i, &commit->buffer, commit->why, commit->why_size))
+			return 0;
+		octets += commit->buffer.length;
+	}
+	return made ? octets * count / made : 0;
+}
+
+static int write_entries(struct commit *commit)
 {
 	struct ahead *ahead;
 	struct pg_node *node;
@@ -229,14 +248,10 @@ int commit_entries(struct commit *commit)
 	if (commit_those(commit, is_shared))
 		return -1;
 	/* All that others refer to is there. */
-	ahead = ahead_begin(&commit->context, commit->nodes, is_own);
+	ahead = ahead_begin(&commit->context, is_own);
 	if (!ahead)
 		return commit_those(commit, is_own);
-	result = ahead_next(ahead, &number, &node, commit->why, commit->why_size);
-	/* Of a zone that nothing is served of, all will be written. */
-	if (result > 0 && !commit_zone(commit)->roll.count)
-		segments_expect(&commit->image->segments, ahead_octets(ahead));
-	for (; result > 0; result = ahead_next(ahead, &number, &node, commit->why, commit->why_size)) {
+	while ((result = ahead_next(ahead, &number, &node, commit->why, commit->why_size)) > 0) {
 		const struct pg_node *coming = ahead_coming(ahead, PREFETCH);
 
 		/* A large index is in no cache. */
@@ -247,21 +262,32 @@ int commit_entries(struct commit *commit)
 			break;
 		}
 	}
-	segments_expect(&commit->image->segments, 0);
 	ahead_end(ahead);
+	return result;
+}
+
+int commit_entries(struct commit *commit)
+{
+	int result;
+
+	/* Of a zone that nothing is served of, all will be written. */
+	if (!commit_zone(commit)->roll.count)
+		segments_expect(&commit->image->segments, estimate(commit));
+	result = write_entries(commit);
+	segments_expect(&commit->image->segments, 0);
 	return result;
 }
 
 int commit_absence(struct commit *commit, pg_ref ref)
 {
 	const struct pg_node *node = commit_node(commit, ref);
-	pg_ref absent;
+	pg_ref absent, order = node_below(node).order;
 
 	if (compile_absence(&commit->context, node, &commit->buffer))
 		return commit_refuse(commit, "out of memory");
 	absent = write_node(commit, (struct pg_node *)commit->buffer.octets, image_find_cell(commit->image, node));
 	if (!absent || commit_append(commit, &commit->replaced, ref) ||
-	    (node->order && commit_append(commit, &commit->old_orders, node->order)) ||
+	    (order && commit_append(commit, &commit->old_orders, order)) ||
 	    commit_append(commit, &commit->absent, absent))
 		return -1;
 	return 0;

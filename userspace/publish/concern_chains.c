@@ -98,6 +98,9 @@ static int concern_record(struct spread *spread, const struct scope_name *name, 
 
 	if (!before && !after)
 		return 0;
+	/* Of two with the same hash, of which one has a node, the whole way takes care. */
+	if (!before && scope_record(scope, hash))
+		return -1;
 	if (after && (scope_record_from(scope, hash + 1, &next) || scope_add_any(scope, next.owner)))
 		return -1;
 	if (before == after)

@@ -5,6 +5,7 @@
  */
 #include "publish/heat.h"
 #include "answer/work.h"
+#include "compile/node.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -122,7 +123,7 @@ static struct pg_cell *movable(const struct image *image, pg_ref ref)
 		return NULL;
 	for (uint32_t position = 0; (cell = buckets_next(&image->index, node->hash, &position));)
 		if (cell->ref == ref)
-			return heat_is_shared(node->role, node->flags, node->wildcard) ? NULL : cell;
+			return heat_is_shared(node->role, node->flags, node_below(node).wildcard) ? NULL : cell;
 	return NULL;
 }
 

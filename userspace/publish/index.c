@@ -9,6 +9,10 @@
 /* How sparse the index may become, in cells a name, before it is the names' fault; and what a small one may have. */
 #define SPARSEST 16
 #define SMALL_CELLS 8192
+/* How much of a new one's cells may be in use: less than of one that is replaced (buckets_crowded), lest the next names
+ * have it made once more. */
+#define FULLEST 9
+#define FULLEST_OF 16
 
 static const struct pg_node *node_at(const struct image *image, pg_ref ref)
 {
@@ -66,7 +70,7 @@ int image_grow_index(struct image *image, uint64_t more, bool larger)
 	/* Room for what is to come; if a search became too long, at least twice the size. */
 	if (larger)
 		count *= 2;
-	while (live * 2 > count * PG_BUCKET_CELLS)
+	while (live * FULLEST_OF > count * PG_BUCKET_CELLS * FULLEST)
 		count *= 2;
 	for (;; count *= 2) {
 		bool fits = true;

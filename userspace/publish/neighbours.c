@@ -2,6 +2,7 @@
 /* What stands beside a name in the new version: the nearer of what the roll has, but for touched names, and of what
  * these are now. */
 #include "publish/scope.h"
+#include "compile/readback.h"
 
 #include <libknot/libknot.h>
 #include <stdlib.h>
@@ -151,6 +152,7 @@ static size_t record_rank(const struct scope *scope, uint64_t hash)
 static int go_along_records(struct scope *scope, struct roll_place place, bool back, struct scope_record *found)
 {
 	const struct roll *roll = &scope->data->roll;
+	uint8_t owner[PG_NAME_ROOM];
 
 	for (unsigned steps = 0; steps < STEPS; steps++) {
 		struct scope_record record;
@@ -160,14 +162,15 @@ static int go_along_records(struct scope *scope, struct roll_place place, bool b
 		if (back ? !roll_previous(roll, &place) : !roll_get(roll, place))
 			return 0;
 		node = node_at(scope, roll_get(roll, place));
-		record.owner = (const uint8_t *)(node + 1);
-		if (node->role != PG_ROLE_NSEC3 || !denial_hash_of_owner(record.owner, &record.hash) ||
+		if (node->role != PG_ROLE_NSEC3 || readback_owner(node, scope->apex, owner) ||
+		    !denial_hash_of_owner(owner, &record.hash) ||
 		    (found->owner && (back ? record.hash <= found->hash : record.hash >= found->hash)))
 			return 0;
-		known = scope_find(scope, record.owner);
+		known = scope_find(scope, owner);
 		if (!known || !known->touched) {
+			record.owner = known ? known->name : scope_keep(scope, owner);
 			*found = record;
-			return 0;
+			return record.owner ? 0 : -1;
 		}
 		if (!back)
 			place = roll_next(roll, place);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "publish/roll.h"
+#include "compile/node.h"
 #include "publish/segments.h"
 #include "zone/zone.h"
 
@@ -43,13 +44,15 @@ static uint32_t number_of(const uint8_t *name)
 static int compare(const struct segments *segments, pg_ref ref, const struct roll_key *key)
 {
 	const struct pg_node *node = segments_at(segments, ref);
-	const uint8_t *name = (const uint8_t *)(node + 1);
+	const uint8_t *name = node_name(node);
 	int order;
 
 	if (node->role != key->role)
 		return node->role < key->role ? -1 : 1;
 	if (node->role == PG_ROLE_SPAN)
 		return (number_of(name) > number_of(key->name)) - (number_of(name) < number_of(key->name));
+	if (node->role == PG_ROLE_NSEC3)
+		return memcmp(name, key->name, name[0] + 1U);
 	order = zone_compare_names(name, key->name);
 	if (key->below && order >= 0)
 		return knot_dname_in_bailiwick(name, key->name) >= 0 ? -1 : 1;
@@ -183,7 +186,7 @@ static int split(struct roll *roll, struct roll_place *place)
 int roll_insert(const struct segments *segments, struct roll *roll, pg_ref ref)
 {
 	const struct pg_node *node = segments_at(segments, ref);
-	const struct roll_key key = {.role = node->role, .name = (const uint8_t *)(node + 1)};
+	const struct roll_key key = {.role = node->role, .name = node_name(node)};
 	struct roll_place place = roll_find(segments, roll, &key, (struct roll_place){});
 	struct roll_block *block;
 
@@ -225,7 +228,7 @@ static struct roll_place find_ref(const struct segments *segments, const struct 
                                   struct roll_place near)
 {
 	const struct pg_node *node = segments_at(segments, ref);
-	const struct roll_key key = {.role = node->role, .name = (const uint8_t *)(node + 1)};
+	const struct roll_key key = {.role = node->role, .name = node_name(node)};
 	struct roll_place place = {};
 
 	if (!roll->mixed) {
@@ -269,7 +272,7 @@ static int compare_nodes(const void *left, const void *right, void *segments)
 	const struct pg_node *node = segments_at(segments, *(const pg_ref *)right);
 
 	return compare(segments, *(const pg_ref *)left,
-	               &(struct roll_key){.role = node->role, .name = (const uint8_t *)(node + 1)});
+	               &(struct roll_key){.role = node->role, .name = node_name(node)});
 }
 
 int roll_sort(const struct segments *segments, struct roll *roll)

@@ -46,7 +46,8 @@ bool roll_previous(const struct roll *roll, struct roll_place *place);
 struct roll_key {
 	uint8_t role;        /* enum pg_role */
 	bool below;          /* behind the name and all that is below it, not the name */
-	const uint8_t *name; /* in lower case; of a span, its number as a word */
+	const uint8_t *name; /* in lower case; of an NSEC3 record at least its first label; of a span, its number as a
+	                        word */
 };
 
 /* The first place whose node is not before the key. `near` is where the search begins, {} if nothing is known. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "publish/scope.h"
+#include "compile/node.h"
 #include "compile/readback.h"
 #include "engine/engine.h"
 
@@ -20,6 +21,18 @@ static const struct pg_node *node_at(const struct scope *scope, pg_ref ref)
 	return segments_at(&scope->image->segments, ref);
 }
 
+/* Whether a name is the owner of the NSEC3 record at a node. */
+static bool is_owner(const struct scope *scope, const struct pg_node *node, const uint8_t *name)
+{
+	return !memcmp(node_label(node), name, name[0] + 1U) && scope_is_apex(scope, name + name[0] + 1);
+}
+
+pg_ref scope_record(const struct scope *scope, uint64_t hash)
+{
+	return image_find_hash(scope->image, scope->slot,
+	                       engine_hash_number(scope->image->settings, PG_ROLE_NSEC3, scope->slot, hash));
+}
+
 pg_ref scope_node(const struct scope *scope, enum pg_role role, const uint8_t *name)
 {
 	const struct pg_settings *settings = scope->image->settings;
@@ -37,8 +50,8 @@ pg_ref scope_node(const struct scope *scope, enum pg_role role, const uint8_t *n
 		return image_find_node(scope->image, scope->slot, role, name);
 	if (scope->head->denial != PG_DENIAL_NSEC3 || !denial_hash_of_owner(name, &hash))
 		return 0;
-	ref = image_find_hash(scope->image, scope->slot, engine_hash_number(settings, role, scope->slot, hash));
-	return ref && knot_dname_is_equal((const uint8_t *)(node_at(scope, ref) + 1), name) ? ref : 0;
+	ref = scope_record(scope, hash);
+	return ref && is_owner(scope, node_at(scope, ref), name) ? ref : 0;
 }
 
 static const struct pg_node *node_of(const struct scope *scope, enum pg_role role, const uint8_t *name)

@@ -111,6 +111,8 @@ int scope_again(struct scope *scope, const uint8_t *name);
 struct scope_name *scope_find(const struct scope *scope, const uint8_t *name);
 /* The node of the version before of a name in one of the roles NAME, ADDRESSES, NSEC3 and KEPT, or 0. */
 pg_ref scope_node(const struct scope *scope, enum pg_role role, const uint8_t *name);
+/* The node of the version before of the NSEC3 record with that hash, or 0. */
+pg_ref scope_record(const struct scope *scope, uint64_t hash);
 /* A copy of a name that lasts as long as the scope. */
 const uint8_t *scope_keep(struct scope *scope, const uint8_t *name);
 

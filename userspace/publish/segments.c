@@ -25,6 +25,8 @@
  * grows more is made at a time: what is expected to be needed, else a 16th of what there is; and no more than so many.
  */
 #define AHEAD_PART 16
+/* What was expected is mostly right to a hundredth. */
+#define EXPECTED_PART 128
 #define AHEAD_MOST 128
 /* What is free at least before it is asked for, but of a small memory no more than such a part. */
 #define SPARE 4
@@ -196,13 +198,15 @@ void segments_expect(struct segments *segments, uint64_t octets)
 	/* Each ends with some units that nothing fits in. */
 	uint64_t units = (octets + octets / 256) / PG_UNIT, there = free_units(segments);
 
+	segments->expecting = octets > 0;
 	segments->expected = units > there ? (units - there) / USABLE_UNITS : 0;
 }
 
 static int add_warm(struct segments *segments)
 {
 	const struct segments_part *warm = &segments->warm;
-	uint32_t count = segments->expected ? segments->expected : 1 + warm->count / AHEAD_PART;
+	uint32_t part = segments->expecting ? EXPECTED_PART : AHEAD_PART;
+	uint32_t count = segments->expected ? segments->expected : 1 + warm->count / part;
 
 	if (segments->map < 0)
 		return place_segment(segments, &segments->warm, -1, 0);

@@ -29,6 +29,7 @@ struct segments {
 	uint64_t **taken; /* a bitmap of units for each segment, and of a warm one two more */
 	uint32_t *free_units;
 	uint32_t expected; /* segments that will be needed */
+	bool expecting;    /* it was said how many, if about */
 	int map;           /* the map of maps, or -1 for plain memory */
 	char *pins;        /* where segments are pinned, or NULL */
 	int file;          /* of the cold segments, or -1 for plain memory */
@@ -46,7 +47,8 @@ void segments_close(struct segments *segments);
 /* Bounds the warm segments by octets; at least one there may be. What there is stays. */
 void segments_bound(struct segments *segments, uint64_t memory);
 
-/* So many octets will be taken: segments are made for them many at a time, each of which is much dearer alone. */
+/* So many octets, about, will be taken, until it is said that there are 0: segments are made for them many at a time,
+ * each of which is much dearer alone. */
 void segments_expect(struct segments *segments, uint64_t octets);
 
 /* Sees to it that there is some room, where the bound is not near: for the next zone, which would have to wait for it.

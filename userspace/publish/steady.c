@@ -31,6 +31,7 @@ struct search {
 	struct zone_version zone;
 	struct plan plan;
 	struct plan_entry entry;
+	pg_ref tree; /* of the names below it */
 	struct zone_name name;
 	struct compile_context context;
 	struct compile_buffer buffer;
@@ -83,7 +84,7 @@ static bool may_be_steady(const struct search *search, const struct steady_name 
 {
 	bool addresses = false;
 
-	if (node->wildcard || node->flags & ~(PG_NODE_PROOFS | PG_NODE_HASHED | PG_NODE_GAP))
+	if (node_below(node).wildcard || node->flags & ~(PG_NODE_PARTS | PG_NODE_HASHED | PG_NODE_GAP))
 		return false;
 	for (uint32_t i = name->first; i < name->first + name->count; i++) {
 		const struct zone_change change = zone_changes_at(search->changes, i);
@@ -112,7 +113,6 @@ static bool are_there(const struct search *search, const struct steady_name *nam
 static int compile(struct search *search, const struct steady_name *name, const struct pg_node *node)
 {
 	char why[256]; /* told by the other way */
-	struct pg_node *made;
 
 	search->entry = (struct plan_entry){.name = name->name,
 	                                    .name_length = name->length,
@@ -122,11 +122,8 @@ static int compile(struct search *search, const struct steady_name *name, const 
 	                                    .data = &search->name};
 	if (node->flags & PG_NODE_PROOFS)
 		memcpy(search->entry.proof, node_proofs(node), sizeof(search->entry.proof));
-	if (compile_node(&search->context, 0, 0, &search->buffer, why, sizeof(why)))
-		return -1;
-	made = (struct pg_node *)search->buffer.octets;
-	made->order = node->order;
-	return 0;
+	search->tree = node_below(node).order;
+	return compile_node(&search->context, 0, &search->buffer, why, sizeof(why));
 }
 
 /* Keeps what was compiled. */
@@ -231,6 +228,7 @@ static void *look(void *context)
 	                             .names = 1};
 	search->context = search->commit->context;
 	search->context.plan = &search->plan;
+	search->context.trees = &search->tree;
 	search->patch = zone_patch_new(search->changes);
 	search->result = search->patch ? 0 : -1;
 	for (; name < end && !search->result; name++) {

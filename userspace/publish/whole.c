@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The whole way: a version is compiled from all its records, and what comes out as it was is kept. */
+#include "compile/node.h"
 #include "engine/engine.h"
 #include "publish/commit.h"
 #include "publish/order.h"
@@ -38,7 +39,7 @@ static int write_trees(struct commit *commit)
 		if (!entry->children)
 			continue;
 		old = image_find_node(commit->image, commit->context.slot, entry->role, entry->name);
-		result = write_order(commit, i, old ? commit_node(commit, old)->order : 0);
+		result = write_order(commit, i, old ? node_below(commit_node(commit, old)).order : 0);
 	}
 	return result;
 }

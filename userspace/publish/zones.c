@@ -2,6 +2,7 @@
 /* Zone records: finding, adding, removing. */
 #include "publish/order.h"
 #include "common/log.h"
+#include "compile/node.h"
 #include "engine/engine.h"
 
 #include <libknot/dname.h>
@@ -246,9 +247,10 @@ static void give_back(struct image *image, uint32_t slot)
 	pthread_mutex_unlock(&image->zones_lock);
 	for (struct roll_place at = {}; (ref = roll_get(&data->roll, at)); at = roll_next(&data->roll, at)) {
 		const struct pg_node *node = segments_at(&image->segments, ref);
+		pg_ref order = node_below(node).order;
 
-		if (node->order)
-			order_free(image, node->order);
+		if (order)
+			order_free(image, order);
 		segments_free(&image->segments, ref, node->units);
 	}
 	if (head.ref) {

@@ -36,6 +36,11 @@ void zone_builder_free(struct zone_builder *builder)
 	free(builder);
 }
 
+const knot_dname_t *zone_builder_apex(const struct zone_builder *builder)
+{
+	return builder->list.apex;
+}
+
 uint64_t zone_builder_count(const struct zone_builder *builder)
 {
 	return builder->list.count;

@@ -88,6 +88,7 @@ struct zone_version *zone_builder_finish(struct zone_builder *builder, char *why
  * both are freed then, as `others` is in any case.
  */
 struct zone_version *zone_join(struct zone_version *version, struct zone_builder *others, char *why, size_t why_size);
+const knot_dname_t *zone_builder_apex(const struct zone_builder *builder);
 /* Records added so far. */
 uint64_t zone_builder_count(const struct zone_builder *builder);
 const char *zone_builder_error(const struct zone_builder *builder);
