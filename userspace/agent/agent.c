@@ -135,7 +135,8 @@ static void on_program(uv_work_t *work, int status)
 	struct agent *agent = work->data;
 
 	agent->program_loading = false;
-	/* What it took to load it, megabytes, was another thread's memory, of which the allocator lets go of nothing. */
+	/* What it took to load it, megabytes, was another thread's memory, of which the allocator lets go of nothing.
+	 */
 	malloc_trim(0);
 }
 

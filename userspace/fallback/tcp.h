@@ -20,7 +20,7 @@ struct tcp_client {
 	struct tcp_server *server;
 	struct tcp_client *previous, *next; /* the one longest idle first */
 	uint64_t active;                    /* when it last asked or took a reply, milliseconds of the loop */
-	union { /* a fifth of a sockaddr_storage */
+	union {                             /* a fifth of a sockaddr_storage */
 		struct sockaddr any;
 		struct sockaddr_in four;
 		struct sockaddr_in6 six;

@@ -216,8 +216,8 @@ static void answer_message(struct tcp_client *client, const struct image_view *v
 	batch->reply += 2 + reply_length;
 	batch->replies++;
 	tally_rcode(&server->tally, server->work.rcode);
-	zone_counters_reply(image_zone_counters(server->shared->image), &server->work,
-	                    from->ss_family == AF_INET6, reply_length);
+	zone_counters_reply(image_zone_counters(server->shared->image), &server->work, from->ss_family == AF_INET6,
+	                    reply_length);
 }
 
 static void answer_messages(struct tcp_client *client, const uint8_t *data, size_t length, struct batch *batch)

@@ -223,7 +223,7 @@ void segments_spare(struct segments *segments)
 
 	if (spare > warm->limit / SPARE_PART)
 		spare = warm->limit / SPARE_PART;
-	if (segments->map >= 0 && warm->count + spare <= warm->limit && free_units(segments) < USABLE_UNITS)
+	if (segments->map >= 0 && spare && warm->count + spare <= warm->limit && free_units(segments) < USABLE_UNITS)
 		make_segments(segments, spare);
 }
 

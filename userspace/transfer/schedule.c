@@ -25,7 +25,7 @@ struct schedule {
 	struct slot *buried; /* memory to be freed */
 	void *spares[SPARES];
 	size_t spare_count;
-	bool soon;           /* there is something to be done at the loop's next turn */
+	bool soon; /* there is something to be done at the loop's next turn */
 	bool running, closing;
 };
 
