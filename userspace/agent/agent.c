@@ -10,7 +10,6 @@
 #include "publish/pins.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -135,9 +134,6 @@ static void on_program(uv_work_t *work, int status)
 	struct agent *agent = work->data;
 
 	agent->program_loading = false;
-	/* What it took to load it, megabytes, was another thread's memory, of which the allocator lets go of nothing.
-	 */
-	malloc_trim(0);
 }
 
 static void begin_program(struct agent *agent)
