@@ -246,6 +246,41 @@ static void zones_come_and_go(void **state)
 	image_close(image);
 }
 
+/* Room for all that are expected is made once; more are added all the same, and all are found. */
+static void zones_are_expected(void **state)
+{
+	struct image *image = image_open(NULL, 64 << 20, 53, 1232);
+	const uint8_t *memory;
+	uint32_t buckets;
+	int64_t slots[3000];
+
+	assert_true(image_add_zone(image, (const uint8_t *)"\1a") >= 0);
+	image_expect_zones(image, 1000);
+	memory = image->zones.memory;
+	buckets = image->zone_index.mask + 1;
+	assert_in_range(image->zones.entries, 1000, 1200);
+	for (int i = 0; i < 3000; i++) {
+		uint8_t apex[] = {3, 'a' + i / 676, 'a' + i / 26 % 26, 'a' + i % 26, 0};
+
+		slots[i] = image_add_zone(image, apex);
+		assert_true(slots[i] >= 0);
+		if (i < 999) {
+			assert_ptr_equal(memory, image->zones.memory);
+			assert_int_equal(buckets, image->zone_index.mask + 1);
+		}
+	}
+	for (int i = 0; i < 3000; i++) {
+		uint8_t apex[] = {3, 'a' + i / 676, 'a' + i / 26 % 26, 'a' + i % 26, 0};
+
+		assert_int_equal(slots[i], image_find_zone(image, apex));
+	}
+	/* Fewer than there are: nothing changes. */
+	memory = image->zones.memory;
+	image_expect_zones(image, 10);
+	assert_ptr_equal(memory, image->zones.memory);
+	image_close(image);
+}
+
 /* A zone that was hidden, and waits to be dropped, stays hidden when the table of zones grows. */
 static void hidden_stays_hidden(void **state)
 {
@@ -302,9 +337,10 @@ static int make_pins(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(zones_come_and_go),       cmocka_unit_test(hidden_stays_hidden),
-	    cmocka_unit_test(like_hashes_are_refused), cmocka_unit_test(killed_at_any_moment),
-	    cmocka_unit_test(old_indexes_are_dropped), cmocka_unit_test(another_schema_is_replaced),
+	    cmocka_unit_test(zones_come_and_go),          cmocka_unit_test(zones_are_expected),
+	    cmocka_unit_test(hidden_stays_hidden),        cmocka_unit_test(like_hashes_are_refused),
+	    cmocka_unit_test(killed_at_any_moment),       cmocka_unit_test(old_indexes_are_dropped),
+	    cmocka_unit_test(another_schema_is_replaced),
 	};
 
 	urcu_memb_register_thread();

@@ -134,7 +134,6 @@ static void on_program(uv_work_t *work, int status)
 	struct agent *agent = work->data;
 
 	agent->program_loading = false;
-	agent->fastpath = agent->program_loaded;
 }
 
 static void begin_program(struct agent *agent)
@@ -154,6 +153,7 @@ static int wait_for_program(struct agent *agent)
 {
 	while (agent->program_loading)
 		uv_run(agent->loop, UV_RUN_ONCE);
+	agent->fastpath = agent->program_loaded;
 	return agent->fastpath || agent->config->mode == CONFIG_MODE_OFF ? 0 : -1;
 }
 
@@ -176,7 +176,12 @@ static int start(struct agent *agent)
 	if (!agent->schedule || start_zones(agent))
 		return -1;
 	agent_wait_for_store(agent);
-	if (wait_for_program(agent) || agent_apply_policy(agent))
+	/* Answered by the sockets, as long as the verifier still takes. */
+	if (agent_apply_policy(agent))
+		return -1;
+	agent->open = true;
+	agent_follow_host(agent);
+	if (wait_for_program(agent) || agent_apply_exempt(agent))
 		return -1;
 	agent_attach_at_start(agent);
 	agent->started_up = true;

@@ -94,7 +94,8 @@ struct agent {
 	char **detached; /* interfaces that `peregrine detach` took the program off: left alone until `attach` or
 	                    `reload` */
 	size_t detached_count;
-	bool started_up; /* the addresses and interfaces may be taken */
+	bool open;       /* the addresses may be taken */
+	bool started_up; /* the interfaces, too */
 	bool ending;     /* a signal said so */
 	bool stopping;
 	bool detach_at_end;
@@ -191,6 +192,8 @@ void agent_zone_settled(struct agent *agent);
 /* agent/policy.c: identity, cookies and limits, as the configuration has them, are put in force. Returns 0, or -1 after
  * logging. */
 int agent_apply_policy(struct agent *agent);
+/* What of it the program has in a map of its own, and agent_apply_policy could not give it before it was loaded. */
+int agent_apply_exempt(struct agent *agent);
 
 /* agent/notify.c: NOTIFY messages on their way from the fallback's threads to the followers. */
 struct notify_queue *notify_open(struct agent *agent);

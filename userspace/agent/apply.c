@@ -145,6 +145,7 @@ int agent_apply_begin(struct agent *agent, struct config *config)
 	applying->applied.result = catalogs_configure(agent, config) | produce_configure(agent, config);
 	if (!agent->generation++)
 		catalogs_read_last(agent);
+	catalogs_expect_zones(agent);
 	return 0;
 }
 

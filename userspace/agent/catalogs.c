@@ -169,6 +169,15 @@ static void begin_pass(struct agent_catalog *catalog)
 	uv_idle_start(&catalog->idle, on_idle);
 }
 
+void catalogs_expect_zones(struct agent *agent)
+{
+	uint64_t zones = agent->config->zone_count + agent->config->catalog_count;
+
+	for (const struct agent_catalog *catalog = agent->catalogs; catalog; catalog = catalog->next)
+		zones += catalog->catalog ? catalog->catalog->count : 0;
+	publisher_expect_zones(agent->publisher, zones);
+}
+
 void catalogs_begin(struct agent *agent)
 {
 	for (struct agent_catalog *catalog = agent->catalogs; catalog; catalog = catalog->next) {
@@ -221,6 +230,7 @@ void catalogs_take(struct agent_catalog *catalog, struct catalog *next)
 		log_warning("catalog %s: serial %u: %s%s", catalog->config->zone.name, next->serial, next->warning,
 		            next->warnings > 1 ? ", and more like it" : "");
 	if (catalog->touched) {
+		catalogs_expect_zones(catalog->agent);
 		begin_pass(catalog);
 		return;
 	}

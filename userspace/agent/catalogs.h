@@ -56,6 +56,8 @@ struct agent_catalog {
 int catalogs_configure(struct agent *agent, const struct config *config);
 /* Reads the versions that were served last, at start. */
 void catalogs_read_last(struct agent *agent);
+/* Has room made for all zones that the configuration has and the catalogs list. */
+void catalogs_expect_zones(struct agent *agent);
 /* Begins to let every zone listed be what it has to be, from the loop, some of them each time it comes round. */
 void catalogs_begin(struct agent *agent);
 /* Whether there are zones still to be looked at. */

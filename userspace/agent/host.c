@@ -95,7 +95,7 @@ void agent_follow_host(struct agent *agent)
 	size_t count = 0;
 
 	/* What changes while zones are still read at start is seen when that is done. */
-	if (agent->stopping || !agent->started_up)
+	if (agent->stopping || !agent->open)
 		return;
 	addresses = service_addresses(agent, &count);
 	if (!addresses)

@@ -108,6 +108,13 @@ static int put_cookies(struct pg_policy *policy, const struct config *config)
 	return 0;
 }
 
+int agent_apply_exempt(struct agent *agent)
+{
+	const struct config *config = agent->config;
+
+	return agent->fastpath ? fastpath_set_exempt(agent->fastpath, config->exempt, config->exempt_count) : 0;
+}
+
 int agent_apply_policy(struct agent *agent)
 {
 	const struct config *config = agent->config;
@@ -118,7 +125,7 @@ int agent_apply_policy(struct agent *agent)
 	if (config->rate_limit)
 		policy.interval = NANOSECONDS / config->rate_limit;
 	policy.exempt = config->exempt_count != 0;
-	if (agent->fastpath && fastpath_set_exempt(agent->fastpath, config->exempt, config->exempt_count))
+	if (agent_apply_exempt(agent))
 		result = -1;
 	if (fallback_set_exempt(agent->fallback, config->exempt, config->exempt_count))
 		result = -1;

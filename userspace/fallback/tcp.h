@@ -6,6 +6,7 @@
 #include "fallback/internal.h"
 #include "tls/tls_server.h"
 
+#include <netinet/in.h>
 #include <pthread.h>
 #include <uv.h>
 
@@ -13,12 +14,17 @@
 /* Octets read at once; also how much a client that may not go on can leave with us. */
 #define TCP_READ 16384U
 
+/* Of thousands of clients that say nothing most is what this takes, so it is kept small. */
 struct tcp_client {
 	uv_tcp_t stream;
 	struct tcp_server *server;
 	struct tcp_client *previous, *next; /* the one longest idle first */
 	uint64_t active;                    /* when it last asked or took a reply, milliseconds of the loop */
-	struct sockaddr_storage from;
+	union {                             /* a fifth of a sockaddr_storage */
+		struct sockaddr any;
+		struct sockaddr_in four;
+		struct sockaddr_in6 six;
+	} from;
 	struct tls_stream *tls; /* NULL: in clear text */
 	/* What came and is not answered yet: a part of a message, or, behind a full queue, several. Nothing while idle.
 	 */

@@ -192,13 +192,14 @@ struct batch {
 	struct transfer_out *transfer; /* to be sent behind the replies, before anything else is answered */
 };
 
-static void answer_message(struct tcp_client *client, const struct image_view *view, const uint8_t *query,
-                           size_t length, struct batch *batch)
+static void answer_message(struct tcp_client *client, const struct image_view *view,
+                           const struct sockaddr_storage *from, const uint8_t *query, size_t length,
+                           struct batch *batch)
 {
 	struct tcp_server *server = client->server;
 	uint8_t *reply = server->output + batch->reply;
-	size_t reply_length = respond_tcp(view, &server->work, &server->shared->respond, client->tls, &client->from,
-	                                  query, length, reply + 2, TCP_MESSAGE_MAX, &batch->transfer);
+	size_t reply_length = respond_tcp(view, &server->work, &server->shared->respond, client->tls, from, query,
+	                                  length, reply + 2, TCP_MESSAGE_MAX, &batch->transfer);
 
 	if (batch->transfer) {
 		tally_rcode(&server->tally, 0);
@@ -215,16 +216,18 @@ static void answer_message(struct tcp_client *client, const struct image_view *v
 	batch->reply += 2 + reply_length;
 	batch->replies++;
 	tally_rcode(&server->tally, server->work.rcode);
-	zone_counters_reply(image_zone_counters(server->shared->image), &server->work,
-	                    client->from.ss_family == AF_INET6, reply_length);
+	zone_counters_reply(image_zone_counters(server->shared->image), &server->work, from->ss_family == AF_INET6,
+	                    reply_length);
 }
 
 static void answer_messages(struct tcp_client *client, const uint8_t *data, size_t length, struct batch *batch)
 {
 	struct tcp_server *server = client->server;
 	size_t queued = uv_stream_get_write_queue_size((uv_stream_t *)&client->stream);
+	struct sockaddr_storage from = {0};
 	const struct image_view *view;
 
+	memcpy(&from, &client->from, sizeof(client->from));
 	memset(batch, 0, sizeof(*batch));
 	server->work.now = boottime_ns();
 	urcu_memb_read_lock();
@@ -241,7 +244,7 @@ static void answer_messages(struct tcp_client *client, const uint8_t *data, size
 		batch->full = queued + batch->reply > server->shared->tuning.queue_max;
 		if (batch->full)
 			break;
-		answer_message(client, view, data + batch->used + 2, size, batch);
+		answer_message(client, view, &from, data + batch->used + 2, size, batch);
 		batch->used += 2 + size;
 	}
 	urcu_memb_read_unlock();
@@ -396,7 +399,7 @@ void tcp_client_open(struct tcp_server *server, int fd, const struct sockaddr_st
 	}
 	client->stream.data = client;
 	client->server = server;
-	client->from = *from;
+	memcpy(&client->from, from, sizeof(client->from));
 	client->active = uv_now(&server->loop);
 	list_append(client);
 	server->client_count++;

@@ -92,19 +92,13 @@ struct own_map {
 	bool pinned;
 };
 
-static int load(struct fastpath *fastpath, const struct image_maps *maps, struct own_map own[OWN_MAPS])
+static int load_skeleton(struct fastpath *fastpath, struct peregrine_bpf *skeleton, const struct image_maps *maps,
+                         struct own_map own[OWN_MAPS])
 {
-	struct peregrine_bpf *skeleton = peregrine_bpf__open();
 	struct bpf_prog_info info = {0};
 	__u32 size = sizeof(info);
-	int error;
+	int error = use_image_maps(skeleton, maps);
 
-	fastpath->skeleton = skeleton;
-	if (!skeleton) {
-		say_load_error(-errno);
-		return -1;
-	}
-	error = use_image_maps(skeleton, maps);
 	if (error) {
 		log_error("the fast path cannot use the image's maps: %s", strerror(-error));
 		return -1;
@@ -121,9 +115,10 @@ static int load(struct fastpath *fastpath, const struct image_maps *maps, struct
 		say_load_error(error);
 		return -1;
 	}
-	fastpath->program = bpf_program__fd(skeleton->progs.peregrine_xdp);
+	fastpath->program = fastpath_keep(bpf_program__fd(skeleton->progs.peregrine_xdp));
+	fastpath->work = fastpath_keep(bpf_map__fd(skeleton->maps.work));
 	for (int i = 0; i < OWN_MAPS; i++)
-		*own[i].fd = bpf_map__fd(own[i].map);
+		*own[i].fd = fastpath_keep(bpf_map__fd(own[i].map));
 	error = bpf_obj_get_info_by_fd(fastpath->program, &info, &size);
 	if (error) {
 		say_load_error(error);
@@ -131,6 +126,21 @@ static int load(struct fastpath *fastpath, const struct image_maps *maps, struct
 	}
 	fastpath->program_id = info.id;
 	return 0;
+}
+
+/* What libbpf made of the object, a megabyte, is not kept: file descriptors are all that is needed of it. */
+static int load(struct fastpath *fastpath, const struct image_maps *maps, struct own_map own[OWN_MAPS])
+{
+	struct peregrine_bpf *skeleton = peregrine_bpf__open();
+	int result;
+
+	if (!skeleton) {
+		say_load_error(-errno);
+		return -1;
+	}
+	result = load_skeleton(fastpath, skeleton, maps, own);
+	peregrine_bpf__destroy(skeleton);
+	return result;
 }
 
 /* The program last: whoever finds it finds its maps. */
@@ -161,6 +171,8 @@ struct fastpath *fastpath_open_maps(const char *pin_directory, const struct imag
 		log_error("the fast path cannot be opened: memory is short");
 		return NULL;
 	}
+	for (size_t i = 0; i < FASTPATH_FDS; i++)
+		fastpath->fds[i] = -1;
 	bpflog_install();
 	bpflog_clear();
 	error = strlen(pin_directory) < sizeof(fastpath->directory) ? pins_lock(pin_directory) : -ENAMETOOLONG;
@@ -197,7 +209,7 @@ struct fastpath *fastpath_open(const char *pin_directory, struct image *image)
 	image_get_maps(image, &maps);
 	fastpath = fastpath_open_maps(pin_directory, &maps);
 	if (fastpath)
-		image_watch_uses(image, bpf_map__fd(fastpath->skeleton->maps.work));
+		image_watch_uses(image, fastpath->work);
 	return fastpath;
 }
 
@@ -205,10 +217,11 @@ void fastpath_close(struct fastpath *fastpath)
 {
 	if (!fastpath)
 		return;
-	ingress_close(fastpath);
 	if (fastpath->settings)
 		munmap(fastpath->settings, sizeof(*fastpath->settings));
-	peregrine_bpf__destroy(fastpath->skeleton);
+	for (size_t i = 0; i < FASTPATH_FDS; i++)
+		if (fastpath->fds[i] >= 0)
+			close(fastpath->fds[i]);
 	if (fastpath->locked)
 		pins_unlock();
 	free(fastpath->known);

@@ -5,23 +5,25 @@
 
 #include "publish/fastpath.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#define FASTPATH_FDS 7
+
 struct image_maps;
-struct peregrine_bpf;
-struct ingress_bpf;
 
 struct fastpath {
 	char directory[PATH_MAX];
-	struct peregrine_bpf *skeleton;
-	struct ingress_bpf *ingress; /* NULL: the kernel does not take it */
-	int program;                 /* file descriptors, the skeleton's */
-	int addresses;
-	int counters;
-	int limits;
-	int exempt;
+	union { /* file descriptors; -1: there is none */
+		struct {
+			int program;
+			int ingress; /* the program behind the driver; -1: the kernel does not take it */
+			int work, addresses, counters, limits, exempt;
+		};
+		int fds[FASTPATH_FDS];
+	};
 	uint32_t program_id;
 	struct pg_settings *settings; /* mapped */
 	bool locked;
@@ -33,9 +35,14 @@ struct fastpath {
 /* fastpath_open with the maps themselves. */
 struct fastpath *fastpath_open_maps(const char *pin_directory, const struct image_maps *maps);
 
+/* A copy of a file descriptor that outlives the object which libbpf loaded. */
+static inline int fastpath_keep(int fd)
+{
+	return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
 /* ingress.c: the program behind the driver. All of these do what can be done; the fast path does not fail for them. */
 void ingress_open(struct fastpath *fastpath, const struct image_maps *maps);
-void ingress_close(struct fastpath *fastpath);
 void ingress_attach(struct fastpath *fastpath, const char *interface, int ifindex);
 void ingress_detach(struct fastpath *fastpath, const char *interface);
 void ingress_remove(const char *path); /* by its pin */

@@ -67,6 +67,9 @@ int image_adopt(struct image *image);
 
 /* Slot of the zone with this apex, or -1. Under zones_lock. */
 int64_t image_find_zone(const struct image *image, const uint8_t *apex);
+/* Makes room for so many zones in all, where there is less: once, since each time waits for the program's readers.
+ * Under zones_lock. */
+void image_expect_zones(struct image *image, uint64_t zones);
 /* Makes a zone record without data. Under zones_lock. Returns the slot or -1. */
 int64_t image_add_zone(struct image *image, const uint8_t *apex);
 /* Puts a policy in force: the identity, cookies and limits that program and fallback go by. */

@@ -34,20 +34,13 @@ void ingress_open(struct fastpath *fastpath, const struct image_maps *maps)
 	        (maps->zone_counters >= 0 && bpf_map__reuse_fd(skeleton->maps.zone_counters, maps->zone_counters)) ||
 	        bpf_map__reuse_fd(skeleton->maps.addresses, fastpath->addresses) ||
 	        bpf_map__reuse_fd(skeleton->maps.counters, fastpath->counters);
-	if (error || ingress_bpf__load(skeleton)) {
+	if (error || ingress_bpf__load(skeleton))
 		log_warning(
 		    "the kernel does not take the program behind the driver; replies without room in their frame "
 		    "are left to the fallback");
-		ingress_bpf__destroy(skeleton);
-		return;
-	}
-	fastpath->ingress = skeleton;
-}
-
-void ingress_close(struct fastpath *fastpath)
-{
-	if (fastpath->ingress)
-		ingress_bpf__destroy(fastpath->ingress);
+	else
+		fastpath->ingress = fastpath_keep(bpf_program__fd(skeleton->progs.peregrine_ingress));
+	ingress_bpf__destroy(skeleton);
 }
 
 static int pin_path(const struct fastpath *fastpath, const char *interface, char *path)
@@ -78,16 +71,14 @@ static bool update(const char *path, int ifindex, int program)
 
 void ingress_attach(struct fastpath *fastpath, const char *interface, int ifindex)
 {
-	int program, link;
 	char path[PATH_MAX];
+	int link;
 
-	if (!fastpath->ingress || !ifindex || pin_path(fastpath, interface, path))
-		return;
-	program = bpf_program__fd(fastpath->ingress->progs.peregrine_ingress);
-	if (update(path, ifindex, program))
+	if (fastpath->ingress < 0 || !ifindex || pin_path(fastpath, interface, path) ||
+	    update(path, ifindex, fastpath->ingress))
 		return;
 	unlink(path);
-	link = bpf_link_create(program, ifindex, TCX_INGRESS, NULL);
+	link = bpf_link_create(fastpath->ingress, ifindex, TCX_INGRESS, NULL);
 	if (link < 0) {
 		log_debug("interface %s: no program behind the driver: %s", interface, strerror(-link));
 		return;

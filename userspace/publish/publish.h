@@ -50,6 +50,8 @@ void publisher_each_zone(struct publisher *publisher,
                          void (*found)(const uint8_t *apex, const struct publisher_zone *zone, void *context),
                          void *context);
 
+/* There will be about so many zones in all: room is made for them at once. To add them one by one without is slow. */
+void publisher_expect_zones(struct publisher *publisher, uint64_t zones);
 /* Makes the server responsible for a zone: until its first version is published it is answered with SERVFAIL. No error
  * if it is there already (adopted). Returns 0, or -1 after logging. */
 int publisher_add_zone(struct publisher *publisher, const uint8_t *apex);

@@ -41,6 +41,13 @@ void publisher_each_zone(struct publisher *publisher,
 	}
 }
 
+void publisher_expect_zones(struct publisher *publisher, uint64_t zones)
+{
+	pthread_mutex_lock(&publisher_image(publisher)->zones_lock);
+	image_expect_zones(publisher_image(publisher), zones);
+	pthread_mutex_unlock(&publisher_image(publisher)->zones_lock);
+}
+
 int publisher_add_zone(struct publisher *publisher, const uint8_t *apex)
 {
 	int64_t slot;

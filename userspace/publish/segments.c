@@ -28,8 +28,10 @@
 /* What was expected is mostly right to a hundredth. */
 #define EXPECTED_PART 128
 #define AHEAD_MOST 128
-/* What is free at least before it is asked for, but of a small memory no more than such a part. */
-#define SPARE 4
+/* One is free at least before it is asked for. At first, and later, so many are made for that, but of a small memory
+ * no more than such a part. */
+#define SPARE_FIRST 4
+#define SPARE 2
 #define SPARE_PART 16
 
 void segments_bound(struct segments *segments, uint64_t memory)
@@ -221,10 +223,11 @@ static int add_warm(struct segments *segments)
 void segments_spare(struct segments *segments)
 {
 	struct segments_part *warm = &segments->warm;
-	uint32_t spare = warm->limit / SPARE_PART < SPARE ? warm->limit / SPARE_PART : SPARE;
+	uint32_t spare = warm->count ? SPARE : SPARE_FIRST;
 
-	if (segments->map >= 0 && warm->count + spare <= warm->limit &&
-	    free_units(segments) < (uint64_t)spare * USABLE_UNITS / 2)
+	if (spare > warm->limit / SPARE_PART)
+		spare = warm->limit / SPARE_PART;
+	if (segments->map >= 0 && spare && warm->count + spare <= warm->limit && free_units(segments) < USABLE_UNITS)
 		make_segments(segments, spare);
 }
 

@@ -74,12 +74,18 @@ static inline const struct pg_bucket *buckets_entries(const struct buckets *buck
 	return (const struct pg_bucket *)buckets->table.memory;
 }
 
-/* Whether the table should be replaced by a larger, or a cleaned one, before `more` cells come. */
-static inline int buckets_crowded(const struct buckets *buckets, uint64_t more)
+/* Whether so many buckets are too few for so many cells. */
+static inline int buckets_too_few(uint64_t buckets, uint64_t cells)
 {
 	/* Five of eight cells: a bucket overflows seldom, and a search of a name that is not there mostly ends in its
 	 * first. */
-	return (buckets->filled + more) * 8 > (uint64_t)(buckets->mask + 1) * PG_BUCKET_CELLS * 5;
+	return cells * 8 > buckets * PG_BUCKET_CELLS * 5;
+}
+
+/* Whether the table should be replaced by a larger, or a cleaned one, before `more` cells come. */
+static inline int buckets_crowded(const struct buckets *buckets, uint64_t more)
+{
+	return buckets_too_few(buckets->mask + 1ULL, buckets->filled + more);
 }
 
 #endif

@@ -10,6 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A larger table is to wait for the program's readers, so it is made with some more: so many, and such a part. */
+#define SPARE_SLOTS 16
+#define SPARE_PART 8
+
 static uint64_t zone_hash(const struct image *image, const uint8_t *apex)
 {
 	return engine_hash(image->settings, PG_ROLE_ZONE, 0, apex, knot_dname_size(apex));
@@ -115,15 +119,19 @@ void image_free_ancestors(struct image *image)
 	image->ancestors = NULL;
 }
 
-static int grow_zones(struct image *image)
+/* Room for so many zones, and some more. */
+static int grow_zones(struct image *image, uint64_t zones)
 {
 	struct table old = image->zones, table;
 
-	if (old.entries * 2 > IMAGE_ZONES_MAX) {
+	if (zones > IMAGE_ZONES_MAX) {
 		log_error("more than %u zones", IMAGE_ZONES_MAX);
 		return -1;
 	}
-	if (table_make(&table, old.kind, old.map, old.pins, old.entries * 2))
+	zones += SPARE_SLOTS + zones / SPARE_PART;
+	if (zones > IMAGE_ZONES_MAX)
+		zones = IMAGE_ZONES_MAX;
+	if (table_make(&table, old.kind, old.map, old.pins, zones))
 		return -1;
 	memcpy(table.memory, old.memory, (size_t)old.entries * sizeof(struct pg_zone));
 	image->zones = table;
@@ -136,11 +144,11 @@ static int grow_zones(struct image *image)
 	return 0;
 }
 
-static int grow_zone_index(struct image *image)
+static int grow_zone_index(struct image *image, uint32_t count)
 {
 	struct buckets old = image->zone_index, table;
 
-	if (buckets_make(&table, old.table.kind, old.table.map, old.table.pins, (old.mask + 1) * 2))
+	if (buckets_make(&table, old.table.kind, old.table.map, old.table.pins, count))
 		return -1;
 	for (uint32_t slot = 0; slot < image->zones.entries; slot++) {
 		const struct pg_zone *zone = image_zone(image, slot);
@@ -170,10 +178,26 @@ static int64_t free_slot(struct image *image)
 			return slot;
 		}
 	}
-	if (grow_zones(image))
+	/* The first of those that are new. */
+	image->zone_cursor = image->zones.entries;
+	if (grow_zones(image, image->zones.entries + 1ULL))
 		return -1;
-	image->zone_cursor = image->zones.entries / 2 + 1;
-	return image->zones.entries / 2;
+	return image->zone_cursor++;
+}
+
+void image_expect_zones(struct image *image, uint64_t zones)
+{
+	uint32_t buckets = image->zone_index.mask + 1;
+
+	if (zones > IMAGE_ZONES_MAX)
+		zones = IMAGE_ZONES_MAX;
+	/* Whatever cannot be had now is looked for again when it is needed. */
+	if (zones > image->zones.entries)
+		grow_zones(image, zones);
+	while (buckets_too_few(buckets, zones))
+		buckets *= 2;
+	if (buckets > image->zone_index.mask + 1)
+		grow_zone_index(image, buckets);
 }
 
 int64_t image_add_zone(struct image *image, const uint8_t *apex)
@@ -202,7 +226,7 @@ int64_t image_add_zone(struct image *image, const uint8_t *apex)
 	zone_counters_clear(image->zone_counters, slot);
 	while (buckets_crowded(&image->zone_index, 1) ||
 	       !buckets_insert(&image->zone_index, zone_hash(image, apex), slot + 1))
-		if (grow_zone_index(image)) {
+		if (grow_zone_index(image, (image->zone_index.mask + 1) * 2)) {
 			zone->flags = 0;
 			return -1;
 		}

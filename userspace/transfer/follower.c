@@ -169,7 +169,7 @@ struct schedule *schedule_new(uv_loop_t *loop)
 static int make_turns(struct follower *follower, const struct config_zone *zone)
 {
 	size_t count = zone->primary_count < UINT16_MAX ? zone->primary_count : UINT16_MAX - 1;
-	struct turn *turns = calloc(count + 1, sizeof(*turns)); /* never of size 0 */
+	struct turn *turns = calloc(count > 0 ? count : 1, sizeof(*turns)); /* never of size 0 */
 
 	if (turns == NULL)
 		return -1;

@@ -10,6 +10,8 @@
 
 /* So many are looked at before the loop goes on with other things. */
 #define BATCH 1000
+/* Attempts whose memory is kept for the next. */
+#define SPARES 64
 
 struct schedule {
 	uv_timer_t timer;
@@ -21,7 +23,9 @@ struct schedule {
 	struct server *turn, **turn_end; /* addresses that have something queued, as far as is known */
 	unsigned under_way;
 	struct slot *buried; /* memory to be freed */
-	bool soon;           /* there is something to be done at the loop's next turn */
+	void *spares[SPARES];
+	size_t spare_count;
+	bool soon; /* there is something to be done at the loop's next turn */
 	bool running, closing;
 };
 
@@ -91,6 +95,21 @@ static void bury(struct schedule *schedule)
 		schedule->buried = memory->next;
 		free(memory);
 	}
+}
+
+void *schedule_lend(struct schedule *schedule, size_t size)
+{
+	if (schedule->spare_count == 0)
+		return calloc(1, size);
+	return memset(schedule->spares[--schedule->spare_count], 0, size);
+}
+
+void schedule_take_back(struct schedule *schedule, void *memory)
+{
+	if (schedule->spare_count < SPARES)
+		schedule->spares[schedule->spare_count++] = memory;
+	else
+		free(memory);
 }
 
 /* ---- addresses ---- */
@@ -392,6 +411,8 @@ static void on_closed(uv_handle_t *handle)
 	struct schedule *schedule = handle->data;
 
 	bury(schedule);
+	while (schedule->spare_count > 0)
+		free(schedule->spares[--schedule->spare_count]);
 	tdestroy(schedule->servers, free_server);
 	free(schedule->heap.entries);
 	free(schedule);

@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHUNK_SIZE (1U << 20)
+/* Octets of the first chunk; each is twice as large as the one before, up to the most. */
+#define CHUNK_FIRST 2048U
+#define CHUNK_MOST (1U << 20)
 
 struct chunk {
 	struct chunk *next;
@@ -50,8 +52,12 @@ void *chunk_take(struct chunk **chunks, size_t size)
 
 	size = (size + 7) & ~(size_t)7;
 	if (!chunk || chunk->size - chunk->used < size) {
-		size_t room = size > CHUNK_SIZE ? size : CHUNK_SIZE;
+		size_t room = chunk ? 2 * chunk->size : CHUNK_FIRST;
 
+		if (room > CHUNK_MOST)
+			room = CHUNK_MOST;
+		if (room < size)
+			room = size;
 		chunk = malloc(sizeof(*chunk) + room);
 		if (!chunk)
 			return NULL;

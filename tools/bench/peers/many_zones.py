@@ -125,6 +125,7 @@ class ManyZones:
         told.until_silent(member(0))
         begun = time.perf_counter()
         subject.start()
+        told.until_up(member(self.plan.members - 1))
         told.until_all(self.names(self.plan.members), notify=False)
         self.rows["catalog-restart"].add(subject.name, time.perf_counter() - begun)
         told.close()
@@ -157,6 +158,13 @@ class Told:
             self.check(begun, name)
             time.sleep(0.001)
         return time.perf_counter() - begun
+
+    def until_up(self, name: str) -> None:
+        """Waits until this member is answered: asked often, since what is asked before a server is up is lost."""
+        begun, question = time.perf_counter(), wire(name, SOA, id=8)
+        while soa_serial(ask(self.questions, question, 0.02)) is None:
+            self.check(begun, name)
+            time.sleep(0.002)
 
     def until_all(self, names: Sequence[str], notify: bool = True) -> float:
         """Waits until all these are served; the slowest acknowledgement of a NOTIFY meanwhile, in seconds."""
