@@ -10,7 +10,6 @@
 
 #include "bench_bench.skel.h"
 #include "bench_stages.skel.h"
-#include "peregrine.skel.h"
 
 #include <bpf/bpf.h>
 #include <libzscanner/scanner.h>
@@ -99,21 +98,22 @@ void world_set_limit(bool limited)
 /* The stages run on the product's maps. */
 static int open_stages(void)
 {
-	const struct peregrine_bpf *product = fastpath->skeleton;
+	struct image_maps maps;
 
 	stages = bench_stages_bpf__open();
 	if (!stages)
 		return -1;
+	image_get_maps(image, &maps);
 	bpf_program__set_autoload(stages->progs.peregrine_xdp, false);
-	if (bpf_map__reuse_fd(stages->maps.image, bpf_map__fd(product->maps.image)) ||
-	    bpf_map__reuse_fd(stages->maps.index_table, bpf_map__fd(product->maps.index_table)) ||
-	    bpf_map__reuse_fd(stages->maps.zones_table, bpf_map__fd(product->maps.zones_table)) ||
-	    bpf_map__reuse_fd(stages->maps.zone_index_table, bpf_map__fd(product->maps.zone_index_table)) ||
-	    bpf_map__reuse_fd(stages->maps.settings, bpf_map__fd(product->maps.settings)) ||
-	    bpf_map__reuse_fd(stages->maps.zone_counters, bpf_map__fd(product->maps.zone_counters)) ||
-	    bpf_map__reuse_fd(stages->maps.limits, bpf_map__fd(product->maps.limits)) ||
-	    bpf_map__reuse_fd(stages->maps.exempt, bpf_map__fd(product->maps.exempt)) ||
-	    bpf_map__reuse_fd(stages->maps.addresses, bpf_map__fd(product->maps.addresses)))
+	if (bpf_map__reuse_fd(stages->maps.image, maps.image) ||
+	    bpf_map__reuse_fd(stages->maps.index_table, maps.index) ||
+	    bpf_map__reuse_fd(stages->maps.zones_table, maps.zones) ||
+	    bpf_map__reuse_fd(stages->maps.zone_index_table, maps.zone_index) ||
+	    bpf_map__reuse_fd(stages->maps.settings, maps.settings) ||
+	    bpf_map__reuse_fd(stages->maps.zone_counters, maps.zone_counters) ||
+	    bpf_map__reuse_fd(stages->maps.limits, fastpath->limits) ||
+	    bpf_map__reuse_fd(stages->maps.exempt, fastpath->exempt) ||
+	    bpf_map__reuse_fd(stages->maps.addresses, fastpath->addresses))
 		return -1;
 	return bench_stages_bpf__load(stages);
 }

@@ -10,8 +10,13 @@
 
 /* So many are looked at before the loop goes on with other things. */
 #define BATCH 1000
-/* Attempts whose memory is kept for the next. */
+/* Attempts whose memory is kept for the next; where what is used after its end is to be found, none is. */
 #define SPARES 64
+#ifdef __SANITIZE_ADDRESS__
+#define SPARES_KEPT 0
+#else
+#define SPARES_KEPT SPARES
+#endif
 
 struct schedule {
 	uv_timer_t timer;
@@ -106,7 +111,7 @@ void *schedule_lend(struct schedule *schedule, size_t size)
 
 void schedule_take_back(struct schedule *schedule, void *memory)
 {
-	if (schedule->spare_count < SPARES)
+	if (schedule->spare_count + 1 <= SPARES_KEPT)
 		schedule->spares[schedule->spare_count++] = memory;
 	else
 		free(memory);
