@@ -101,6 +101,35 @@ static void signatures_follow(void **state)
 	            "a.test. 10 RRSIG NSEC 8 2 10 20300101000000 20200101000000 1 test. AAAA\n");
 }
 
+/* Types with octets as large as those of labels, and like the escaped ones of labels: a name's come before the names
+ * below it, when a version is written anew and when it is compared with what is there. */
+static void types_are_of_any_number(void **state)
+{
+	static const char *const below = "b.a 60 A 192.0.2.4\n\\000.a 60 A 192.0.2.5\n\\001\\002.a 60 A 192.0.2.6\n";
+	char zone[1024];
+
+	for (unsigned serial = 7; serial < 9; serial++) {
+		snprintf(zone, sizeof(zone),
+		         "@ 300 SOA a b %u 6 5 400 3\n" BASE "%sa 60 TYPE65280 \\# 1 0%u\na 60 TYPE261 \\# 1 01\n"
+		         "a 60 TYPE24832 \\# 1 61\na 60 RRSIG TYPE65280 8 2 60 20300101000000 20200101000000 1 test. "
+		         "AAAA\n@ 60 TYPE65280 \\# 1 03\n",
+		         serial, below, serial);
+		store_world_put(&world, zone);
+		assert_int_equal(serial - 6, world.written);
+		snprintf(zone, sizeof(zone),
+		         "test. 300 NS a.test.\ntest. 300 SOA a.test. b.test. %u 6 5 400 3\n"
+		         "test. 60 TYPE65280 \\# 1 03\na.test. 60 A 192.0.2.1\na.test. 60 A 192.0.2.2\n"
+		         "a.test. 60 TYPE261 \\# 1 01\na.test. 60 TYPE24832 \\# 1 61\n"
+		         "a.test. 60 TYPE65280 \\# 1 0%u\n"
+		         "a.test. 60 RRSIG TYPE65280 8 2 60 20300101000000 20200101000000 1 test. AAAA\n"
+		         "\\000.a.test. 60 A 192.0.2.5\n\\001\\002.a.test. 60 A 192.0.2.6\nb.a.test. 60 A 192.0.2.4\n",
+		         serial, serial);
+		expect_zone(zone);
+		expect_loaded(serial, 5);
+	}
+	expect_journal(8, "");
+}
+
 /* A whole version after another: what differs is journalled. */
 static void versions_differ(void **state)
 {
@@ -286,9 +315,11 @@ int main(void)
 {
 #define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, open_store, close_world)
 	const struct CMUnitTest tests[] = {
-	    WITH_STORE(comes_out),       WITH_STORE(signatures_follow), WITH_STORE(versions_differ),
-	    WITH_STORE(edits_apply),     WITH_STORE(misfits),           WITH_STORE(journal_is_bounded),
-	    WITH_STORE(snapshot_stands), WITH_STORE(zones_are_listed),
+	    WITH_STORE(comes_out),          WITH_STORE(types_are_of_any_number),
+	    WITH_STORE(signatures_follow),  WITH_STORE(versions_differ),
+	    WITH_STORE(edits_apply),        WITH_STORE(misfits),
+	    WITH_STORE(journal_is_bounded), WITH_STORE(snapshot_stands),
+	    WITH_STORE(zones_are_listed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

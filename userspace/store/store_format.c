@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-_Static_assert(KEY_ID + NAME_KEY_ROOM + 3 == KEY_ROOM, "the longest key is what LMDB takes");
+_Static_assert(KEY_ID + NAME_KEY_ROOM + KEY_TYPE == 511, "the longest key but of an RRSIG is what LMDB takes");
 
 #define SECOND 1000000000LL
 #define EXPIRED_BEFORE 1000000 /* a millisecond after the boot: 0 would mean that it is not known */
@@ -40,23 +40,42 @@ void key_type(struct record_key *key, size_t owner_end, uint16_t type, uint16_t 
 	uint8_t *at = key->octets + owner_end;
 	uint16_t sorted = type == KNOT_RRTYPE_RRSIG ? covered : type;
 
+	/* Less than what any label begins with: whatever its type, a name's record comes before the names below. */
+	*at++ = 0;
 	*at++ = sorted >> 8;
 	*at++ = sorted & 0xff;
-	*at = type == KNOT_RRTYPE_RRSIG;
-	key->length = owner_end + 3;
+	if (type == KNOT_RRTYPE_RRSIG)
+		*at++ = 1;
+	key->length = at - key->octets;
+}
+
+/* Behind the last label, each of which ends with the only 0 in it. NULL: there is none. */
+static const uint8_t *behind_labels(const uint8_t *at, const uint8_t *end)
+{
+	while (at && at < end && *at) {
+		at = memchr(at, 0, end - at);
+		if (at)
+			at++;
+	}
+	return at;
 }
 
 int key_read(const MDB_val *key, uint8_t *owner, uint16_t *type, uint16_t *covered)
 {
-	const uint8_t *octets = key->mv_data, *end = octets + key->mv_size - 3;
+	const uint8_t *octets = key->mv_data, *end = octets + key->mv_size, *at;
+	bool signature;
 	uint16_t sorted;
 
-	if (key->mv_size < KEY_ID + 3 || end[2] > 1 || key->mv_size > KEY_ROOM)
+	if (key->mv_size < KEY_ID || key->mv_size > KEY_ROOM)
 		return damaged();
-	sorted = end[0] << 8 | end[1];
-	*type = end[2] ? KNOT_RRTYPE_RRSIG : sorted;
-	*covered = end[2] ? sorted : 0;
-	return zone_key_to_name(octets + KEY_ID, end - octets - KEY_ID, owner) ? 0 : damaged();
+	at = behind_labels(octets + KEY_ID, end);
+	if (!at || (end - at != KEY_TYPE && (end - at != KEY_TYPE + 1 || at[KEY_TYPE] != 1)))
+		return damaged();
+	sorted = at[1] << 8 | at[2];
+	signature = end - at != KEY_TYPE;
+	*type = signature ? KNOT_RRTYPE_RRSIG : sorted;
+	*covered = signature ? sorted : 0;
+	return zone_key_to_name(octets + KEY_ID, at - octets - KEY_ID, owner) ? 0 : damaged();
 }
 
 int value_read(const void *data, size_t size, uint32_t ttl, uint32_t count, struct store_rrset *out)

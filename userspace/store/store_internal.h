@@ -18,7 +18,7 @@
  *   meta      "format" -> struct store_format, "next" -> the next id
  *   zones     apex -> struct head
  *   clocks    apex -> struct stored_clocks
- *   records   id, name key, type (covered type of an RRSIG), 1 for an RRSIG -> struct stored_value, rdata
+ *   records   id, name key, 0, type (covered type of an RRSIG), 1 for an RRSIG -> struct stored_value, rdata
  *   journal   id, sequence number, part and number in it -> see journal.c
  *   garbage   id -> nothing
  *
@@ -27,7 +27,7 @@
 enum database { DB_META, DB_ZONES, DB_CLOCKS, DB_RECORDS, DB_JOURNAL, DB_GARBAGE, DB_COUNT };
 
 #define STORE_MAGIC "peregrine store"
-#define STORE_FORMAT 1
+#define STORE_FORMAT 2
 struct store_format {
 	char magic[16];
 	uint32_t format;
@@ -68,7 +68,10 @@ static inline int damaged(void)
 
 /* ---- format.c ---- */
 
-#define KEY_ROOM 511 /* what LMDB takes; an id, the longest name key and a type are exactly as long at the most */
+/* An id, the longest name key, a type, and that it is an RRSIG's: with this octet, of a name of 250 octets all of which
+ * are 0 or 1, one more than the 511 that LMDB takes. */
+#define KEY_ROOM 512
+#define KEY_TYPE 3
 #define NAME_KEY_ROOM 504
 struct record_key {
 	size_t length;

@@ -10,13 +10,6 @@
 
 /* So many are looked at before the loop goes on with other things. */
 #define BATCH 1000
-/* Attempts whose memory is kept for the next; where what is used after its end is to be found, none is. */
-#define SPARES 64
-#ifdef __SANITIZE_ADDRESS__
-#define SPARES_KEPT 0
-#else
-#define SPARES_KEPT SPARES
-#endif
 
 struct schedule {
 	uv_timer_t timer;
@@ -28,9 +21,7 @@ struct schedule {
 	struct server *turn, **turn_end; /* addresses that have something queued, as far as is known */
 	unsigned under_way;
 	struct slot *buried; /* memory to be freed */
-	void *spares[SPARES];
-	size_t spare_count;
-	bool soon; /* there is something to be done at the loop's next turn */
+	bool soon;           /* there is something to be done at the loop's next turn */
 	bool running, closing;
 };
 
@@ -100,21 +91,6 @@ static void bury(struct schedule *schedule)
 		schedule->buried = memory->next;
 		free(memory);
 	}
-}
-
-void *schedule_lend(struct schedule *schedule, size_t size)
-{
-	if (schedule->spare_count == 0)
-		return calloc(1, size);
-	return memset(schedule->spares[--schedule->spare_count], 0, size);
-}
-
-void schedule_take_back(struct schedule *schedule, void *memory)
-{
-	if (schedule->spare_count + 1 <= SPARES_KEPT)
-		schedule->spares[schedule->spare_count++] = memory;
-	else
-		free(memory);
 }
 
 /* ---- addresses ---- */
@@ -416,8 +392,6 @@ static void on_closed(uv_handle_t *handle)
 	struct schedule *schedule = handle->data;
 
 	bury(schedule);
-	while (schedule->spare_count > 0)
-		free(schedule->spares[--schedule->spare_count]);
 	tdestroy(schedule->servers, free_server);
 	free(schedule->heap.entries);
 	free(schedule);

@@ -74,12 +74,6 @@ uint64_t schedule_clock(void);
 /* NULL when memory is short. `hooks` must outlive it. */
 struct schedule *schedule_open(uv_loop_t *loop, const struct schedule_hooks *hooks);
 uv_loop_t *schedule_loop(const struct schedule *schedule);
-
-/* Memory for an attempt, all zeros, or NULL. What was taken back is lent again: given back to the allocator it would be
- * broken up for small things that stay, and each of thousands of zones would leave a hole behind. All are of one size.
- */
-void *schedule_lend(struct schedule *schedule, size_t size);
-void schedule_take_back(struct schedule *schedule, void *memory);
 /* The connections to those addresses. */
 struct exchange_pool *schedule_pool(const struct schedule *schedule);
 
