@@ -176,8 +176,10 @@ def test_a_generator_that_is_mostly_late_is_the_limit() -> None:
     assert doubt(windows=5, late_windows=5) == doubt(windows=0, late_windows=10) == rates.LIMITED
 
 
+@pytest.mark.timeout(300)
 def test_instructions_are_counted() -> None:
     """The same number each time, in whatever hurry the machine is; a limit for what a positive answer may take."""
+    run("make", "--no-print-directory", "-C", str(ROOT), f"BUILD={BUILD}", str(BUILD / "peregrine-bench"), timeout=100)
     argv = [sys.executable, str(ROOT / "tools/bench/instructions.py"), "--only", "A, one name"]
     counted = {line[:40].strip(): int(line[40:]) for line in run(*argv, timeout=240).splitlines()[1:]}
     assert 10 < counted["reflect"] < 60

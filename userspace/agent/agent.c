@@ -161,6 +161,7 @@ static int wait_for_program(struct agent *agent)
 static int start(struct agent *agent)
 {
 	struct config *config = agent->config;
+	bool stored;
 
 	if (make_directory(config->run_directory, 0755) || make_directory(config->state_directory, 0700))
 		return -1;
@@ -175,16 +176,16 @@ static int start(struct agent *agent)
 	agent->schedule = schedule_new(agent->loop);
 	if (!agent->schedule || start_zones(agent))
 		return -1;
-	agent_wait_for_store(agent);
-	/* Answered by the sockets, as long as the verifier still takes. */
+	stored = agent_wait_for_store(agent);
 	if (agent_apply_policy(agent))
 		return -1;
-	agent->open = true;
+	/* Zones that were served before are answered by the sockets, as long as the verifier still takes. */
+	agent->open = stored;
 	agent_follow_host(agent);
 	if (wait_for_program(agent) || agent_apply_exempt(agent))
 		return -1;
 	agent_attach_at_start(agent);
-	agent->started_up = true;
+	agent->open = agent->started_up = true;
 	agent_follow_host(agent);
 	if (config->mode == CONFIG_MODE_NATIVE && agent->fastpath && !agent->attach_waits) {
 		struct fastpath_interface got;

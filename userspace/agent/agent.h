@@ -164,8 +164,8 @@ void agent_keep_clocks(struct agent_zone *zone);
 /* Makes the served version of a zone and the stored one the later of the two, and fills in what following begins with.
  * Where the stored one is the later, it is on its way to being served, and counts as loaded. */
 void agent_begin_from_store(struct agent_zone *zone, struct follower_start *start);
-/* Waits until what is on its way is served. */
-void agent_wait_for_store(struct agent *agent);
+/* Waits until what is on its way is served. Whether there was anything. */
+bool agent_wait_for_store(struct agent *agent);
 void agent_forget_stored(struct agent *agent, const uint8_t *apex);
 /* To be opened before there are threads. A store that cannot be opened is done without, and reported. */
 void agent_open_store(struct agent *agent);

@@ -341,16 +341,16 @@ static void stop_waiting(uv_timer_t *timer)
 	*(bool *)timer->data = true;
 }
 
-void agent_wait_for_store(struct agent *agent)
+bool agent_wait_for_store(struct agent *agent)
 {
 	bool late = false;
 	uv_timer_t timer;
 
 	if (!agent->store)
-		return;
+		return false;
 	give_more(agent->keeper);
 	if (!agent->loading)
-		return;
+		return false;
 	log_notice("%zu zones are loaded from the store", agent->loading);
 	uv_timer_init(agent->loop, &timer);
 	timer.data = &late;
@@ -362,6 +362,7 @@ void agent_wait_for_store(struct agent *agent)
 	if (late)
 		log_warning("%zu zones are still being loaded; until then they are answered with SERVFAIL",
 		            agent->loading);
+	return true;
 }
 
 void agent_forget_stored(struct agent *agent, const uint8_t *apex)

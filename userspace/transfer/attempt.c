@@ -401,7 +401,7 @@ static int start_soa(struct attempt *attempt, bool over_tcp, bool edns, char *wh
 
 void attempt_begin(struct follower *follower)
 {
-	struct attempt *attempt = schedule_lend(follower->schedule, sizeof(*attempt));
+	struct attempt *attempt = calloc(1, sizeof(*attempt));
 	char why[TRANSFER_WHY];
 	int begun;
 

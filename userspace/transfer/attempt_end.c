@@ -86,7 +86,7 @@ static struct follower *drop(struct attempt *attempt, enum schedule_verdict verd
 	attempt_drop_exchange(attempt);
 	build_forget(attempt);
 	follower->attempt = NULL;
-	schedule_take_back(follower->schedule, attempt);
+	free(attempt);
 	schedule_release(follower->schedule, &follower->slot, verdict);
 	return follower;
 }
