@@ -101,7 +101,7 @@ bench-readme:
 bench-kernel: $(BUILD)/peregrine-bench
 	$(Q)$< $(if $(QUICK),--quick --force)
 
-# Instructions that a reply takes, counted in QEMU: the same on every machine. Two minutes.
+# Instructions that a reply takes, counted in QEMU, where no neighbour makes them dearer. Two minutes.
 bench-instructions: $(BUILD)/peregrine-bench
 	$(Q)$(PYTHON) tools/bench/instructions.py $(BENCH)
 

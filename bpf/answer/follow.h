@@ -13,10 +13,16 @@ PG_INLINE __u32 pg_owner_octets(const struct pg_placed *placed)
 	return placed->owners || placed->suffixes ? 2 : 1;
 }
 
+/* Where the relocations of a fragment stand: octets from its start. */
+PG_INLINE __u32 pg_relocations_of(const struct pg_placed *placed)
+{
+	return (placed->signed_length + 3U) & ~3U;
+}
+
 /* Of a DNAME's fragment: octets of its owner name, and of its target. */
 PG_INLINE __u32 pg_redirected_octets(const __u8 *fragment, const struct pg_placed *placed)
 {
-	__u32 at = (placed->signed_length + 3U) & ~3U;
+	__u32 at = pg_relocations_of(placed);
 
 	if (!placed->suffixes)
 		return 1;

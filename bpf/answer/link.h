@@ -9,12 +9,6 @@
 #include "decide.h"
 #include "edns.h"
 
-/* Where the relocations of a fragment stand: octets from its start. */
-PG_INLINE __u32 pg_relocations_of(const struct pg_placed *placed)
-{
-	return (placed->signed_length + 3U) & ~3U;
-}
-
 /* What the pointers of fragment `number`, which begins at w->written, are counted from. Signatures alone are asked for
  * by their owner's name. */
 PG_INLINE void pg_set_bases(struct pg_work *w, const struct pg_placed *placed)

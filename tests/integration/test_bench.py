@@ -178,7 +178,7 @@ def test_a_generator_that_is_mostly_late_is_the_limit() -> None:
 
 @pytest.mark.timeout(300)
 def test_instructions_are_counted() -> None:
-    """The same number each time, in whatever hurry the machine is; a limit for what a positive answer may take."""
+    """About the same number each time, in whatever hurry the machine is; a limit for what a positive answer may take."""
     words = ("bench-instructions", f"BUILD={BUILD}", "BENCH=--only 'A, one name'")
     said = run("make", "--no-print-directory", "-C", str(ROOT), *words, timeout=280)
     lines = said.partition("instructions a packet")[2].splitlines()[1:]

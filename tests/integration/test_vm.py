@@ -121,15 +121,6 @@ def wait_answered(namespace: Namespace, zone: str, timeout: float = 60.0) -> Non
     raise LabError(f"the guest does not answer for {zone}")
 
 
-def until_native(guest: Guest) -> str:
-    for _ in range(60):
-        status = guest.run("peregrine -s /run/peregrine/control.sock status")
-        if "native" in status:
-            return status
-        time.sleep(0.5)
-    raise GuestError(f"the program is not attached\n{status}\n{guest.run('cat /var/log/peregrined')}")
-
-
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_same_answers(kernel: str, expected: tuple[Lab, list[bytes], list[bytes | None]]) -> None:
     lab, queries, replies = expected
@@ -158,7 +149,8 @@ def test_same_answers(kernel: str, expected: tuple[Lab, list[bytes], list[bytes 
                 wait_answered(namespace, zone.name)
         except LabError as fault:
             raise GuestError(f"{fault}\n{guest.run('cat /var/log/peregrined')}") from fault
-        status = until_native(guest)
+        status = guest.run("peregrine -s /run/peregrine/control.sock status")
+        assert "native" in status
         assert re.search(r"(?m)^store +\d", status), status
         guest.run("kill -STOP $(cat /run/agent.pid)")
         tally = Tally()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a reply costs in instructions: the same figures on every machine, however busy it is.
+"""What a reply costs in instructions: nearly the same figures on every machine, however busy it is.
 
 `peregrine-bench` runs in a guest (tools/vm) whose clock is the count of instructions executed: QEMU's `-icount`, one
 nanosecond each. So its "ns a packet" are instructions of the program as the guest's kernel has compiled it, calls of
