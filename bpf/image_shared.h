@@ -18,7 +18,7 @@
 
 #include <linux/types.h>
 
-#define PG_SCHEMA 6
+#define PG_SCHEMA 7
 
 /* A segment is the unit in which the image grows. Records never reach into its last PG_SEGMENT_GUARD
  * bytes, so that the verifier can allow PG_SEGMENT_GUARD bytes behind every valid reference. */
@@ -210,22 +210,33 @@ struct pg_below {
 /*
  * NSEC: the names one label below another, in canonical order (RFC 4034 section 6.1), as a tree of blocks:
  *
- *   struct pg_order | __u64 window [count] | __u64 [count] | __u16 label [count], padded to 8 | labels
+ *   struct pg_order | struct pg_order_entry [count] | __u16 label [count], padded to 8 | labels
  *
  * A block's labels begin with the same `skip` octets; what follows, as a number, tells most of them apart. What a label
  * leads to is, of a leaf, the index hash of the last name at or below it that has an NSEC, or 0 for none; else, in the
  * lower half, the block that begins with it. `label` is where the label stands, length and octets, from the record's
  * start.
+ *
+ * A search reads the head, then PG_ORDER_STEP entries: blocks of a large zone are in no cache.
  */
 #define PG_ORDER_ENTRIES 31
+#define PG_ORDER_STEP 8
+struct pg_order_entry {
+	__u64 window; /* octets skip … skip + 7 of the label, zeros behind its end, big-endian, less the last bit */
+	__u64 leads;
+};
 struct pg_order {
 	__u32 units; /* size of this record in units of PG_UNIT */
 	__u16 count;
 	__u8 skip;
 	__u8 leaf;
-	__u64 prefix;   /* of the octets skipped the first eight, zeros behind them, big-endian */
-	__u64 window[]; /* octets skip … skip + 7 of the label, zeros behind its end, big-endian, less the last bit */
+	__u64 prefix; /* of the octets skipped the first eight, zeros behind them, big-endian */
+	/* The windows of every PG_ORDER_STEP-th entry: that of entries 7, 15 … A window that is greater than all where
+	 * there is no such entry. */
+	__u64 step[PG_ORDER_ENTRIES / PG_ORDER_STEP];
+	struct pg_order_entry entry[];
 };
+#define PG_ORDER_LAST (~0ULL >> 1)
 
 /* NSEC3: the records whose hashes begin with the same `span_order` bits: the node with PG_ROLE_SPAN holds it behind its
  * name. All numbers are the first 64 bits of hashes. */
@@ -284,7 +295,8 @@ _Static_assert(sizeof(struct pg_node) == 32, "node header");
 _Static_assert(sizeof(struct pg_below) == PG_NODE_BELOW, "a part's flag is its size");
 _Static_assert(sizeof(__u64) * PG_PROOFS == PG_NODE_PROOFS, "a part's flag is its size");
 _Static_assert(sizeof(struct pg_rrset) == 24, "RRset entry");
-_Static_assert(sizeof(struct pg_order) == 16, "ordered block");
+_Static_assert(sizeof(struct pg_order) == 40, "ordered block");
+_Static_assert(sizeof(struct pg_order_entry) == 16, "entry of an ordered block");
 _Static_assert(sizeof(struct pg_relocation) == 4, "relocation");
 _Static_assert(sizeof(struct pg_target) == 16, "additional target");
 

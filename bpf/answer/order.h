@@ -12,8 +12,6 @@
 /* Levels of a tree: 31 to the power of that is more than there can be names. */
 #define PG_ORDER_LEVELS 8
 #define PG_ORDER_MASK PG_ORDER_ENTRIES /* a power of two less one */
-/* Entries are searched by eights. */
-#define PG_ORDER_STEP 8
 
 /* Eight octets of a label from `skip` on as a number, zeros behind its end. `octets` are those of the label, which must
  * be followed by seven more that may be read. */
@@ -42,7 +40,7 @@ PG_STAGE int pg_compare_label(struct pg_work *w, pg_ref ref, __u32 number, __u32
 	order = pg_record(w, ref);
 	if (!order)
 		return -1;
-	at = sizeof(*order) + PG_MASK(order->count, PG_ORDER_MASK) * 16 +
+	at = sizeof(*order) + PG_MASK(order->count, PG_ORDER_MASK) * (__u32)sizeof(struct pg_order_entry) +
 	     PG_MASK(number, PG_ORDER_MASK) * (__u32)sizeof(__u16);
 	at = pg_load16((const __u8 *)order + at);
 	at = PG_MASK(at, PG_SEGMENT_GUARD - 1);
@@ -75,19 +73,20 @@ PG_INLINE __u64 pg_less(__u64 a, __u64 b)
 	return (a - b) >> 63;
 }
 
-/* How many of a block's entries have a window less than `window`: how many eights, then in the next of them. */
+/* How many of a block's entries have a window less than `window`: how many steps, then in the next of them. */
 PG_INLINE __u32 pg_rank(const struct pg_order *order, __u64 window)
 {
-	const __u64 count = order->count;
-	const __u64 *from;
-	__u32 rank = 0, start;
+	const struct pg_order_entry *from;
+	__u32 rank = 0;
+	__u64 left;
 
-	for (__u32 i = PG_ORDER_STEP - 1; i < PG_ORDER_ENTRIES; i += PG_ORDER_STEP)
-		rank += pg_less(order->window[i], window) & pg_less(i, count);
-	start = rank = PG_MASK(rank * PG_ORDER_STEP, PG_ORDER_MASK);
-	from = &order->window[start];
+	for (__u32 i = 0; i < PG_ORDER_ENTRIES / PG_ORDER_STEP; i++)
+		rank += pg_less(order->step[i], window);
+	rank = PG_MASK(rank * PG_ORDER_STEP, PG_ORDER_MASK);
+	from = &order->entry[rank];
+	left = order->count - (__u64)rank;
 	for (__u32 i = 0; i < PG_ORDER_STEP - 1; i++)
-		rank += pg_less(from[i], window) & pg_less(start + i, count);
+		rank += pg_less(from[i].window, window) & pg_less(i, left);
 	return rank;
 }
 
@@ -124,7 +123,7 @@ PG_INLINE int pg_count_before(struct pg_work *w, const struct pg_order *order)
 	/* The windows that are the same do not tell. */
 	for (__u32 i = 0; i < PG_ORDER_ENTRIES; i++) {
 		rank = PG_MASK(rank, PG_ORDER_MASK);
-		if (rank >= order->count || order->window[rank] != w->window)
+		if (rank >= order->count || order->entry[rank].window != w->window)
 			break;
 		compared = pg_compare_label(w, w->order, rank, PG_LABEL_ROOM);
 		if (compared <= 0)
@@ -158,7 +157,7 @@ PG_STAGE int pg_order_step(struct pg_work *w)
 		w->order = 0;
 		return 0;
 	}
-	leads = order->window[PG_MASK(order->count, PG_ORDER_MASK) + PG_MASK(rank - 1, PG_ORDER_MASK)];
+	leads = order->entry[PG_MASK(rank - 1, PG_ORDER_MASK)].leads;
 	w->last = order->leaf ? leads : 0;
 	w->order = order->leaf ? 0 : leads;
 	return 0;

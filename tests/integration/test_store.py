@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import struct
 import subprocess
 import time
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import dns.zone
 import pytest
+from ask import Load
 from lab import Key, Lab, Nsd, Peregrine, ask, run, soa_serial
 from scripted import ZONE, ScriptedPrimary, record, text
 from signed import CHAIN_NSEC3, sign
@@ -99,6 +101,28 @@ def test_start_without_primaries(lab: Lab) -> None:
         assert [(change["from"], change["to"]) for change in changes] == [(1, 2), (2, 3)]
         assert all(len(change["removed"]) == len(change["added"]) == 41 for change in changes)
         assert [change["from"] for change in agent.cli("zone-diff", ZONE)] == [2]
+
+
+def test_stored_zones_before_the_program(lab: Lab) -> None:
+    """The verifier takes a good part of a second for the program: until then the sockets answer what is stored. Without
+    a store nobody is answered before the driver answers."""
+    address = lab.primary_addresses[0]
+
+    def by_sockets() -> int:
+        with Load(lab.client.name, lab.service[0], [wire(ZONE, SOA, id=7)], rate=200, timeout=0.05):
+            agent.start()
+            wait_for(lambda: agent.counters()["fast_path"]["answered"])
+        return agent.counters()["fallback"]["udp"]
+
+    with lab.peregrine([ZONE], primary_addresses=[address]) as agent:
+        with ScriptedPrimary(lab.primary, address):
+            agent.wait_serving(1)
+            wait_stored(agent, ZONE, 1)
+            lose_power(agent)
+            assert by_sockets() > 0
+            lose_power(agent)
+            shutil.rmtree(agent.directory / "state/store")
+            assert by_sockets() == 0
 
 
 def test_expired_stays_expired(lab: Lab) -> None:

@@ -33,13 +33,13 @@ static inline size_t labels_of(const struct image *image, pg_ref ref, struct ord
 		const uint8_t *label = order_label(order, i);
 
 		if (order->leaf) {
-			labels[count++] = (struct order_label){.label = label, .last = order_leads(order)[i]};
+			labels[count++] = (struct order_label){.label = label, .last = order->entry[i].leads};
 			continue;
 		}
 		/* A block is found by its first label. */
 		size_t first = count;
 
-		count = labels_of(image, order_leads(order)[i], labels, count);
+		count = labels_of(image, order->entry[i].leads, labels, count);
 		assert_memory_equal(label, labels[first].label, label[0] + 1);
 	}
 	return count;

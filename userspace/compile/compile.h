@@ -165,14 +165,10 @@ struct compile_buffer {
 int compile_node(const struct compile_context *context, size_t number, struct compile_buffer *out, char *why,
                  size_t why_size);
 
-/* What the labels of an ordered block (struct pg_order) lead to, and where they stand. */
-static inline const uint64_t *order_leads(const struct pg_order *order)
-{
-	return (const uint64_t *)order->window + order->count;
-}
+/* Where the labels of an ordered block (struct pg_order) stand. */
 static inline const uint16_t *order_labels(const struct pg_order *order)
 {
-	return (const uint16_t *)(order_leads(order) + order->count);
+	return (const uint16_t *)(order->entry + order->count);
 }
 static inline const uint8_t *order_label(const struct pg_order *order, size_t number)
 {

@@ -64,7 +64,7 @@ int compile_order_block(const struct order_label *labels, size_t count, bool lea
 	size_t skip = common_octets(labels, count);
 
 	out->length = 0;
-	if (!buffer_extend(out, sizeof(*order) + count * (2 * sizeof(uint64_t) + sizeof(uint16_t))) ||
+	if (!buffer_extend(out, sizeof(*order) + count * (sizeof(order->entry[0]) + sizeof(uint16_t))) ||
 	    buffer_align(out, PG_UNIT))
 		return -1;
 	((struct pg_order *)out->octets)->count = count;
@@ -77,8 +77,8 @@ int compile_order_block(const struct order_label *labels, size_t count, bool lea
 			return -1;
 		memcpy(octets, label, 1U + label[0]);
 		order = (struct pg_order *)out->octets;
-		order->window[i] = octets_of(label, skip, skip + 8) >> 1;
-		((uint64_t *)order_leads(order))[i] = leaf ? labels[i].last : labels[i].below;
+		order->entry[i].window = octets_of(label, skip, skip + 8) >> 1;
+		order->entry[i].leads = leaf ? labels[i].last : labels[i].below;
 		((uint16_t *)order_labels(order))[i] = at;
 	}
 	/* Words are read up to seven octets behind a label. */
@@ -88,6 +88,11 @@ int compile_order_block(const struct order_label *labels, size_t count, bool lea
 	order->units = out->length / PG_UNIT;
 	order->skip = skip;
 	order->prefix = octets_of(labels[0].label, 0, skip);
+	for (size_t i = 0; i < PG_ORDER_ENTRIES / PG_ORDER_STEP; i++) {
+		size_t number = (i + 1) * PG_ORDER_STEP - 1;
+
+		order->step[i] = number < count ? order->entry[number].window : PG_ORDER_LAST;
+	}
 	order->leaf = leaf;
 	return 0;
 }

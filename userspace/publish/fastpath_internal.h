@@ -32,6 +32,9 @@ struct fastpath {
 	size_t known_count;
 };
 
+_Static_assert(offsetof(struct fastpath, program_id) == offsetof(struct fastpath, fds) + FASTPATH_FDS * sizeof(int),
+               "FASTPATH_FDS are all that there are");
+
 /* fastpath_open with the maps themselves. */
 struct fastpath *fastpath_open_maps(const char *pin_directory, const struct image_maps *maps);
 

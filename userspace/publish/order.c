@@ -17,7 +17,7 @@ static bool same_from(const struct image *image, pg_ref ref, const struct order_
 
 	for (uint16_t i = 0; i < order->count; i++) {
 		const uint8_t *label = order_label(order, i);
-		uint64_t leads = order_leads(order)[i];
+		uint64_t leads = order->entry[i].leads;
 
 		if (!order->leaf) {
 			if (!same_from(image, leads, labels, count, at))
@@ -48,7 +48,7 @@ void order_free(struct image *image, pg_ref ref)
 	const struct pg_order *order = order_at(image, ref);
 
 	for (uint16_t i = 0; !order->leaf && i < order->count; i++)
-		order_free(image, order_leads(order)[i]);
+		order_free(image, order->entry[i].leads);
 	order_free_block(image, ref);
 }
 
@@ -62,7 +62,7 @@ static int mark(struct image *image, pg_ref ref, int levels)
 	if (order->count > PG_ORDER_ENTRIES || segments_mark(&image->segments, ref, order->units))
 		return -1;
 	for (uint16_t i = 0; !order->leaf && i < order->count; i++)
-		if (mark(image, order_leads(order)[i], levels - 1))
+		if (mark(image, order->entry[i].leads, levels - 1))
 			return -1;
 	return 0;
 }

@@ -90,7 +90,7 @@ static int edit_leaf(struct commit *commit, const struct pg_order *order, const 
 		struct order_label label = {};
 
 		if (compared <= 0)
-			label = (struct order_label){.label = order_label(order, i), .last = order_leads(order)[i]};
+			label = (struct order_label){.label = order_label(order, i), .last = order->entry[i].leads};
 		if (compared >= 0) {
 			changed |= compared || edits[j].gone || edits[j].last != label.last;
 			label = (struct order_label){.label = edits[j].name, .last = edits[j].last};
@@ -113,7 +113,7 @@ static int edit_inner(struct commit *commit, const struct pg_order *order, const
 	int changed = 0;
 
 	for (size_t i = 0, from = 0; i < order->count; i++) {
-		const struct order_label label = {.label = order_label(order, i), .below = order_leads(order)[i]};
+		const struct order_label label = {.label = order_label(order, i), .below = order->entry[i].leads};
 		size_t to = from, before = list->count;
 
 		while (to < count &&
