@@ -105,6 +105,23 @@ def test_every_reply_is_checked() -> None:
             assert seen["replies"] > 1000 and seen["wrong"] >= seen["replies"]
 
 
+def test_servers_by_turns() -> None:
+    """Two servers, of which one says nothing true: its replies are wrong in each turn, the other's in none."""
+
+    class Liar(KINDS["reflect"]):  # type: ignore[misc]
+        name, answers = "liar", True
+
+        def wait_serving(self, timeout: float = 0) -> None:
+            """It has no zones to wait for."""
+
+    plan = rates.Plan(QUICK, rounds=2, seconds=0.05, warm=0.02, turns=3)
+    [row] = rates.Rates(plan, [KINDS["peregrine"], Liar], untold, "a-thousand").run()
+    right, wrong = row.series["peregrine"], row.series["liar"]
+    assert len(right.values) == len(wrong.values) == 2 and right.median > 1
+    assert rates.together([{"wrong": 0}, {"wrong": 1}, {"wrong": 0}]) == {"wrong": 1}, "one turn is enough"
+    assert wrong.doubts == ["wrong replies"] and not any("wrong" in why for why in right.doubts)
+
+
 def test_transfers_are_timed() -> None:
     """One server's turn, with small zones: every row gets its figure."""
     plan = Plan(names=500, rounds=1, changes=1, many=100)

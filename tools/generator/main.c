@@ -30,7 +30,9 @@
 #include <unistd.h>
 
 #define FRAME_FIRST 1514 /* of an injected frame, before its query is laid into it */
+/* Seconds until what is under way has come back: of a closed loop that is little. */
 #define DRAIN 0.1
+#define DRAIN_CLOSED 0.02
 #define CHUNK 0.02
 #define BATCH 64
 #define RUNS INT_MAX    /* of the program that sends an open loop: until it is told to end */
@@ -297,7 +299,7 @@ static int watch(const struct run *run, const struct options *options)
 		return -1;
 	take_all(run, options, &to, &last);
 	run->programs->bss->stop = true;
-	rest(DRAIN);
+	rest(options->open ? DRAIN : DRAIN_CLOSED);
 	if (ended)
 		return -1;
 	print(run, &from, &to, &first, &last, seen.fastest,
@@ -311,6 +313,8 @@ static int measure(const struct run *run, const struct options *options)
 	pthread_t thread;
 	int failed;
 
+	/* Another turn goes on with the query that is next. */
+	*counts = (struct generator_bpf__bss){.next = counts->next, .beside_next = counts->beside_next};
 	/* A closed loop's own end, some seconds after the latest at which it should be ended from here. */
 	counts->deadline = monotonic() + (uint64_t)((options->warm + options->seconds + 10) * 1e9);
 	counts->due = monotonic();
@@ -325,6 +329,16 @@ static int measure(const struct run *run, const struct options *options)
 	if (!failed && options->samples)
 		write_samples(run, options->samples);
 	return failed;
+}
+
+static int measure_in_turns(const struct run *run, const struct options *options)
+{
+	char line[16];
+
+	while (fgets(line, sizeof(line), stdin))
+		if (measure(run, options) || fflush(stdout))
+			return -1;
+	return ended ? -1 : 0;
 }
 
 static int reflect(struct run *run)
@@ -355,7 +369,7 @@ static int generate(struct run *run, const struct options *options)
 	if (attach(run->interface, &run->before, turn))
 		return 1;
 	if (!run->beside || !attach(run->beside, &run->before_beside, turn)) {
-		failed = measure(run, options) != 0;
+		failed = (options->turns ? measure_in_turns(run, options) : measure(run, options)) != 0;
 		run->programs->bss->stop = true;
 		if (run->beside)
 			detach(run->beside, run->before_beside);

@@ -25,6 +25,7 @@ static void usage(FILE *out)
 	    "  --room OCTETS      the room for a reply that each frame must have\n"
 	    "  --warm S           seconds before the time that counts (0.5)\n"
 	    "  --seconds S        the time that counts (2)\n"
+	    "  --turns            once for each line on standard input, at rest in between\n"
 	    "  --cpu N            the serving CPU, whose time is accounted (1)\n"
 	    "  --pids N,N...      processes whose time is the server's\n"
 	    "  --samples FILE     writes the sampled replies there\n"
@@ -78,6 +79,9 @@ static int take(struct options *options, int letter, char *value)
 	case 'S':
 		options->samples = value;
 		return 0;
+	case 't':
+		options->turns = true;
+		return 0;
 	case 'R':
 		options->reflect = true;
 		return 0;
@@ -105,6 +109,7 @@ int options_read(struct options *options, int argc, char **argv)
 	                                      {"cpu", required_argument, NULL, 'c'},
 	                                      {"pids", required_argument, NULL, 'p'},
 	                                      {"samples", required_argument, NULL, 'S'},
+	                                      {"turns", no_argument, NULL, 't'},
 	                                      {"reflect", no_argument, NULL, 'R'},
 	                                      {"count", no_argument, NULL, 'C'},
 	                                      {"help", no_argument, NULL, 'h'},

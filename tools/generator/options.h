@@ -10,6 +10,7 @@ struct options {
 	const char *interface, *queries, *samples;
 	unsigned slot, outstanding, room, cpu;
 	double warm, seconds;
+	bool turns;           /* so often as there are lines on standard input */
 	bool open;            /* an open loop: */
 	double rate;          /* so many queries a second; 0: as many as can be sent */
 	const char *beside;   /* or as many as can be sent, and so many a second by this interface: */

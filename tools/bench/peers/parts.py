@@ -32,7 +32,7 @@ class Part(Protocol):
 
 
 def _loads(given: argparse.Namespace, kinds: Sequence[type[Subject]], step: Step) -> Part:
-    full, quick = rates.Plan(loads.FULL, 4, 0.4, 0.1), rates.Plan(loads.QUICK, 1, 0.2, 0.1)
+    full, quick = rates.Plan(loads.FULL, 4, 0.1, 0.05, 8), rates.Plan(loads.QUICK, 1, 0.1, 0.05, 2)
     return rates.Rates(quick if given.quick else full, kinds, step, given.load)
 
 

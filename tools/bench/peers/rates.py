@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Replies a second of one serving CPU, under loads from a closed loop in the kernel.
 
-All servers are up at once, each in a laboratory of its own, and are asked in turns: load by load, round by round, half a
-second each. So what disturbs the machine for a while disturbs all of them. Who is not asked, rests.
+All servers are up at once, each in a laboratory of its own, and are asked in turns: load by load, and in a round several
+times each, a tenth of a second at a time. So what disturbs the machine for a while disturbs all of them. Who is not
+asked, rests.
 
 The client's end of the link and the server's each have their NAPI threads on a CPU of their own, so that what the
 server costs – its processes, and all that the kernel does for it – is on the serving CPU, and nothing else.
@@ -14,12 +15,13 @@ import json
 import os
 import random
 import re
+import select
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from figures import Row
 from frames import Framer, Path4and6, Query, read_samples, write_queries
@@ -30,6 +32,7 @@ from subjects import Subject
 from ask import ask_many, udp_socket
 from wire import ANY, parse
 
+T = TypeVar("T")
 CLIENT_CPU, SERVER_CPU = 0, 1
 SAMPLED = 64
 ROOM = 1400
@@ -47,10 +50,11 @@ class Plan:
     rounds: int
     seconds: float
     warm: float
+    turns: int = 1  # of each server, in a round
 
     def one(self) -> float:
         """Seconds of one run of the generator, about."""
-        return self.seconds + self.warm + 0.6
+        return self.turns * (self.seconds + self.warm + 0.1)
 
     def start(self) -> float:
         """Seconds that a server takes to have all zones, about."""
@@ -203,6 +207,14 @@ def command(
     return [*argv, *(["--room", str(ROOM)] if subject.in_driver else [])]
 
 
+def accounted(
+    prepared: Prepared, subject: Subject, plan: Plan, pids: Iterable[int], samples: Path, *more: str
+) -> list[str]:
+    """The same with the time of these processes accounted, and the sampled replies kept."""
+    listed = ",".join(map(str, pids))
+    return command(prepared, subject, plan.seconds, plan.warm, "--samples", str(samples), "--pids", listed, *more)
+
+
 def counters(done: subprocess.CompletedProcess[str]) -> Any:
     if done.returncode:
         raise LabError(f"peregrine-generator: exit {done.returncode}\n{done.stderr}")
@@ -212,12 +224,52 @@ def counters(done: subprocess.CompletedProcess[str]) -> Any:
 def generate(lab: Lab, prepared: Prepared, plan: Plan, subject: Subject, pids: Iterable[int], samples: Path,
              *more: str) -> Any:  # fmt: skip
     """One run of the generator; its counters."""
-    argv = command(prepared, subject, plan.seconds, plan.warm, "--samples", str(samples), "--pids",
-                   ",".join(map(str, pids)), *more)  # fmt: skip
+    argv = accounted(prepared, subject, plan, pids, samples, *more)
     return counters(subprocess.run(
         lab.client.command(*argv), stdin=subprocess.DEVNULL, capture_output=True, text=True,
         timeout=plan.seconds + plan.warm + 30,
     ))  # fmt: skip
+
+
+class Asker:
+    """A generator that stays where it is, and measures when it is told to."""
+
+    def __init__(self, one: Seat, prepared: Prepared, plan: Plan, samples: Path) -> None:
+        self.subject, self.plan, self.samples = one.subject, plan, samples
+        argv = accounted(prepared, one.subject, plan, [*one.napi, *one.subject.pids()], samples, "--turns")
+        self.process = subprocess.Popen(
+            one.lab.client.command(*argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    def turn(self) -> Any:
+        """Measures once; the counters."""
+        assert self.process.stdin and self.process.stdout and self.process.stderr
+        self.subject.pin()
+        with suppress(BrokenPipeError):
+            self.process.stdin.write("\n")
+            self.process.stdin.flush()
+        ready, _, _ = select.select([self.process.stdout], [], [], self.plan.seconds + self.plan.warm + 30)
+        line = self.process.stdout.readline() if ready else ""
+        if not line:
+            self.process.kill()
+            raise LabError(f"peregrine-generator gives no counters\n{self.process.stderr.read()}")
+        return json.loads(line)
+
+    def __enter__(self) -> Asker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # It ends with its input, and puts back the program that was there.
+        try:
+            self.process.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.communicate()
+
+
+def together(parts: Sequence[Any]) -> Any:
+    """The counters of several turns as those of one."""
+    return {key: sum(part[key] for part in parts) for key in parts[0]}
 
 
 def doubt(seen: Any, subject: Subject, samples: Sequence[str]) -> str:
@@ -292,27 +344,37 @@ class Rates:
         rows = [Row(one.load.key, one.load.title, "thousand/s", "more", aims=one.load.aims) for one in prepared]
         for load, row in zip(prepared, rows):
             asked = [one for one in seats if one.subject.takes(load.load.key)]
-            for number in range(self.plan.rounds):
-                for one in turns(asked, number):
-                    self.step(self.plan.one(), f"loads: {load.load.title}, {one.subject.title}")
-                    row.add(one.subject.name, *self.one(one, load, samples))
+            with ExitStack() as stack:
+                askers = [
+                    stack.enter_context(Asker(one, load, self.plan, samples.with_name(f"samples-{one.subject.name}")))
+                    for one in asked
+                ]
+                for number in range(self.plan.rounds):
+                    self.step(self.plan.one() * len(asked), f"loads: {load.load.title}, round {number + 1}")
+                    order = turns(askers, number)
+                    seen = [[asker.turn() for asker in order] for _ in range(self.plan.turns)]
+                    for asker, parts in zip(order, zip(*seen)):
+                        row.add(asker.subject.name, *self.judge(load, asker, parts))
         return rows
 
-    def one(self, one: Seat, load: Prepared, samples: Path) -> tuple[float, str]:
-        """One server asked once: thousands of replies a second, and why that is in doubt."""
+    def judge(self, load: Prepared, asker: Asker, parts: Sequence[Any]) -> tuple[float, str]:
+        """Of one server's turns in a round: thousands of replies a second, and why that is in doubt. Where they were
+        disturbed, it gets others.
+        """
+        subject = asker.subject
         value, why = 0.0, DISTURBED
-        for _ in range(TRIES):
-            one.subject.pin()
-            seen = generate(one.lab, load, self.plan, one.subject, [*one.napi, *one.subject.pids()], samples)
-            why = doubt(seen, one.subject, wrong_samples(load, samples) if one.subject.answers else [])
+        for attempt in range(TRIES):
+            parts = [asker.turn() for _ in parts] if attempt else parts
+            seen = together(parts)
+            why = doubt(seen, subject, wrong_samples(load, asker.samples) if subject.answers else [])
             value = seen["replies"] / max(seen["tasks"], 0.001) / 1000
-            one.subject.check()
+            subject.check()
             if why not in (DISTURBED, LIMITED):
                 break
         return value, why
 
 
-def turns(seats: Sequence[Seat], number: int) -> Sequence[Seat]:
+def turns(seats: Sequence[T], number: int) -> Sequence[T]:
     """Their order in a round: who follows whom is no advantage."""
     first = number % len(seats)
     return [*seats[first:], *seats[:first]]
