@@ -4,24 +4,10 @@
 #define PEREGRINE_SERVE_BPF_H
 
 #include "maps.bpf.h"
+#include "clock.bpf.h"
 #include "answer/answer.h"
 #include "packet.bpf.h"
 #include "zone_counters.bpf.h"
-
-/* How many ticks CLOCK_BOOTTIME is taken to stand still: 0.64 s at the most (HZ 100), by which a zone may be answered
- * beyond its expiry. Reading it costs some 40 ns, the tick counter next to nothing. */
-#define CLOCK_TICKS 64
-
-static __always_inline __u64 boottime(struct pg_work *w)
-{
-	__u64 ticks = bpf_jiffies64();
-
-	if (ticks - w->clock_ticks >= CLOCK_TICKS) {
-		w->clock = bpf_ktime_get_boot_ns();
-		w->clock_ticks = ticks;
-	}
-	return w->clock;
-}
 
 static __always_inline struct pg_counters *own_counters(void)
 {

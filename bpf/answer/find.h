@@ -266,7 +266,7 @@ PG_INLINE int pg_match_exact(struct pg_work *w, pg_ref ref, __u32 start)
 	if (!zone || zone->flags != PG_ZONE_IN_USE)
 		return PG_FOUND_BROKEN;
 	pg_take_zone(w, zone, node->zone);
-	if (!w->head || w->now >= w->expires_at)
+	if (!w->head || pg_expired(w))
 		return PG_FOUND_BROKEN;
 	return pg_take_node(w, node, ref, start) == PG_FOUND ? PG_FOUND : PG_FOUND_BROKEN;
 }
@@ -372,7 +372,7 @@ PG_STAGE int pg_find_zone(struct pg_work *w)
 	}
 	if (!found)
 		return -1;
-	if (!w->head || w->now >= w->expires_at)
+	if (!w->head || pg_expired(w))
 		return PG_EXIT_NO_ZONE;
 	return PG_EXIT_ANSWERED;
 }

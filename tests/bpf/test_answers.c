@@ -369,14 +369,47 @@ static void large_queries(void **state)
 	}
 }
 
+/* Answered until the very moment, and no longer, whenever the CPU looked at the clock last. */
+static void expiry_to_the_moment(void **state)
+{
+	static const uint8_t apex[] = "\7example\4test";
+	static struct packet in, out;
+	struct pg_zone *zone = image_zone(image, (uint32_t)image_find_zone(image, apex));
+	uint64_t forever = zone->expires_at, expires_at, before;
+	uint8_t query[600];
+	size_t length = build_query(query, &(struct query)ASK("www.example.test.", 1));
+
+	for (int i = 0; i < 10; i++) {
+		expires_at = boottime_now() + 20000000;
+		zone->expires_at = expires_at;
+		do {
+			unsigned verdict;
+
+			build_packet(&in, &(struct frame){.v6 = i & 1}, query, length);
+			before = boottime_now();
+			verdict = run_program(&in, &out);
+			if (before >= expires_at)
+				assert_int_equal(verdict, XDP_PASS);
+			else if (boottime_now() < expires_at)
+				assert_int_equal(verdict, XDP_TX);
+		} while (before < expires_at);
+	}
+	zone->expires_at = forever;
+}
+
 int main(void)
 {
 	enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
-	struct CMUnitTest tests[ROWS + 8] = {
-	    [ROWS] = cmocka_unit_test(name_lengths), cmocka_unit_test(chains),
-	    cmocka_unit_test(identifiers),           cmocka_unit_test(ports),
-	    cmocka_unit_test(split_frames),          cmocka_unit_test(large_frames),
-	    cmocka_unit_test(many_pieces),           cmocka_unit_test(large_queries),
+	struct CMUnitTest tests[ROWS + 9] = {
+	    [ROWS] = cmocka_unit_test(name_lengths),
+	    cmocka_unit_test(chains),
+	    cmocka_unit_test(expiry_to_the_moment),
+	    cmocka_unit_test(identifiers),
+	    cmocka_unit_test(ports),
+	    cmocka_unit_test(split_frames),
+	    cmocka_unit_test(large_frames),
+	    cmocka_unit_test(many_pieces),
+	    cmocka_unit_test(large_queries),
 	};
 
 	for (size_t i = 0; i < ROWS; i++)

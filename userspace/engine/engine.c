@@ -62,6 +62,11 @@ PG_INLINE const void *pg_record(struct pg_work *w, pg_ref ref)
 	return w->view->base + (size_t)ref * PG_UNIT;
 }
 
+PG_INLINE bool pg_expired(const struct pg_work *w)
+{
+	return w->now >= w->expires_at;
+}
+
 PG_INLINE void pg_use(struct pg_work *w, pg_ref ref)
 {
 	if (ref >= PG_COLD && w->uses.count < PG_USES)
