@@ -169,6 +169,12 @@ static __always_inline const void *pg_record(struct pg_work *w, pg_ref ref)
 	return start + offset;
 }
 
+/* BPF has no prefetch: a load whose result nobody waits for. */
+static __always_inline void pg_touch(const void *at)
+{
+	(void)*(const volatile __u8 *)at;
+}
+
 static __always_inline void pg_use(struct pg_work *w, pg_ref ref)
 {
 	w->uses.ref[PG_MASK(w->uses.count, PG_USES - 1)] = ref;

@@ -12,6 +12,9 @@
 /* Levels of a tree: 31 to the power of that is more than there can be names. */
 #define PG_ORDER_LEVELS 8
 #define PG_ORDER_MASK PG_ORDER_ENTRIES /* a power of two less one */
+/* Octets of a block, without its labels. */
+#define PG_ORDER_ROOM (sizeof(struct pg_order) + PG_ORDER_ENTRIES * sizeof(struct pg_order_entry))
+#define PG_CACHE_LINE 64
 
 /* Eight octets of a label from `skip` on as a number, zeros behind its end. `octets` are those of the label, which must
  * be followed by seven more that may be read. */
@@ -148,6 +151,9 @@ PG_STAGE int pg_order_step(struct pg_work *w)
 	order = pg_record(w, w->order);
 	if (!order)
 		return -1;
+	/* What of the block is read depends on its head, for which the rest need not wait. */
+	for (__u32 i = PG_CACHE_LINE; i < PG_ORDER_ROOM; i += PG_CACHE_LINE)
+		pg_touch((const __u8 *)order + i);
 	rank = pg_count_before(w, order);
 	if (rank < 0)
 		return -1;

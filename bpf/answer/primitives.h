@@ -17,6 +17,7 @@
  *   pg_zone_record()   a slot of `zones`, or NULL
  *   pg_record()        PG_RECORD_ROOM octets of the image from a reference on, or NULL, which sets w->beyond; what was
  *                      read while deciding is there for linking too
+ *   pg_touch()         has a cache line fetched that will be read soon
  *   pg_expired()       whether the zone found is past its expiry, by a clock that is right
  *   pg_use()           notes that a node was found
  *   pg_copy()          octets from the image into the message; 0, or -1 when they would not fit

@@ -62,6 +62,11 @@ PG_INLINE const void *pg_record(struct pg_work *w, pg_ref ref)
 	return w->view->base + (size_t)ref * PG_UNIT;
 }
 
+PG_INLINE void pg_touch(const void *at)
+{
+	__builtin_prefetch(at);
+}
+
 PG_INLINE bool pg_expired(const struct pg_work *w)
 {
 	return w->now >= w->expires_at;
