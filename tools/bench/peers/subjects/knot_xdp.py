@@ -10,7 +10,7 @@ class KnotXdp(Knot):
 
     name, title, order = "knot-xdp", "Knot AF_XDP", 10
     transfers = follows_catalogs = False
-    outstanding = 128
+    outstanding = 192
 
     def sections(self) -> list[str]:
         listen = ", ".join(f'"{interface}@53"' for interface in self.interfaces)

@@ -11,7 +11,7 @@ from subjects import Subject
 class Peregrine(Subject):
     name, title, order = "peregrine", "Peregrine", 0
     in_driver, is_peer = True, False
-    outstanding = 128
+    outstanding = 192
     over_tls = follows_catalogs = True
 
     def settings(self) -> dict[str, Any]:

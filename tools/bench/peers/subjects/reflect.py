@@ -10,7 +10,7 @@ class Reflect(Subject):
 
     name, title, order = "reflect", "reflect", 5
     in_driver, is_peer, transferring, transfers, answers = True, False, False, False, False
-    outstanding = 128
+    outstanding = 192
     more: tuple[str, ...] = ()
 
     def command(self) -> list[str]:
