@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-from subjects import program_missing
+from subjects import IN_FRAMES, program_missing
 from subjects.knot import Knot
 
 
@@ -10,7 +10,7 @@ class KnotXdp(Knot):
 
     name, title, order = "knot-xdp", "Knot AF_XDP", 10
     transfers = follows_catalogs = False
-    outstanding = 192
+    outstanding = IN_FRAMES
 
     def sections(self) -> list[str]:
         listen = ", ".join(f'"{interface}@53"' for interface in self.interfaces)

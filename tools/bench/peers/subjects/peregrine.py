@@ -5,13 +5,13 @@ import shutil
 from typing import Any
 
 from place import BUILD, TLS_PORT, agent_settings, yaml
-from subjects import Subject
+from subjects import IN_FRAMES, Subject
 
 
 class Peregrine(Subject):
     name, title, order = "peregrine", "Peregrine", 0
     in_driver, is_peer = True, False
-    outstanding = 192
+    outstanding = IN_FRAMES
     over_tls = follows_catalogs = True
 
     def settings(self) -> dict[str, Any]:

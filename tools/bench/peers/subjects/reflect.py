@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from place import BUILD
-from subjects import Subject
+from subjects import IN_FRAMES, Subject
 
 
 class Reflect(Subject):
@@ -10,7 +10,7 @@ class Reflect(Subject):
 
     name, title, order = "reflect", "reflect", 5
     in_driver, is_peer, transferring, transfers, answers = True, False, False, False, False
-    outstanding = 192
+    outstanding = IN_FRAMES
     more: tuple[str, ...] = ()
 
     def command(self) -> list[str]:
